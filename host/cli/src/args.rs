@@ -1,0 +1,203 @@
+//! What can be said on the command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Discovers loss functions from scratch: give it a task plugin, get a formula that trains a better
+/// network.
+#[derive(Parser)]
+#[command(
+    name = "autoloss-host",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "Example: autoloss-host --plugin libvoc_seg.so\n\n\
+                  Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted (the run can be resumed)"
+)]
+pub(crate) struct Cli {
+    /// More log on standard error (-v debug, -vv trace)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// No progress and no log but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Search a loss (the default command)
+    #[command(after_help = "Example: autoloss-host search --plugin libvoc_seg.so --max-seconds 3600")]
+    Search(SearchArgs),
+    /// Go on with an interrupted or finished run
+    #[command(after_help = "Example: autoloss-host resume runs/voc_seg-20261124-101500 --max-seconds 7200")]
+    Resume(ResumeArgs),
+    /// Show what plugins offer
+    #[command(after_help = "Example: autoloss-host inspect --plugin libvoc_seg.so")]
+    Inspect(InspectArgs),
+    /// Send one loss through every screen and explain each verdict
+    #[command(after_help = "Example: autoloss-host check 'neg(mul(y, log(yhat)))' --plugin libvoc_seg.so")]
+    Check(CheckArgs),
+    /// Train with one loss and show every score
+    #[command(after_help = "Example: autoloss-host evaluate ce --plugin libvoc_seg.so --seeds 3")]
+    Evaluate(EvaluateArgs),
+    /// Say what this machine and installation can do
+    #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
+    Doctor(DoctorArgs),
+}
+
+/// Which plugins.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PluginArgs {
+    /// Plugin library: a path, or a name beside the binary or on $AUTOLOSS_PLUGIN_PATH (repeatable)
+    #[arg(long = "plugin", value_name = "FILE", required = true)]
+    pub(crate) plugins: Vec<PathBuf>,
+}
+
+/// Task, network, data and configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    /// Task, where the plugins offer several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// Network that is trained [default: the task's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+    /// Score to raise [default: the task's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) score: Option<String>,
+    /// Data folder [default: the task's embedded data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Pretrained weights
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Device for training: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads of libtorch [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A setting by its dotted key, as proxy.budget.steps=100; task.KEY is the task's own (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed that decides everything random
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// When a search ends.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct BudgetArgs {
+    /// End after this many explored losses
+    #[arg(long, value_name = "N")]
+    pub(crate) max_explored: Option<u64>,
+    /// End after this many proxy trainings
+    #[arg(long, value_name = "N")]
+    pub(crate) max_proxies: Option<u64>,
+    /// End after this many seconds of searching
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_seconds: Option<f64>,
+    /// Leave out the re-measurement of the best losses and the final table
+    #[arg(long)]
+    pub(crate) no_final: bool,
+}
+
+/// Options of `search`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// Run folder [default: runs/TASK-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Draw every child at random instead of evolving
+    #[arg(long)]
+    pub(crate) random: bool,
+    /// Switch the loss-rejection protocol off
+    #[arg(long)]
+    pub(crate) no_lrp: bool,
+    /// Switch the gradient-equivalence check off
+    #[arg(long)]
+    pub(crate) no_gec: bool,
+    /// Let trainings go on after NaN or infinity
+    #[arg(long)]
+    pub(crate) no_stop: bool,
+}
+
+/// Options of `resume`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ResumeArgs {
+    /// Run folder
+    pub(crate) run: PathBuf,
+    /// Plugin libraries, where they are no longer where the run found them (repeatable)
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// Device for training: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads of libtorch [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// Options of `evaluate`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EvaluateArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Trainings, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = ["train", "reward", "selection", "test"])]
+    pub(crate) split: String,
+}
+
+/// Options of `doctor`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Plugin libraries to try (repeatable)
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
+}

@@ -1,0 +1,34 @@
+//! `evaluate`: train with one loss and show every score.
+
+use crate::Outcome;
+use crate::args::EvaluateArgs;
+use crate::compare::{Contender, measure, table};
+use crate::loss_input;
+use crate::session::Session;
+use anyhow::{Result, anyhow};
+use autoloss_plugin_api::Split;
+use autoloss_train::TrainError;
+
+/// Trains and prints.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
+    let session = Session::open(&args.task, |_| ())?;
+    let (workbench, config) = (&session.workbench, &session.config);
+    let split = Split::ALL.into_iter().find(|split| split.name() == args.split);
+    let split = split.ok_or_else(|| anyhow!("there is no split '{}'", args.split))?;
+    let texts = loss_input::read(workbench, &args.loss, &config.limits)?;
+    let contender = Contender { name: args.loss.clone(), texts };
+    let seeds = config.seed..config.seed + u64::from(args.seeds);
+    let row = match measure(workbench, &contender, &config.proxy.budget, seeds, split) {
+        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted)) => {
+            return Ok(Outcome::Interrupted);
+        }
+        row => row?,
+    };
+    if args.task.json {
+        println!("{}", serde_json::to_string_pretty(&row)?);
+    } else {
+        println!("{}", table(&[row], &workbench.scores()));
+        println!("{} seed(s), {} split, {} steps", args.seeds, split, config.proxy.budget.steps);
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,43 @@
+//! A loss as a user names it: a file, a reference loss, or a formula.
+
+use anyhow::{Context, Result, bail};
+use autoloss_graph::{Limits, LossFile};
+use autoloss_train::Workbench;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The texts of each branch.
+pub(crate) fn read(
+    workbench: &Workbench,
+    named: &str,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>> {
+    let info = workbench.info();
+    if info.reference_losses.iter().any(|loss| loss.name == named) {
+        return Ok(workbench.reference(named)?);
+    }
+    if named.contains('(') {
+        return match info.branches.as_slice() {
+            [only] => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
+            _ => bail!("task '{}' has several branches: write the loss into a file", info.name),
+        };
+    }
+    let path = Path::new(named);
+    let text = std::fs::read_to_string(path).with_context(|| {
+        let known: Vec<&str> =
+            info.reference_losses.iter().map(|loss| loss.name.as_str()).collect();
+        format!(
+            "cannot read the loss file {named} (it is no reference loss of task '{}' either; \
+             those are: {})",
+            info.name,
+            known.join(", ")
+        )
+    })?;
+    let file = LossFile::from_json(&text).with_context(|| path.display().to_string())?;
+    if file.task != info.name {
+        bail!("{named} holds a loss of task '{}', not '{}'", file.task, info.name);
+    }
+    let graphs = workbench.signatures();
+    file.resolve(graphs, limits).with_context(|| path.display().to_string())?;
+    Ok(file.branches)
+}

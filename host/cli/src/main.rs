@@ -1,0 +1,58 @@
+//! `autoloss-host`: the command line.
+//!
+//! Results go to standard output, progress and log to standard error. Exit codes: 0 done, 1 failure,
+//! 2 usage, 130 interrupted with the run resumable.
+
+mod args;
+mod check;
+mod compare;
+mod doctor;
+mod evaluate;
+mod inspect;
+mod interrupt;
+mod logging;
+mod loss_input;
+mod progress;
+mod search;
+mod session;
+mod settings;
+mod table;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Interrupted; the run can be resumed.
+const INTERRUPTED: u8 = 130;
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose, cli.quiet);
+    match run(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            logging::line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    match cli.command {
+        None => search::search(&cli.search),
+        Some(Command::Search(options)) => search::search(&options),
+        Some(Command::Resume(options)) => search::resume(&options),
+        Some(Command::Inspect(options)) => inspect::run(&options),
+        Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Evaluate(options)) => evaluate::run(&options),
+        Some(Command::Doctor(options)) => doctor::run(&options),
+    }
+}

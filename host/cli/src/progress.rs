@@ -1,0 +1,139 @@
+//! The progress bar of a search.
+
+use autoloss_search::{Budget, Counts, Event, Observer, VerdictKind};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Between two lines where standard error is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows a search as it goes: a bar on a terminal, a line now and then in a log file.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    budget: Budget,
+    counts: Counts,
+    best: Option<f64>,
+    score: String,
+    activity: &'static str,
+    before: f64,
+    started: Instant,
+    lined: Instant,
+}
+
+impl Progress {
+    /// `before` is what earlier sessions of the run have taken, in seconds.
+    pub(crate) fn new(budget: Budget, score: &str, best: Option<f64>, before: f64) -> Self {
+        let quiet = tracing::level_filters::LevelFilter::current()
+            < tracing::level_filters::LevelFilter::WARN;
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{bar:20} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self {
+            bar,
+            quiet,
+            budget,
+            counts: Counts::default(),
+            best,
+            score: score.to_owned(),
+            activity: "screening",
+            before,
+            started: Instant::now(),
+            lined: Instant::now(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn elapsed(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The used part of the budget that is closest to its end, 0 to 1.
+    fn used(&self) -> f64 {
+        let part = |used: f64, limit: Option<f64>| limit.map_or(0.0, |limit| used / limit);
+        let parts = [
+            part(self.counts.explored() as f64, self.budget.max_explored.map(|n| n as f64)),
+            part(self.counts.proxies() as f64, self.budget.max_proxies.map(|n| n as f64)),
+            part(self.elapsed(), self.budget.max_seconds),
+        ];
+        parts.into_iter().fold(0.0, f64::max).clamp(0.0, 1.0)
+    }
+
+    fn message(&self) -> String {
+        let of = |kind| self.counts.of(kind);
+        let best = self.best.map_or("none yet".to_owned(), |best| format!("{best:.4}"));
+        let used = self.used();
+        let left = if used > 0.0 { self.elapsed() * (1.0 / used - 1.0) } else { 0.0 };
+        format!(
+            "{} explored: static {}, duplicate {}, non-finite {}, zero {}, equivalent {}, \
+             rejected {} | {} proxies, {} invalid | best {} {best} | {} | {} left",
+            self.counts.explored(),
+            of(VerdictKind::Static),
+            of(VerdictKind::Duplicate),
+            of(VerdictKind::NonFinite),
+            of(VerdictKind::ZeroGradient),
+            of(VerdictKind::Equivalent),
+            of(VerdictKind::Rejected),
+            self.counts.proxies(),
+            of(VerdictKind::InvalidTraining),
+            self.score,
+            self.activity,
+            clock(left),
+        )
+    }
+
+    fn draw(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.set_position((self.used() * 1000.0) as u64);
+            bar.set_message(self.message());
+        } else if !self.quiet && self.lined.elapsed() >= LINE_EVERY {
+            self.lined = Instant::now();
+            eprintln!("{}", self.message());
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Explored { counts, .. } => self.counts = **counts,
+            Event::EvaluationStarted { .. } => self.activity = "training",
+            Event::EvaluationFinished { .. } => self.activity = "screening",
+            Event::Improved { best } => self.best = Some(best.score),
+            _ => {}
+        }
+        self.draw();
+    }
+}
+
+/// Seconds as minutes and seconds.
+pub(crate) fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..3600 => format!("{}:{:02}", whole / 60, whole % 60),
+        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks() {
+        assert_eq!(clock(61.4), "1:01");
+        assert_eq!(clock(3725.0), "1:02:05");
+        assert_eq!(clock(-1.0), "0:00");
+    }
+}

@@ -1,0 +1,374 @@
+//! `search` and `resume`.
+
+use crate::Outcome;
+use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
+use crate::compare::{Contender, Row, measure, table};
+use crate::progress::{Progress, clock};
+use crate::session::{Recipe, Session};
+use crate::settings::Overrides;
+use crate::logging;
+use anyhow::{Context, Result};
+use autoloss_graph::{LossFile, LossGraph};
+use autoloss_plugin_api::Split;
+use autoloss_search::store::RunReader;
+use autoloss_search::{Confirmed, Origin, Search, SearchError, Store, Summary, VerdictKind};
+use autoloss_train::TrainError;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What a finished search found.
+#[derive(Serialize)]
+struct Findings {
+    run: PathBuf,
+    explored: u64,
+    proxies: u64,
+    verdicts: BTreeMap<&'static str, u64>,
+    search_seconds: f64,
+    store_seconds: f64,
+    score: String,
+    best: Option<Found>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random_accepted_median: Option<f64>,
+    test: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise_floor: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    candidate: String,
+    losses: BTreeMap<String, String>,
+    formulas: BTreeMap<String, String>,
+    search_score: f64,
+    selection: Option<(f64, f64)>,
+    file: PathBuf,
+}
+
+/// Begins a run.
+pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
+    let session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
+    let folder = args.out.clone().unwrap_or_else(|| default_folder(session.workbench.info()));
+    let store = Store::create(&folder)?;
+    session.recipe.write(&folder)?;
+    let search = Search::new(
+        session.workbench.spec()?,
+        session.config.clone(),
+        session.provenance(),
+        store,
+    )?;
+    drive(session, search, &args.budget, args.task.json)
+}
+
+/// Goes on with a run.
+pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
+    let store = Store::open(&args.run)?;
+    let header = store.reader().header()?;
+    let recipe = Recipe::read(&args.run)?;
+    let mut config = header.config;
+    change_budget(&mut config.budget, &args.budget);
+    let session =
+        Session::reopen(recipe, config, &args.plugins, &args.device, args.threads)?;
+    if let Some(change) = header.provenance.change(&session.provenance()) {
+        tracing::warn!("{change}: scores from before and after may not be comparable");
+    }
+    let search =
+        Search::resume(&session.workbench.spec()?, Some(session.config.clone()), store)?;
+    drive(session, search, &args.budget, args.json)
+}
+
+fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
+    let budget = &args.budget;
+    if let Some(limit) = budget.max_explored {
+        overrides.push("budget.max_explored", i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+    if let Some(limit) = budget.max_proxies {
+        overrides.push("budget.max_proxies", i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+    if let Some(limit) = budget.max_seconds {
+        overrides.push("budget.max_seconds", limit);
+    }
+    if args.random {
+        overrides.push("evolution.strategy", "random");
+    }
+    for (off, key) in [
+        (args.no_lrp, "screening.lrp"),
+        (args.no_gec, "equivalence.enabled"),
+        (args.no_stop, "proxy.stop_invalid"),
+    ] {
+        if off {
+            overrides.push(key, false);
+        }
+    }
+}
+
+fn change_budget(budget: &mut autoloss_search::Budget, args: &BudgetArgs) {
+    budget.max_explored = args.max_explored.or(budget.max_explored);
+    budget.max_proxies = args.max_proxies.or(budget.max_proxies);
+    budget.max_seconds = args.max_seconds.or(budget.max_seconds);
+}
+
+/// Searches, measures the best again, compares on the test split, and prints.
+fn drive(mut session: Session, mut search: Search, args: &BudgetArgs, json: bool) -> Result<Outcome> {
+    let folder = search.store().folder().to_owned();
+    let config = search.config().clone();
+    logging::line(&format!(
+        "task {}, network {}, score {}, run folder {}",
+        session.workbench.info().name,
+        session.workbench.network().name,
+        session.workbench.score(),
+        folder.display()
+    ));
+    let mut screener = session.workbench.screener(&config.screening, config.seed)?;
+    let best = search.store().reader().best(1)?.first().map(|best| best.score);
+    let score = session.workbench.score().to_owned();
+    let mut progress = Progress::new(config.budget, &score, best, search.store().elapsed());
+    let stop = session.stop.clone();
+    let summary =
+        search.run(&mut screener, &mut session.workbench, &mut progress, &stop);
+    progress.finish();
+    let summary = match summary {
+        Err(error) => return Err(failed(error, &folder)),
+        Ok(summary) => summary,
+    };
+    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+        return Ok(interrupted(&folder));
+    }
+    logging::line(&format!("search ended after {}: {}", clock(summary.elapsed_seconds), summary.end));
+    let mut findings = findings(&session, &search, &summary)?;
+    if !args.no_final && !conclude(&mut session, &mut search, &mut findings)? {
+        return Ok(interrupted(&folder));
+    }
+    publish(&session, &findings, &folder, json)?;
+    Ok(Outcome::Done)
+}
+
+fn failed(error: SearchError, folder: &Path) -> anyhow::Error {
+    let hint = format!("the run can be resumed: autoloss-host resume {}", folder.display());
+    logging::line(&hint);
+    anyhow::Error::new(error)
+}
+
+fn interrupted(folder: &Path) -> Outcome {
+    logging::line(&format!(
+        "interrupted; go on with: autoloss-host resume {}",
+        folder.display()
+    ));
+    Outcome::Interrupted
+}
+
+fn findings(session: &Session, search: &Search, summary: &Summary) -> Result<Findings> {
+    let counts = &summary.counts;
+    let verdicts = VerdictKind::ALL
+        .into_iter()
+        .map(|kind| (kind.code(), counts.of(kind)))
+        .filter(|(_, count)| *count > 0);
+    Ok(Findings {
+        run: search.store().folder().to_owned(),
+        explored: counts.explored(),
+        proxies: counts.proxies(),
+        verdicts: verdicts.collect(),
+        search_seconds: summary.elapsed_seconds,
+        store_seconds: summary.store_seconds,
+        score: session.workbench.score().to_owned(),
+        best: None,
+        random_accepted_median: random_median(search.store().reader())?.map(|(score, _)| score),
+        test: Vec::new(),
+        noise_floor: None,
+    })
+}
+
+/// Score and losses of the median among the random losses that were accepted and scored: what the
+/// search had before it evolved anything.
+fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, String>)>> {
+    let mut scored = Vec::new();
+    reader.for_each_candidate(|record| {
+        let random = record.parent.is_none()
+            && record.origins.iter().all(|origin| matches!(origin, Origin::Fresh));
+        if let autoloss_search::Verdict::Scored { score } = record.verdict
+            && random
+        {
+            scored.push((score, record.losses));
+        }
+    })?;
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let middle = scored.len().saturating_sub(1) / 2;
+    Ok(scored.into_iter().nth(middle))
+}
+
+/// Re-measures the best losses on the selection split, then compares the chosen one with the
+/// reference loss on the test split. False where it was interrupted.
+fn conclude(session: &mut Session, search: &mut Search, findings: &mut Findings) -> Result<bool> {
+    let stop = session.stop.clone();
+    let settings = search.config().confirmation.clone();
+    if settings.top == 0 {
+        return Ok(true);
+    }
+    logging::line(&format!(
+        "measuring the best {} again with {} seeds on the {} split …",
+        settings.top, settings.seeds, settings.split
+    ));
+    let confirmed = search.confirm(&mut session.workbench, &mut (), &stop)?;
+    let Some(confirmed) = confirmed else { return Ok(false) };
+    let Some(chosen) = confirmed.iter().find(|known| known.mean().is_some()) else {
+        logging::line("no loss trained with every seed; nothing to compare");
+        return Ok(true);
+    };
+    findings.best = Some(found(session, search, chosen)?);
+    match test_rows(session, search, chosen) {
+        Ok(rows) => findings.test = rows,
+        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted)) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    let spreads: Vec<f64> = findings
+        .test
+        .iter()
+        .filter_map(|row| row.summary(&findings.score).map(|(_, spread)| spread))
+        .collect();
+    let mean_square = spreads.iter().map(|s| s * s).sum::<f64>() / spreads.len().max(1) as f64;
+    findings.noise_floor = (!spreads.is_empty()).then(|| mean_square.sqrt());
+    Ok(true)
+}
+
+fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found> {
+    let losses = &chosen.loss.losses;
+    let config = search.config();
+    let mut formulas = BTreeMap::new();
+    for (name, signature) in session.workbench.signatures() {
+        if let Some(text) = losses.get(name.as_str()) {
+            let graph = LossGraph::parse(text, signature, &config.limits)?;
+            let canonical = graph.canonical(signature);
+            formulas.insert(name.as_str().to_owned(), canonical.formula(signature).to_string());
+        }
+    }
+    let mut file = LossFile::new(&session.workbench.info().name, losses.clone());
+    file.name = Some(format!("candidate {} of {}", chosen.loss.id, search.store().folder().display()));
+    let mean = chosen.mean();
+    let provenance = [
+        ("candidate", serde_json::json!(chosen.loss.id.0)),
+        ("network", session.workbench.network().name.clone().into()),
+        ("score", session.workbench.score().into()),
+        ("search_score", chosen.loss.score.into()),
+        ("selection_mean", serde_json::json!(mean)),
+        ("selection_sd", serde_json::json!(chosen.deviation())),
+        ("seed", config.seed.into()),
+    ];
+    file.provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    let path = search.store().folder().join("best.json");
+    autoloss_search::store::write_loss_file(&path, &file)?;
+    Ok(Found {
+        candidate: chosen.loss.id.to_string(),
+        losses: losses.clone(),
+        formulas,
+        search_score: chosen.loss.score,
+        selection: mean.map(|mean| (mean, chosen.deviation().unwrap_or(0.0))),
+        file: path,
+    })
+}
+
+/// The chosen loss, the reference loss and the median random loss on the test split, under the
+/// search's own budget with the same seeds.
+fn test_rows(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Vec<Row>> {
+    let workbench = &session.workbench;
+    let config = search.config();
+    let mut contenders =
+        vec![Contender { name: "found".into(), texts: chosen.loss.losses.clone() }];
+    if let Some(reference) = workbench.info().reference_losses.first() {
+        let texts = workbench.reference(&reference.name)?;
+        contenders.push(Contender { name: reference.title.clone(), texts });
+    }
+    if let Some((_, texts)) = random_median(search.store().reader())? {
+        contenders.push(Contender { name: "median random".into(), texts });
+    }
+    let first = config.seed + 1;
+    let seeds = config.confirmation.seeds as u64;
+    contenders
+        .iter()
+        .map(|contender| {
+            let started = Instant::now();
+            let budget = &config.proxy.budget;
+            let row = measure(workbench, contender, budget, first..first + seeds, Split::Test)?;
+            let each = started.elapsed().as_secs_f64() / seeds.max(1) as f64;
+            logging::line(&format!(
+                "test split: {} ({seeds} trainings, {each:.1} s each with evaluation)",
+                contender.name
+            ));
+            Ok(row)
+        })
+        .collect()
+}
+
+fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) -> Result<()> {
+    let text = serde_json::to_string_pretty(findings)?;
+    let path = folder.join("final.json");
+    std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    if json {
+        println!("{text}");
+        return Ok(());
+    }
+    let verdicts: Vec<String> =
+        findings.verdicts.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    println!("explored {} losses in {}: {}", findings.explored, clock(findings.search_seconds), verdicts.join(", "));
+    if let Some(median) = findings.random_accepted_median {
+        println!("median {} of random accepted losses (reward split): {median:.3}", findings.score);
+    }
+    let Some(best) = &findings.best else { return Ok(()) };
+    println!("\nbest loss: candidate {} ({} {:.3} in the search)", best.candidate, findings.score, best.search_score);
+    for (branch, formula) in &best.formulas {
+        println!("  {branch}: L = {formula}");
+        println!("  {branch}: {}", best.losses.get(branch).map_or("", String::as_str));
+    }
+    if let Some((mean, spread)) = best.selection {
+        println!("  selection split: {mean:.3} ± {spread:.3}");
+    }
+    println!("  written to {}", best.file.display());
+    if !findings.test.is_empty() {
+        println!("\n{}", table(&findings.test, &session.workbench.scores()));
+        println!("test split, mean ± standard deviation over {} seeds, equal budget", findings.test[0].scores.len());
+    }
+    if let Some(floor) = findings.noise_floor {
+        println!("noise floor: {floor:.3} (standard deviation of {} between seeds)", findings.score);
+    }
+    Ok(())
+}
+
+fn default_folder(task: &autoloss_plugin_api::TaskInfo) -> PathBuf {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let time = timestamp(seconds);
+    PathBuf::from("runs").join(format!("{}-{time}", task.name))
+}
+
+/// `YYYYMMDD-HHMMSS` in UTC (civil-from-days after Howard Hinnant's calendar algorithms).
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_civil() {
+        assert_eq!(timestamp(0), "19700101-000000");
+        assert_eq!(timestamp(951_782_400), "20000229-000000");
+        assert_eq!(timestamp(1_795_503_661), "20261124-070101");
+    }
+}

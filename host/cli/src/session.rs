@@ -1,0 +1,140 @@
+//! A session: plugins loaded, a task opened, the configuration composed.
+
+use crate::args::TaskArgs;
+use crate::settings::{Overrides, TaskSettings, compose};
+use crate::interrupt;
+use anyhow::{Context, Result};
+use autoloss_plugin_api::TaskOptions;
+use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
+use autoloss_train::plugin::Registry;
+use autoloss_train::{Choice, Workbench, runtime};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Name of the file in a run folder that tells `resume` what to load.
+const FILE: &str = "session.json";
+
+/// What must be known, beside the stored configuration, to open a session again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recipe {
+    plugins: Vec<PathBuf>,
+    task: String,
+    network: String,
+    score: String,
+    data: Option<PathBuf>,
+    weights: Option<PathBuf>,
+    seed: u64,
+    settings: TaskSettings,
+}
+
+/// An open session.
+pub(crate) struct Session {
+    pub(crate) workbench: Workbench,
+    pub(crate) config: SearchConfig,
+    pub(crate) recipe: Recipe,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Opens what the command line names. `adjust` adds a command's own flags to the settings.
+    pub(crate) fn open(args: &TaskArgs, adjust: impl FnOnce(&mut Overrides)) -> Result<Self> {
+        let registry = Registry::load(&args.plugins.plugins)?;
+        let (_, info) = registry.task(args.task.as_deref())?;
+        let mut overrides = Overrides::parse(&args.set)?;
+        if let Some(seed) = args.seed {
+            let seed = i64::try_from(seed).context("--seed: at most 9223372036854775807")?;
+            overrides.push("seed", seed);
+        }
+        adjust(&mut overrides);
+        let config = compose(&info, args.config.as_deref(), &overrides)?;
+        let plugins = registry.plugins().iter().map(|plugin| plugin.path().to_owned()).collect();
+        let recipe = Recipe {
+            plugins,
+            task: info.name.clone(),
+            network: args.network.clone().unwrap_or(info.default_network),
+            score: args.score.clone().unwrap_or(info.default_score),
+            data: args.data.as_deref().map(absolute),
+            weights: args.weights.as_deref().map(absolute),
+            seed: config.seed,
+            settings: overrides.task().clone(),
+        };
+        Self::with(registry, recipe, config, &args.device, args.threads)
+    }
+
+    /// Opens what a run folder names; `plugins`, where given, stand for the recorded paths.
+    pub(crate) fn reopen(
+        recipe: Recipe,
+        config: SearchConfig,
+        plugins: &[PathBuf],
+        device: &str,
+        threads: Option<u16>,
+    ) -> Result<Self> {
+        let registry = Registry::load(if plugins.is_empty() { &recipe.plugins } else { plugins })?;
+        Self::with(registry, recipe, config, device, threads)
+    }
+
+    fn with(
+        registry: Registry,
+        recipe: Recipe,
+        config: SearchConfig,
+        device: &str,
+        threads: Option<u16>,
+    ) -> Result<Self> {
+        let device = runtime::device(device)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        runtime::set_threads(threads.map_or(cores, usize::from));
+        let stop = interrupt::flag()?;
+        let choice = Choice {
+            task: Some(recipe.task.clone()),
+            network: Some(recipe.network.clone()),
+            score: Some(recipe.score.clone()),
+            options: TaskOptions {
+                data: recipe.data.clone(),
+                seed: recipe.seed,
+                settings: recipe.settings.clone(),
+            },
+            weights: recipe.weights.clone(),
+        };
+        let workbench =
+            Workbench::open(registry, &choice, device, config.limits, Arc::clone(&stop))?;
+        Ok(Self { workbench, config, recipe, stop })
+    }
+
+    /// Plugins and versions, for the run's store.
+    pub(crate) fn provenance(&self) -> Provenance {
+        let plugins = self.workbench.registry().plugins().iter().map(|plugin| PluginIdentity {
+            name: plugin.info().name.clone(),
+            version: plugin.info().version.clone(),
+            sha256: plugin.sha256().to_owned(),
+        });
+        let versions = BTreeMap::from([
+            ("autoloss-host".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("libtorch".to_owned(), runtime::libtorch_version().to_owned()),
+        ]);
+        Provenance { plugins: plugins.collect(), versions }
+    }
+}
+
+impl Recipe {
+    /// Writes it into a run folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads it from a run folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}: is this a run folder?", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

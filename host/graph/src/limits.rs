@@ -1,0 +1,52 @@
+//! How large a graph may become.
+
+use crate::{GraphError, LossGraph};
+use serde::{Deserialize, Serialize};
+
+/// Upper bounds that generation, mutation and parsing keep (the values are ours).
+///
+/// The tree size bounds the text form: shared nodes are written out at every use.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most nodes, inputs and constants included.
+    pub max_nodes: usize,
+    /// Most operators on a path from the root to an input.
+    pub max_depth: usize,
+    /// Most nodes of the graph written out as a tree.
+    pub max_tree_size: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_nodes: 32,
+            max_depth: 12,
+            max_tree_size: 256,
+        }
+    }
+}
+
+impl LossGraph {
+    /// Checks the graph against limits.
+    ///
+    /// # Errors
+    /// [`GraphError::Limit`] names the first measure that is too large.
+    pub fn validate(&self, limits: &Limits) -> Result<(), GraphError> {
+        let measures = [
+            (
+                "a node count of",
+                self.len() as u64,
+                limits.max_nodes as u64,
+            ),
+            ("a depth of", self.depth() as u64, limits.max_depth as u64),
+            ("a written size of", self.tree_size(), limits.max_tree_size),
+        ];
+        for (what, value, limit) in measures {
+            if value > limit {
+                return Err(GraphError::Limit { what, value, limit });
+            }
+        }
+        Ok(())
+    }
+}

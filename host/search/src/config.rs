@@ -1,0 +1,265 @@
+//! The configuration of a run is one value, written as one TOML file and stored whole in the run
+//! folder, so that a run can be repeated from its folder alone.
+//!
+//! Every key has a default and unknown keys are errors: a misspelt key that is silently ignored
+//! costs its owner a search. Ranges are checked in one place, [`SearchConfig::validate`], which
+//! reports *all* violations, since a search is started unattended. The sections are separate
+//! structs because the screening engine and the training loop each take only their own.
+//!
+//! ```
+//! use autoloss_search::SearchConfig;
+//!
+//! let config = SearchConfig::from_toml("seed = 7\n[evolution]\npopulation = 100", "run.toml")?;
+//! assert_eq!(config.evolution.population, 100);
+//! assert_eq!(config.evolution.initial, 20); // untouched keys keep their defaults
+//!
+//! let error = SearchConfig::from_toml("[evolution]\npopulatoin = 100", "run.toml").unwrap_err();
+//! assert!(error.to_string().starts_with("run.toml:2:1: "));
+//! # Ok::<(), autoloss_search::ConfigError>(())
+//! ```
+
+mod evolution;
+mod limits;
+mod proxy;
+mod screening;
+mod violation;
+
+pub use evolution::{EvolutionConfig, Strategy};
+pub use limits::{Budget, Confirmation};
+pub use proxy::{Optimizer, ProxyBudget, ProxyConfig, Schedule};
+pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningMode};
+pub use violation::{ConfigError, Violation};
+
+use autoloss_graph::Limits;
+use serde::{Deserialize, Serialize};
+use violation::Checker;
+
+/// Everything that decides how a search goes; see the sections for ranges and sources.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Seed of the whole run, `0..=2⁶³−1` (what a TOML integer can hold). Default 0.
+    pub seed: u64,
+    /// Children proposed from the same population and evaluated at once, `1..=64`. Default 1.
+    ///
+    /// With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
+    pub workers: usize,
+    /// How many of the best losses are kept as files in `best/`, `1..=1000`. Default 10.
+    pub keep_best: usize,
+    /// How children are made.
+    pub evolution: EvolutionConfig,
+    /// Size limits of every loss graph.
+    pub limits: Limits,
+    /// The tests before a proxy training.
+    pub screening: ScreeningConfig,
+    /// The gradient-equivalence check.
+    pub equivalence: EquivalenceConfig,
+    /// The proxy training that scores a loss.
+    pub proxy: ProxyConfig,
+    /// When the search ends.
+    pub budget: Budget,
+    /// The repeated measurement of the best losses after the search.
+    pub confirmation: Confirmation,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            workers: 1,
+            keep_best: 10,
+            evolution: EvolutionConfig::default(),
+            limits: Limits::default(),
+            screening: ScreeningConfig::default(),
+            equivalence: EquivalenceConfig::default(),
+            proxy: ProxyConfig::default(),
+            budget: Budget {
+                max_seconds: Some(3600.0),
+                ..Budget::default()
+            },
+            confirmation: Confirmation::default(),
+        }
+    }
+}
+
+impl SearchConfig {
+    /// Reads and validates a configuration; `origin` is the file's name for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Syntax`] with file, line and column (both from 1) where the text is not
+    /// TOML, a key is unknown or a value has the wrong type; [`ConfigError::Invalid`] where values
+    /// are out of range.
+    pub fn from_toml(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::syntax(origin, text, &error))?;
+        config.validate().map_err(|error| error.at(origin))?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, every key written out.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unwritable`] where a value has no TOML form, which validation excludes.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string_pretty(self).map_err(|error| ConfigError::Unwritable {
+            reason: error.to_string(),
+        })
+    }
+
+    /// Checks every range and collects a sentence for each violation.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with all violations.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut check = Checker::default();
+        check.range("seed", self.seed, 0..=i64::MAX as u64);
+        check.range("workers", self.workers, 1..=64);
+        check.range("keep_best", self.keep_best, 1..=1000);
+        check.range("limits.max_nodes", self.limits.max_nodes, 2..=4096);
+        check.range("limits.max_depth", self.limits.max_depth, 1..=256);
+        check.range(
+            "limits.max_tree_size",
+            self.limits.max_tree_size,
+            2..=1 << 32,
+        );
+        self.evolution.check(&mut check, &self.limits);
+        self.screening.check(&mut check);
+        self.equivalence.check(&mut check);
+        self.proxy.check(&mut check);
+        self.budget.check(&mut check);
+        self.confirmation
+            .check(&mut check, self.proxy.split.as_str());
+        check.finish()
+    }
+
+    /// The first key in which two configurations differ so that a run started with one cannot go
+    /// on with the other, as a dotted path.
+    ///
+    /// `[budget]`, `[confirmation]` and `keep_best` decide only where a run ends and what is kept
+    /// of it, so they may change on resume.
+    pub(crate) fn first_difference(&self, other: &Self) -> Option<String> {
+        let mut other = other.clone();
+        other.budget = self.budget;
+        other.confirmation = self.confirmation.clone();
+        other.keep_best = self.keep_best;
+        if *self == other {
+            return None;
+        }
+        let tables = toml::Table::try_from(self)
+            .ok()
+            .zip(toml::Table::try_from(&other).ok());
+        let path = tables.and_then(|(ours, theirs)| difference(&ours, &theirs));
+        Some(path.unwrap_or_else(|| "configuration".into()))
+    }
+}
+
+/// The dotted path of the first key whose values differ.
+fn difference(ours: &toml::Table, theirs: &toml::Table) -> Option<String> {
+    let keys: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    keys.into_iter()
+        .find_map(|key| match (ours.get(key), theirs.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
+                difference(a, b).map(|inner| format!("{key}.{inner}"))
+            }
+            (a, b) if a != b => Some(key.clone()),
+            _ => None,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runnable() -> SearchConfig {
+        let mut config = SearchConfig::default();
+        config.budget.max_proxies = Some(5);
+        config
+    }
+
+    #[test]
+    fn a_budget_section_sets_only_what_it_says() {
+        let config = SearchConfig::from_toml("[budget]\nmax_proxies = 5", "x").unwrap();
+        assert_eq!(config.budget.max_seconds, None);
+        let absent = SearchConfig::from_toml("", "x").unwrap();
+        assert_eq!(absent.budget.max_seconds, Some(3600.0));
+        let text = config.to_toml().unwrap();
+        assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
+        assert!(SearchConfig::from_toml("[budget]", "x").is_err());
+    }
+
+    #[test]
+    fn toml_round_trip_keeps_every_value() {
+        let mut config = runnable();
+        config.seed = i64::MAX as u64;
+        config.evolution.strategy = Strategy::Random;
+        config.screening.mode = ScreeningMode::Positive;
+        config.proxy.budget.clip_norm = Some(2.5);
+        let text = config.to_toml().unwrap();
+        assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones_and_only_the_budget_is_missing() {
+        let error = SearchConfig {
+            budget: Budget::default(),
+            ..SearchConfig::default()
+        }
+        .validate()
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("budget"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        SearchConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn syntax_errors_name_file_line_and_column() {
+        let text = "seed = 1\n\n[screening]\nsteps = \"many\"\n";
+        let error = SearchConfig::from_toml(text, "a/run.toml").unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("a/run.toml:4:9: "), "{message}");
+        assert!(message.contains("expected usize"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+
+    #[test]
+    fn all_violations_are_reported_each_with_its_key_and_value() {
+        let text =
+            "workers = 0\n[evolution]\ntournament_fraction = 1.5\n[equivalence]\ndigits = 0\n";
+        let message = SearchConfig::from_toml(text, "run.toml")
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("workers"), "{message}");
+        assert!(message.contains("evolution.tournament_fraction"));
+        assert!(message.contains("1.5"));
+        assert!(message.contains("equivalence.digits"));
+        assert!(message.starts_with("run.toml: "));
+    }
+
+    #[test]
+    fn not_a_number_is_out_of_every_range() {
+        let mut config = runnable();
+        config.evolution.fresh_probability = f64::NAN;
+        config.proxy.budget.learning_rate = f64::INFINITY;
+        let message = config.validate().unwrap_err().to_string();
+        assert!(message.contains("evolution.fresh_probability is NaN"));
+        assert!(message.contains("proxy.budget.learning_rate is inf"));
+    }
+
+    #[test]
+    fn difference_names_the_key_and_ignores_the_budget() {
+        let ours = runnable();
+        let mut theirs = runnable();
+        theirs.budget.max_proxies = Some(99);
+        theirs.confirmation.top = 7;
+        assert_eq!(ours.first_difference(&theirs), None);
+        theirs.screening.steps = 99;
+        assert_eq!(
+            ours.first_difference(&theirs).as_deref(),
+            Some("screening.steps")
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! How children are made: regularised evolution as in AutoLoss-Zero, or plain random search as
+//! the baseline it is compared with.
+
+use autoloss_graph::Limits;
+use serde::{Deserialize, Serialize};
+
+use super::violation::Checker;
+
+/// Where a child comes from.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Regularised (aging) evolution with mutations and without crossover.
+    #[default]
+    Evolution,
+    /// Every child is a fresh random loss.
+    Random,
+}
+
+/// Section `[evolution]`. The numbers are those of AutoLoss-Zero (arXiv 2103.14026), recalled
+/// rather than re-read, unless called ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvolutionConfig {
+    /// `"evolution"` (default) or `"random"`.
+    pub strategy: Strategy,
+    /// Size of the population, the most recent losses that have a score: `1..=1000000`.
+    /// Default 2500.
+    pub population: usize,
+    /// Part of the population that competes to be the parent, above 0 and at most 1. Default 0.05.
+    pub tournament_fraction: f64,
+    /// Random losses evaluated before evolution begins, `1..=population`. Default 20.
+    pub initial: usize,
+    /// Probability that a child is a fresh random loss rather than a mutated one, `0..=1`.
+    /// Default 0.1.
+    pub fresh_probability: f64,
+    /// Depth of random graphs, `1..=limits.max_depth`. Default 3.
+    pub depth: usize,
+    /// Attempts with one parent before another tournament is held, at least 1. Default 500, ours:
+    /// a parent all of whose neighbours are known must not hold up the search.
+    pub attempts_per_parent: u64,
+    /// Candidates explored in a row without one that is worth a proxy evaluation before the search
+    /// gives up, at least 1. Default 5000000, ours.
+    pub max_attempts: u64,
+}
+
+impl Default for EvolutionConfig {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::Evolution,
+            population: 2500,
+            tournament_fraction: 0.05,
+            initial: 20,
+            fresh_probability: 0.1,
+            depth: 3,
+            attempts_per_parent: 500,
+            max_attempts: 5_000_000,
+        }
+    }
+}
+
+impl EvolutionConfig {
+    pub(super) fn check(&self, check: &mut Checker, limits: &Limits) {
+        check.range("evolution.population", self.population, 1..=1_000_000);
+        check.positive(
+            "evolution.tournament_fraction",
+            self.tournament_fraction,
+            1.0,
+        );
+        check.range(
+            "evolution.initial",
+            self.initial,
+            1..=self.population.max(1),
+        );
+        check.range(
+            "evolution.fresh_probability",
+            self.fresh_probability,
+            0.0..=1.0,
+        );
+        check.range("evolution.depth", self.depth, 1..=limits.max_depth.max(1));
+        check.range(
+            "evolution.attempts_per_parent",
+            self.attempts_per_parent,
+            1..=i64::MAX as u64,
+        );
+        check.range(
+            "evolution.max_attempts",
+            self.max_attempts,
+            1..=i64::MAX as u64,
+        );
+    }
+}

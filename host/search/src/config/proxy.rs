@@ -1,0 +1,121 @@
+//! The proxy training. [`ProxyBudget`] is self-contained: it travels inside an evaluation request
+//! to another process or machine, and means the same there.
+
+use serde::{Deserialize, Serialize};
+
+use super::violation::Checker;
+
+/// The optimiser of a training.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum.
+    #[default]
+    Sgd,
+    /// Adam; `momentum` is its β₁.
+    Adam,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// `(1 − t/T)^0.9`, usual for segmentation.
+    #[default]
+    Poly,
+    /// Half a cosine to zero.
+    Cosine,
+}
+
+/// How long and how a network is trained and evaluated. All defaults are ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxyBudget {
+    /// Optimiser steps, `1..=10000000`. Default 200.
+    pub steps: usize,
+    /// Images of a step, `1..=65536`. Default 8.
+    pub batch_size: usize,
+    /// `"sgd"` (default) or `"adam"`.
+    pub optimizer: Optimizer,
+    /// Peak learning rate, above 0 and at most 1000. Default 0.02.
+    pub learning_rate: f64,
+    /// Momentum of SGD or β₁ of Adam, `0..=0.9999`. Default 0.9.
+    pub momentum: f64,
+    /// Weight decay, `0..=1`. Default 5e-4.
+    pub weight_decay: f64,
+    /// `"poly"` (default), `"constant"` or `"cosine"`.
+    pub schedule: Schedule,
+    /// Steps over which the learning rate rises linearly, `0..=steps`. Default 10.
+    pub warmup_steps: usize,
+    /// Largest norm of a gradient; larger ones are scaled down. Absent (default): no clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Images of the evaluated split that are scored; 0 means all. Default 200.
+    pub eval_images: usize,
+}
+
+impl Default for ProxyBudget {
+    fn default() -> Self {
+        Self {
+            steps: 200,
+            batch_size: 8,
+            optimizer: Optimizer::Sgd,
+            learning_rate: 0.02,
+            momentum: 0.9,
+            weight_decay: 5e-4,
+            schedule: Schedule::Poly,
+            warmup_steps: 10,
+            clip_norm: None,
+            eval_images: 200,
+        }
+    }
+}
+
+impl ProxyBudget {
+    fn check(&self, check: &mut Checker) {
+        check.range("proxy.budget.steps", self.steps, 1..=10_000_000);
+        check.range("proxy.budget.batch_size", self.batch_size, 1..=65_536);
+        check.positive("proxy.budget.learning_rate", self.learning_rate, 1000.0);
+        check.range("proxy.budget.momentum", self.momentum, 0.0..=0.9999);
+        check.range("proxy.budget.weight_decay", self.weight_decay, 0.0..=1.0);
+        check.range(
+            "proxy.budget.warmup_steps",
+            self.warmup_steps,
+            0..=self.steps.max(1),
+        );
+        if let Some(norm) = self.clip_norm {
+            check.positive("proxy.budget.clip_norm", norm, 1e12);
+        }
+    }
+}
+
+/// Section `[proxy]`: what is trained and what the score is measured on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxyConfig {
+    /// Split whose metric is the score. Default `"reward"`.
+    pub split: String,
+    /// End a training at its first NaN or infinity in loss or gradient. Default true.
+    pub stop_invalid: bool,
+    /// Length and shape of the training.
+    pub budget: ProxyBudget,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            split: "reward".into(),
+            stop_invalid: true,
+            budget: ProxyBudget::default(),
+        }
+    }
+}
+
+impl ProxyConfig {
+    pub(super) fn check(&self, check: &mut Checker) {
+        check.holds("proxy.split", !self.split.is_empty(), "must name a split");
+        self.budget.check(check);
+    }
+}

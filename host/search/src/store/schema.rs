@@ -1,0 +1,109 @@
+//! The tables of `run.db`, versioned by SQLite's `user_version`. A database of a later version is
+//! refused by name rather than read wrongly.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::StoreError;
+
+/// Version of the tables below.
+pub(super) const VERSION: i64 = 1;
+
+/// `canonical` holds a 64-bit hash, bit for bit as a signed integer. `passed` has bit b set where
+/// branch b passed its screens. A candidate's `branch` is the one that decided its verdict, and
+/// null where the loss as a whole was judged.
+const TABLES: &str = "
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    task TEXT NOT NULL,
+    config TEXT NOT NULL,
+    provenance TEXT NOT NULL,
+    created INTEGER NOT NULL
+);
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY,
+    started INTEGER NOT NULL,
+    seconds REAL NOT NULL
+);
+CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY,
+    child INTEGER NOT NULL,
+    parent INTEGER,
+    origins TEXT NOT NULL,
+    losses TEXT NOT NULL,
+    canonical INTEGER,
+    gradient_key TEXT,
+    verdict TEXT NOT NULL,
+    detail TEXT,
+    branch INTEGER,
+    passed INTEGER NOT NULL,
+    equivalent_of INTEGER,
+    score REAL,
+    joined INTEGER NOT NULL,
+    ends_child INTEGER NOT NULL,
+    generate_ns INTEGER NOT NULL,
+    static_ns INTEGER NOT NULL,
+    canonical_ns INTEGER NOT NULL,
+    probe_ns INTEGER NOT NULL,
+    reject_ns INTEGER NOT NULL,
+    evaluate_ns INTEGER NOT NULL,
+    elapsed REAL NOT NULL
+);
+CREATE INDEX candidates_joined ON candidates (id) WHERE joined = 1;
+CREATE INDEX candidates_scored ON candidates (score DESC, id) WHERE verdict = 'scored';
+CREATE TABLE screens (
+    id INTEGER PRIMARY KEY,
+    candidate INTEGER NOT NULL,
+    branch INTEGER NOT NULL,
+    canonical INTEGER,
+    gradient_key TEXT,
+    verdict TEXT NOT NULL,
+    detail TEXT
+);
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY,
+    candidate INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    split TEXT NOT NULL,
+    losses TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    detail TEXT,
+    score REAL,
+    metrics TEXT NOT NULL,
+    steps INTEGER NOT NULL,
+    train_seconds REAL NOT NULL,
+    eval_seconds REAL NOT NULL,
+    final_loss REAL,
+    elapsed REAL NOT NULL,
+    UNIQUE (candidate, purpose, seed, split)
+);
+";
+
+/// Creates the tables in an empty database.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
+}
+
+/// Refuses a database of a later version, and one that is not ours.
+pub(super) fn check(connection: &Connection, folder: &Path) -> Result<(), StoreError> {
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| StoreError::sqlite(folder, error))?;
+    if found > VERSION {
+        return Err(StoreError::NewerSchema {
+            folder: folder.to_path_buf(),
+            found,
+            known: VERSION,
+        });
+    }
+    if found < VERSION {
+        return Err(StoreError::NotARun {
+            folder: folder.to_path_buf(),
+        });
+    }
+    Ok(())
+}

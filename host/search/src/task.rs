@@ -1,0 +1,102 @@
+//! What the search knows of a task: names and inputs of the searched branches, nothing more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use autoloss_graph::{BranchName, LossGraph, Signature};
+use serde::{Deserialize, Serialize};
+
+use crate::error::SearchError;
+
+/// Most branches a task may have.
+pub const MAX_BRANCHES: usize = 16;
+
+/// What a branch looks like to the search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchSpec {
+    /// Its name, unique within the task.
+    pub name: BranchName,
+    /// The inputs its loss graphs may use.
+    pub signature: Signature,
+}
+
+/// The searched branches of a task, and the network that is trained with their losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Name of the task.
+    pub task: String,
+    /// Name of the proxy network.
+    pub network: String,
+    /// The searched branches; their order is the order of screening.
+    pub branches: Vec<BranchSpec>,
+}
+
+impl TaskSpec {
+    /// Checks that there are 1 to [`MAX_BRANCHES`] branches with distinct names.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Task`] with a sentence.
+    pub fn validate(&self) -> Result<(), SearchError> {
+        let count = self.branches.len();
+        if !(1..=MAX_BRANCHES).contains(&count) {
+            return Err(self.error(format!(
+                "has {count} searched branches but must have 1 to {MAX_BRANCHES}"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for branch in &self.branches {
+            if !names.insert(branch.name.as_str()) {
+                return Err(
+                    self.error(format!("has two branches named {:?}", branch.name.as_str()))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The text forms of a loss by branch name, from graphs in branch order.
+    #[must_use]
+    pub fn texts(&self, graphs: &[LossGraph]) -> BTreeMap<String, String> {
+        self.branches
+            .iter()
+            .zip(graphs)
+            .map(|(branch, graph)| {
+                let text = graph.display(&branch.signature).to_string();
+                (branch.name.as_str().to_owned(), text)
+            })
+            .collect()
+    }
+
+    /// The first difference to another task, in words.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        if self.task != other.task {
+            return Some("it has another name".into());
+        }
+        if self.network != other.network {
+            return Some(format!(
+                "its network was {:?} and is now {:?}",
+                self.network, other.network
+            ));
+        }
+        if self.branches.len() != other.branches.len() {
+            return Some(format!(
+                "it had {} branches and has now {}",
+                self.branches.len(),
+                other.branches.len()
+            ));
+        }
+        let mut pairs = self.branches.iter().zip(&other.branches);
+        pairs.find_map(|(then, now)| {
+            (then != now).then(|| {
+                let (then, now) = (then.name.as_str(), now.name.as_str());
+                format!("branch {then:?} or its inputs changed (now {now:?})")
+            })
+        })
+    }
+
+    fn error(&self, rest: impl std::fmt::Display) -> SearchError {
+        SearchError::Task {
+            sentence: format!("task {:?} {rest}", self.task),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Stand-ins whose answers depend on a loss alone, through its canonical form: as deterministic as
+//! real ones, with every kind of outcome, and cheap. They use integer hashes only, so that traces
+//! are the same on every platform.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use autoloss_graph::{BranchName, Limits, LossGraph, Signature};
+use autoloss_search::store::{CandidateRecord, RunReader};
+use autoloss_search::*;
+
+/// Screens by the hash of the canonical form.
+#[derive(Default)]
+pub(crate) struct FakeEngine {
+    pub(crate) probes: usize,
+    pub(crate) rejections: usize,
+    /// Fails at this probe, counted from 1.
+    pub(crate) fail_at: Option<usize>,
+    /// Rejects everything.
+    pub(crate) hopeless: bool,
+}
+
+pub(crate) fn signature(branch: usize) -> Signature {
+    match branch {
+        0 => Signature::dense(),
+        _ => Signature::boxes(),
+    }
+}
+
+pub(crate) fn canonical_hash(branch: usize, graph: &LossGraph) -> u64 {
+    let hash = graph.canonical(&signature(branch)).structural_hash();
+    // Spreads the bits, since the remainders below are taken of small numbers.
+    let mixed = (hash ^ (hash >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
+}
+
+/// The gain the stand-in reports, which is what a test may recompute.
+pub(crate) fn gain(branch: usize, graph: &LossGraph) -> f64 {
+    ((canonical_hash(branch, graph) >> 20) % 1000) as f64 / 1000.0
+}
+
+impl Screener for FakeEngine {
+    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
+        self.probes += 1;
+        if self.fail_at == Some(self.probes) {
+            return Err(BackendError::new("the engine is on fire"));
+        }
+        let hash = canonical_hash(branch, graph);
+        let norm = match hash % 40 {
+            0 => 0.0,
+            1 => f64::NAN,
+            _ => (10 + hash % 89) as f64 * [1.0, 10.0, 100.0, 1000.0][(hash >> 8) as usize % 4],
+        };
+        let sign = if hash & 64 == 0 { 0.5 } else { -0.5 };
+        Ok(Probe {
+            losses: vec![1.0; 2],
+            norms: vec![norm, norm * 1e-9],
+            alignments: vec![sign * norm, sign * norm * 1e-9],
+            rounding_scale: 1e-12,
+        })
+    }
+
+    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
+        self.rejections += 1;
+        if canonical_hash(branch, graph) % 31 == 3 {
+            return Ok(Rejection::NonFinite { step: 7 });
+        }
+        let gain = if self.hopeless {
+            -0.1
+        } else {
+            gain(branch, graph)
+        };
+        Ok(Rejection::Finished {
+            gain,
+            initial: 0.0,
+            reached: gain,
+            steps: 500,
+        })
+    }
+}
+
+/// Trains by a hash of the losses.
+#[derive(Default)]
+pub(crate) struct FakeTrainer {
+    pub(crate) requests: Vec<EvaluationRequest>,
+    /// Answers `interrupted` at this evaluation, counted from 1.
+    pub(crate) interrupt_at: Option<usize>,
+    /// Breaks down at this evaluation, counted from 1.
+    pub(crate) fail_at: Option<usize>,
+    /// Reports the evaluations of a round from the last to the first.
+    pub(crate) backwards: bool,
+}
+
+pub(crate) fn outcome(request: &EvaluationRequest) -> EvaluationOutcome {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64 ^ request.seed;
+    for byte in request.losses.values().flat_map(|text| text.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    let score = (hash % 10_007) as f64 / 10_007.0;
+    // Confirmations seldom go wrong, so that there are means to compare.
+    let kinds = if request.split == "reward" { 10 } else { 60 };
+    let verdict = match hash % kinds {
+        0 => EvaluationVerdict::InvalidTraining { step: 3 },
+        1 => EvaluationVerdict::StoppedEarly { step: 50 },
+        2 => EvaluationVerdict::Failed {
+            error: "out of memory".into(),
+        },
+        3 => EvaluationVerdict::Scored {
+            score: f64::NAN,
+            metrics: BTreeMap::new(),
+        },
+        _ => EvaluationVerdict::Scored {
+            score,
+            metrics: BTreeMap::from([("miou".into(), score), ("nothing".into(), f64::NAN)]),
+        },
+    };
+    EvaluationOutcome {
+        verdict,
+        steps: request.budget.steps,
+        train_seconds: 0.25,
+        eval_seconds: 0.125,
+        final_loss: Some(0.5),
+    }
+}
+
+impl Evaluator for FakeTrainer {
+    fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
+        self.requests.push(request.clone());
+        if self.interrupt_at == Some(self.requests.len()) {
+            return Err(BackendError::interrupted());
+        }
+        if self.fail_at == Some(self.requests.len()) {
+            return Err(BackendError::new("every worker is gone"));
+        }
+        Ok(outcome(request))
+    }
+
+    fn evaluate_all(
+        &mut self,
+        requests: &[EvaluationRequest],
+        finished: &mut dyn FnMut(usize, EvaluationOutcome),
+    ) -> Result<(), BackendError> {
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        if self.backwards {
+            order.reverse();
+        }
+        for index in order {
+            finished(index, self.evaluate(&requests[index])?);
+        }
+        Ok(())
+    }
+}
+
+/// Calls a closure at every event.
+pub(crate) struct Watch<F: FnMut(&Event<'_>)>(pub(crate) F);
+
+impl<F: FnMut(&Event<'_>)> Observer for Watch<F> {
+    fn observe(&mut self, event: &Event<'_>) {
+        (self.0)(event);
+    }
+}
+
+pub(crate) fn task(branches: usize) -> TaskSpec {
+    TaskSpec {
+        task: "toy".into(),
+        network: "net".into(),
+        branches: (0..branches)
+            .map(|index| BranchSpec {
+                name: BranchName::new(format!("b{index}")).unwrap(),
+                signature: signature(index),
+            })
+            .collect(),
+    }
+}
+
+/// Small numbers, so that every mechanism shows within a few hundred candidates.
+pub(crate) fn config(max_explored: u64) -> SearchConfig {
+    let mut config = SearchConfig {
+        seed: 7,
+        ..SearchConfig::default()
+    };
+    config.evolution.population = 12;
+    config.evolution.initial = 4;
+    config.evolution.tournament_fraction = 0.3;
+    config.evolution.attempts_per_parent = 40;
+    config.budget = Budget {
+        max_explored: Some(max_explored),
+        ..Budget::default()
+    };
+    config
+}
+
+pub(crate) fn begin(folder: &Path, branches: usize, config: &SearchConfig) -> Search {
+    let store = Store::create(folder).unwrap();
+    Search::new(task(branches), config.clone(), Provenance::default(), store).unwrap()
+}
+
+pub(crate) fn resume(folder: &Path, branches: usize) -> Search {
+    Search::resume(&task(branches), None, Store::open(folder).unwrap()).unwrap()
+}
+
+/// Runs to the end of the budget with fresh stand-ins.
+pub(crate) fn finish(search: &mut Search) -> Summary {
+    let (mut engine, mut trainer) = (FakeEngine::default(), FakeTrainer::default());
+    let stop = AtomicBool::new(false);
+    search
+        .run(&mut engine, &mut trainer, &mut (), &stop)
+        .unwrap()
+}
+
+/// Runs until so many more candidates are explored, then raises the stop flag.
+pub(crate) fn run_until(search: &mut Search, candidates: usize) -> Summary {
+    let (mut engine, mut trainer) = (FakeEngine::default(), FakeTrainer::default());
+    let stop = AtomicBool::new(false);
+    let mut seen = 0;
+    let mut watch = Watch(|event: &Event<'_>| {
+        if let Event::Explored { .. } = event {
+            seen += 1;
+            stop.store(seen >= candidates, Ordering::Relaxed);
+        }
+    });
+    search
+        .run(&mut engine, &mut trainer, &mut watch, &stop)
+        .unwrap()
+}
+
+/// A whole run in a folder of its own, and its trace.
+pub(crate) fn whole_run(branches: usize, config: &SearchConfig) -> (Summary, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let summary = finish(&mut begin(&run, branches, config));
+    (summary, trace(&run))
+}
+
+/// One line for each stored candidate: everything but timings.
+pub(crate) fn trace(folder: &Path) -> String {
+    let mut text = String::new();
+    RunReader::open(folder)
+        .unwrap()
+        .for_each_candidate(|record| text.push_str(&line(&record)))
+        .unwrap();
+    text
+}
+
+fn line(record: &CandidateRecord) -> String {
+    let parent = record.parent.map_or("-".into(), |id| id.to_string());
+    let origins: Vec<String> = record
+        .origins
+        .iter()
+        .map(|origin| format!("{origin:?}").to_lowercase())
+        .collect();
+    let losses: Vec<&str> = record.losses.values().map(String::as_str).collect();
+    format!(
+        "{} {} {} {} {} [{}] {:?}{}{}\n",
+        record.id,
+        record.child,
+        parent,
+        origins.join("+"),
+        losses.join(" ; "),
+        record.verdict,
+        record.score,
+        if record.joined { " joined" } else { "" },
+        if record.ends_child { " end" } else { "" },
+    )
+}
+
+pub(crate) fn records(folder: &Path) -> Vec<CandidateRecord> {
+    let mut records = Vec::new();
+    RunReader::open(folder)
+        .unwrap()
+        .for_each_candidate(|record| records.push(record))
+        .unwrap();
+    records
+}
+
+pub(crate) fn graph(branch: usize, text: &str) -> LossGraph {
+    LossGraph::parse(text, &signature(branch), &Limits::default()).unwrap()
+}
+
+/// What a process that is killed now would leave behind.
+pub(crate) fn copy_run(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["run.db", "run.db-wal"] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Errors of this crate.
+
+use crate::plugin::{LoadError, PluginError};
+use autoloss_graph::ParseError;
+use autoloss_plugin_api::brief;
+use thiserror::Error;
+
+/// What this crate's functions return.
+pub type Result<T, E = TrainError> = std::result::Result<T, E>;
+
+/// Why loading, training or judging failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A library could not be admitted.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A call into a plugin failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// libtorch refused an operation of ours.
+    #[error("libtorch: {}", brief(.0))]
+    Torch(#[from] tch::TchError),
+    /// A name that no loaded plugin offers.
+    #[error("no loaded plugin offers {kind} '{name}' (there are: {known})")]
+    Unknown {
+        /// Kind of thing: a task, a network …
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// More than one thing fits and none was named.
+    #[error("several {kind}s are loaded ({known}): name one with --{kind}")]
+    Ambiguous {
+        /// Kind of thing.
+        kind: &'static str,
+        /// The names there are.
+        known: String,
+    },
+    /// A network that does not serve the task.
+    #[error("network '{network}' serves {serves}, not task '{task}'")]
+    WrongTask {
+        /// The network.
+        network: String,
+        /// The tasks it serves.
+        serves: String,
+        /// The chosen task.
+        task: String,
+    },
+    /// A loss that is no loss of this task.
+    #[error("the loss of branch '{branch}' cannot be read: {error}")]
+    Loss {
+        /// The branch.
+        branch: String,
+        /// What is wrong, with its place.
+        error: ParseError,
+    },
+    /// A branch without a loss.
+    #[error("branch '{0}' has no loss")]
+    MissingLoss(String),
+    /// What a plugin declares contradicts itself.
+    #[error("task '{task}' declares {what}")]
+    Declaration {
+        /// The task.
+        task: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A device that is not there.
+    #[error("device '{name}' cannot be used: {why}")]
+    Device {
+        /// The name given.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// The caller's stop flag was raised.
+    #[error("interrupted")]
+    Interrupted,
+}

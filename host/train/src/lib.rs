@@ -1,0 +1,25 @@
+//! Everything that touches tensors: loss graphs on them, screening, training, evaluation, and the
+//! plugins that bring tasks, networks and metrics.
+//!
+//! The decision behind the shape: one [`Workbench`] composes a task, a network and metrics of
+//! whatever plugins offer them, and owns the one training loop that serves them all. It implements
+//! the search's `Evaluator`; [`TorchScreener`] implements its `Screener`. Neither the search nor the
+//! plugins know of each other.
+
+mod error;
+mod graph_eval;
+mod optimizer;
+pub mod plugin;
+pub mod runtime;
+mod schedule;
+mod screen;
+mod trainer;
+mod workbench;
+
+pub use error::{Result, TrainError};
+pub use graph_eval::{Scope, evaluate_graph, loss_of};
+pub use optimizer::{Optimizer, OptimizerSettings, OptimizerState};
+pub use schedule::learning_rate;
+pub use screen::{LrpTrace, TorchScreener};
+pub use trainer::{BranchLoss, Ending, Trained};
+pub use workbench::{Choice, Workbench};

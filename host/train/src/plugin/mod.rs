@@ -1,0 +1,16 @@
+//! Loading plugins, and calling them as if they were ordinary values.
+//!
+//! [`Plugin`] admits one library; [`Registry`] holds all that were loaded and finds tasks, networks
+//! and metrics in them by name; [`RemoteTask`], [`RemoteNetwork`] and [`RemoteMetric`] turn method
+//! calls into messages and check every answer before the host believes it.
+
+mod error;
+mod library;
+mod registry;
+mod remote;
+
+pub use error::{LoadError, PluginError, Trouble};
+pub use library::Plugin;
+pub(crate) use registry::unknown;
+pub use registry::{Registry, locate};
+pub use remote::{RemoteMetric, RemoteNetwork, RemoteTask};

@@ -1,0 +1,350 @@
+//! A task, a network and metrics, composed from whatever plugins offer them.
+
+use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteNetwork, RemoteTask};
+use crate::screen::backend;
+use crate::trainer::{BranchLoss, Ending, Trained, Training};
+use crate::{Result, TorchScreener, TrainError, runtime};
+use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature};
+use autoloss_plugin_api::{
+    BatchRequest, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores, Split, TaskInfo,
+    TaskOptions,
+};
+use autoloss_search::{
+    BackendError, BranchSpec, EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator,
+    ProxyBudget, ScreeningConfig, TaskSpec,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tch::Device;
+
+/// Samples of one evaluation batch.
+const EVALUATION_BATCH: usize = 32;
+
+/// What the user chose; what is left out takes the task's default.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Name of the task.
+    pub task: Option<String>,
+    /// Name of the network.
+    pub network: Option<String>,
+    /// Name of the score to raise.
+    pub score: Option<String>,
+    /// How the data is opened.
+    pub options: TaskOptions,
+    /// Pretrained weights.
+    pub weights: Option<PathBuf>,
+}
+
+/// Trains and judges.
+pub struct Workbench {
+    registry: Registry,
+    task: RemoteTask,
+    info: TaskInfo,
+    network: (Arc<Plugin>, NetworkInfo),
+    metrics: Vec<(Arc<Plugin>, MetricInfo)>,
+    score: String,
+    signatures: BTreeMap<BranchName, Signature>,
+    weights: Option<PathBuf>,
+    device: Device,
+    limits: Limits,
+    stop: Arc<AtomicBool>,
+}
+
+impl Workbench {
+    /// Opens the chosen task. `stop` is polled between steps.
+    ///
+    /// # Errors
+    /// A name nobody offers, or whatever the plugins say.
+    pub fn open(
+        registry: Registry,
+        choice: &Choice,
+        device: Device,
+        limits: Limits,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let (plugin, info) = registry.task(choice.task.as_deref())?;
+        let signatures = signatures(&info)?;
+        let name = choice.network.as_deref().unwrap_or(&info.default_network);
+        let network = registry.network(name, &info.name)?;
+        let metrics = registry.metrics(&info.name);
+        let score = choice.score.clone().unwrap_or_else(|| info.default_score.clone());
+        let scores = || metrics.iter().flat_map(|(_, metric)| metric.scores.iter().cloned());
+        if !scores().any(|known| known == score) {
+            return Err(crate::plugin::unknown("score", &score, scores()));
+        }
+        let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
+        Ok(Self {
+            registry,
+            task,
+            info,
+            network,
+            metrics,
+            score,
+            signatures,
+            weights: choice.weights.clone(),
+            device,
+            limits,
+            stop,
+        })
+    }
+
+    /// What the task offers.
+    pub fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    /// The chosen network.
+    pub fn network(&self) -> &NetworkInfo {
+        &self.network.1
+    }
+
+    /// The score that is raised.
+    pub fn score(&self) -> &str {
+        &self.score
+    }
+
+    /// Every score of the task, in the order the metrics list them.
+    pub fn scores(&self) -> Vec<String> {
+        self.metrics.iter().flat_map(|(_, metric)| metric.scores.iter().cloned()).collect()
+    }
+
+    /// The loaded plugins.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The inputs of each branch's loss.
+    pub fn signatures(&self) -> &BTreeMap<BranchName, Signature> {
+        &self.signatures
+    }
+
+    /// The open task.
+    pub fn task(&self) -> &RemoteTask {
+        &self.task
+    }
+
+    /// Where networks live.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The task as the search sees it.
+    ///
+    /// # Errors
+    /// A branch name that cannot be.
+    pub fn spec(&self) -> Result<TaskSpec> {
+        let branches = self.info.branches.iter().map(|branch| {
+            let found = self.signatures.iter().find(|(name, _)| name.as_str() == branch.name);
+            let (name, signature) =
+                found.ok_or_else(|| TrainError::MissingLoss(branch.name.clone()))?;
+            Ok(BranchSpec { name: name.clone(), signature: signature.clone() })
+        });
+        Ok(TaskSpec {
+            task: self.info.name.clone(),
+            network: self.network.1.name.clone(),
+            branches: branches.collect::<Result<_>>()?,
+        })
+    }
+
+    /// A screener on samples of this task.
+    ///
+    /// # Errors
+    /// A screening score that no metric offers, or whatever the plugins say.
+    pub fn screener(&self, config: &ScreeningConfig, seed: u64) -> Result<TorchScreener> {
+        let metric = |score: &str| {
+            let offers = |metric: &MetricInfo| metric.screening_scores.iter().any(|s| s == score);
+            let found = self.metrics.iter().find(|(_, metric)| offers(metric));
+            let (plugin, metric) = found.ok_or_else(|| {
+                let known = self.metrics.iter().flat_map(|(_, m)| m.screening_scores.clone());
+                crate::plugin::unknown("screening score", score, known)
+            })?;
+            self.create_metric(plugin, metric)
+        };
+        TorchScreener::new(&self.task, &self.info.branches, metric, config, seed)
+    }
+
+    /// The losses of a request: text forms, or `@NAME` for a reference loss the task computes.
+    ///
+    /// # Errors
+    /// A branch without a loss, or a text that is none.
+    pub fn losses(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, BranchLoss>> {
+        let loss = |(name, signature): (&BranchName, &Signature)| {
+            let branch = name.as_str().to_owned();
+            let text = texts.get(&branch).ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
+            if let Some(reference) = text.strip_prefix('@') {
+                return Ok((branch, BranchLoss::Reference(reference.to_owned())));
+            }
+            match LossGraph::parse(text, signature, &self.limits) {
+                Ok(graph) => Ok((branch, BranchLoss::Graph(graph))),
+                Err(error) => Err(TrainError::Loss { branch, error }),
+            }
+        };
+        self.signatures.iter().map(loss).collect()
+    }
+
+    /// The texts of a reference loss, as [`Workbench::losses`] reads them.
+    ///
+    /// # Errors
+    /// [`TrainError::Unknown`].
+    pub fn reference(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let known = &self.info.reference_losses;
+        let found = known.iter().find(|loss| loss.name == name).ok_or_else(|| {
+            let names = known.iter().map(|loss| loss.name.clone());
+            crate::plugin::unknown("reference loss", name, names)
+        })?;
+        let text = |branch: &BranchName| {
+            let formula = found.formulas.get(branch.as_str()).cloned();
+            (branch.as_str().to_owned(), formula.unwrap_or_else(|| format!("@{name}")))
+        };
+        Ok(self.signatures.keys().map(text).collect())
+    }
+
+    /// Trains a fresh network.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub fn train(
+        &self,
+        losses: &BTreeMap<String, BranchLoss>,
+        budget: &ProxyBudget,
+        seed: u64,
+        stop_invalid: bool,
+    ) -> Result<(RemoteNetwork, Trained)> {
+        let options = NetworkOptions {
+            task: self.info.clone(),
+            device: runtime::device_name(self.device),
+            seed,
+            weights: self.weights.clone(),
+            settings: BTreeMap::new(),
+        };
+        let (plugin, info) = &self.network;
+        let network = RemoteNetwork::build(plugin, &info.name, options)?;
+        let training = Training {
+            task: &self.task,
+            network: &network,
+            branches: &self.info.branches,
+            losses,
+            budget,
+            seed,
+            stop_invalid,
+            device: self.device,
+            stop: &self.stop,
+        };
+        let trained = training.run()?;
+        Ok((network, trained))
+    }
+
+    /// Every score of the task on the first `images` samples of a split (0: all of them).
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub fn judge(&self, network: &RemoteNetwork, split: Split, images: usize) -> Result<Scores> {
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|(plugin, metric)| self.create_metric(plugin, metric))
+            .collect::<Result<Vec<_>>>()?;
+        let len = self.task.len(split)?;
+        let count = if images == 0 { len } else { len.min(images as u64) };
+        let _guard = tch::no_grad_guard();
+        let mut next = 0;
+        while next < count {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(TrainError::Interrupted);
+            }
+            let end = count.min(next + EVALUATION_BATCH as u64);
+            let request = BatchRequest { split, indices: (next..end).collect(), augment: None };
+            let batch = self.task.batch(request)?;
+            let predictions = network.predict(&batch.inputs.to_device(self.device)?)?;
+            let predictions = predictions.to_device(Device::Cpu)?;
+            for metric in &metrics {
+                metric.update(&predictions, &batch.targets)?;
+            }
+            next = end;
+        }
+        let mut scores = Scores::new();
+        for metric in &metrics {
+            scores.extend(metric.compute()?);
+        }
+        Ok(scores)
+    }
+
+    fn create_metric(&self, plugin: &Arc<Plugin>, metric: &MetricInfo) -> Result<RemoteMetric> {
+        let options = MetricOptions { task: self.info.clone() };
+        Ok(RemoteMetric::create(plugin, &metric.name, options)?)
+    }
+
+    fn evaluate_request(&self, request: &EvaluationRequest) -> Result<EvaluationOutcome> {
+        let split = split(&request.split)?;
+        let losses = self.losses(&request.losses)?;
+        let started = Instant::now();
+        let (network, trained) =
+            self.train(&losses, &request.budget, request.seed, request.stop_invalid)?;
+        let train_seconds = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let verdict = match trained.ending {
+            Ending::Invalid(step) => EvaluationVerdict::InvalidTraining { step },
+            Ending::Complete => {
+                let metrics = self.judge(&network, split, request.budget.eval_images)?;
+                match metrics.get(&self.score) {
+                    Some(&score) => EvaluationVerdict::Scored { score, metrics },
+                    None => EvaluationVerdict::Failed {
+                        error: format!("no metric computed the score '{}'", self.score),
+                    },
+                }
+            }
+        };
+        Ok(EvaluationOutcome {
+            verdict,
+            steps: trained.steps,
+            train_seconds,
+            eval_seconds: started.elapsed().as_secs_f64(),
+            final_loss: trained.final_loss,
+        })
+    }
+}
+
+impl Evaluator for Workbench {
+    fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
+        self.evaluate_request(request).map_err(backend)
+    }
+}
+
+/// The split of a name.
+///
+/// # Errors
+/// [`TrainError::Unknown`].
+fn split(name: &str) -> Result<Split> {
+    let found = Split::ALL.into_iter().find(|split| split.name() == name);
+    found.ok_or_else(|| {
+        crate::plugin::unknown("split", name, Split::ALL.iter().map(|split| split.name().into()))
+    })
+}
+
+fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
+    let declaration = |what: String| TrainError::Declaration { task: info.name.clone(), what };
+    let mut signatures = BTreeMap::new();
+    for branch in &info.branches {
+        let inputs = branch.inputs.iter().map(|input| InputSpec {
+            name: input.name.clone(),
+            prediction: input.prediction,
+            target: input.target,
+            channel_mean_constant: input.channel_mean_constant,
+        });
+        let wrong = |why: autoloss_graph::GraphError| {
+            declaration(format!("branch '{}' with inputs that cannot be: {why}", branch.name))
+        };
+        let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
+        let signature = Signature::new(inputs.collect()).map_err(wrong)?;
+        if signatures.insert(name, signature).is_some() {
+            return Err(declaration(format!("two branches named '{}'", branch.name)));
+        }
+    }
+    if signatures.is_empty() {
+        return Err(declaration("no branch".into()));
+    }
+    Ok(signatures)
+}

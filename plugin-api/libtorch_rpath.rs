@@ -1,0 +1,10 @@
+// Included by the build scripts of every package whose programs or tests load libtorch.
+//
+// Link arguments do not travel from a dependency to its dependents, so each package says where
+// libtorch is. DT_RPATH rather than RUNPATH: it also holds for what a loaded plugin needs.
+fn link_libtorch() {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    if let Ok(libtorch) = std::env::var("LIBTORCH") {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib,--disable-new-dtags");
+    }
+}

@@ -1,0 +1,84 @@
+//! What a plugin author writes against.
+//!
+//! A plugin is a `cdylib` that knows its data, its networks and its metrics, and nothing of loss
+//! graphs or evolution. It implements up to three traits and publishes them with one macro each:
+//!
+//! * [`Task`]: the branches of a network that are trained by their own loss, the splits, batches of
+//!   named tensors and the samples a candidate loss is screened on;
+//! * [`ProxyNetwork`]: a network that maps a batch to the named inputs of each branch;
+//! * [`Metric`]: the scores the user is judged by.
+//!
+//! A plugin may hold any of them: one plugin can add a network or a metric to a task that another
+//! plugin owns. The host composes them and owns the loop.
+//!
+//! The decision behind the shape: authors see safe Rust and [`tch`] tensors only. All that crosses
+//! the boundary goes through one small stable-ABI module ([`boundary`]) as versioned JSON plus
+//! tensor handles, so that an ability added later never changes a layout, and a panic on the
+//! plugin's side becomes an error on the host's. A trait object with a stable layout per trait was
+//! rejected: each added method would refuse every older plugin.
+//!
+//! # A whole plugin
+//!
+//! ```
+//! use autoloss_plugin_api::{
+//!     Metric, MetricInfo, MetricOptions, Result, Scores, Tensors, export_plugin, register_metric,
+//! };
+//!
+//! /// Mean absolute error of `prediction` against `target`, as a score that is higher when better.
+//! struct NegativeError {
+//!     sum: f64,
+//!     count: f64,
+//! }
+//!
+//! impl Metric for NegativeError {
+//!     fn info() -> MetricInfo {
+//!         MetricInfo::new("negative_error", ["nmae"])
+//!     }
+//!     fn create(_options: &MetricOptions) -> Result<Self> {
+//!         Ok(Self { sum: 0.0, count: 0.0 })
+//!     }
+//!     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
+//!         let difference = predictions.get("prediction")?.f_sub(targets.get("target")?)?;
+//!         self.sum += difference.f_abs()?.f_sum(tch::Kind::Double)?.double_value(&[]);
+//!         self.count += difference.numel() as f64;
+//!         Ok(())
+//!     }
+//!     fn compute(&mut self) -> Result<Scores> {
+//!         Ok(Scores::from([("nmae".to_owned(), -self.sum / self.count)]))
+//!     }
+//! }
+//!
+//! register_metric!(NegativeError);
+//! export_plugin!();
+//! # fn main() {}
+//! ```
+
+pub mod boundary;
+mod describe;
+mod error;
+mod metric;
+mod network;
+mod register;
+mod task;
+mod tensors;
+
+pub use describe::{
+    Activation, BranchInfo, InputInfo, MetricInfo, NetworkInfo, PluginInfo, ReferenceLoss, Split,
+    TaskInfo,
+};
+pub use error::{Error, Result, brief};
+pub use metric::{Metric, MetricOptions, Scores};
+pub use network::{Mode, NetworkOptions, Parameter, ProxyNetwork};
+pub use task::{Batch, BatchRequest, ScreeningRequest, ScreeningSamples, Task, TaskOptions};
+pub use tensors::{MissingTensor, Tensors};
+
+#[doc(hidden)]
+pub use register::{MetricEntry, NetworkEntry, TaskEntry};
+
+// Authors and the macros use exactly the versions the boundary was built with.
+pub use {inventory, serde_json, tch, tracing};
+
+/// Major number of the plugin interface; host and plugin must have the same.
+pub const API_MAJOR: u32 = 1;
+/// Minor number of the plugin interface; a plugin may not need a newer one than the host's.
+pub const API_MINOR: u32 = 0;

@@ -1,0 +1,99 @@
+//! The network that a candidate loss trains.
+
+use crate::{Batch, NetworkInfo, Result, TaskInfo, Tensors};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tch::{Device, Tensor};
+
+/// How a network is built.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkOptions {
+    /// The task it is to serve, with attributes such as `num_classes`.
+    pub task: TaskInfo,
+    /// `cpu` or `cuda:N`; [`NetworkOptions::device`] reads it.
+    pub device: String,
+    /// Decides the initial parameters. libtorch's generator is seeded with it before the call.
+    pub seed: u64,
+    /// Pretrained weights, where the user named a file.
+    #[serde(default)]
+    pub weights: Option<PathBuf>,
+    /// Settings of this network alone, from `[network]` of the configuration.
+    #[serde(default)]
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl NetworkOptions {
+    /// The device the parameters belong on.
+    ///
+    /// # Errors
+    /// A name that is neither `cpu` nor `cuda:N`.
+    pub fn device(&self) -> Result<Device> {
+        match self.device.as_str() {
+            "cpu" => Ok(Device::Cpu),
+            name => name
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Device::Cuda)
+                .ok_or_else(|| format!("'{name}' is no device (cpu, cuda:0 …)").into()),
+        }
+    }
+}
+
+/// Whether a forward pass trains or judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Batch statistics, dropout and the like are on; gradients are recorded.
+    Train,
+    /// They are off.
+    Evaluate,
+}
+
+/// A trainable tensor.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Name, unique in the network and stable between versions: it is the key in checkpoints.
+    pub name: String,
+    /// A handle on the tensor itself: the host updates it in place.
+    pub tensor: Tensor,
+    /// Whether weight decay applies (usually not to biases and normalisation).
+    pub decay: bool,
+}
+
+/// A network from batches to the inputs of each branch's loss.
+pub trait ProxyNetwork: Send {
+    /// What the network offers.
+    fn info() -> NetworkInfo
+    where
+        Self: Sized;
+
+    /// Builds it with fresh, or the given pretrained, parameters.
+    ///
+    /// # Errors
+    /// A task it cannot serve, or weights that do not fit.
+    fn build(options: &NetworkOptions) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The named inputs of every branch, each (N, C, H, W), attached to the parameters' gradients
+    /// when training. Regions that do not count are zeroed in predictions and targets alike.
+    ///
+    /// # Errors
+    /// Batches without the tensors it needs, and libtorch's own errors.
+    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<BTreeMap<String, Tensors>>;
+
+    /// What metrics judge, such as `labels`, (N, H, W). Gradients are off.
+    ///
+    /// # Errors
+    /// As [`ProxyNetwork::forward`].
+    fn predict(&mut self, inputs: &Tensors) -> Result<Tensors>;
+
+    /// Every trainable tensor.
+    fn parameters(&self) -> Vec<Parameter>;
+
+    /// Every other tensor that a checkpoint must hold, such as running statistics.
+    fn buffers(&self) -> Tensors {
+        Tensors::new()
+    }
+}

@@ -1,0 +1,43 @@
+//! What vision plugins share: pictures, scenes with exact masks, and segmentation metrics.
+//!
+//! The crate is pure Rust and knows no tensors. A plugin turns its byte buffers into tensors; what is
+//! here builds and tests in seconds, and a scene or a score can be checked without a network.
+//!
+//! - [`pack`]: the embedded photographs, decoded once, split into train, reward, selection and test;
+//! - [`scene`]: a generator of scenes from that pack, with class and instance masks, boxes, keypoints;
+//! - [`mod@augment`]: flips, crops and colour changes of any picture with its label map;
+//! - [`confusion`] and [`segmentation`]: mIoU, FWIoU, gAcc, mAcc, BIoU, BF1 over label maps;
+//! - [`palette`]: the colours in which PASCAL VOC stores label maps.
+//!
+//! ```
+//! use autoloss_vision::{SceneConfig, SceneGenerator, SegmentationMetrics, Split};
+//!
+//! let generator = SceneGenerator::embedded(SceneConfig::default())?;
+//! let scene = generator.scene(Split::Train, 7, 0);
+//! let mut metrics = SegmentationMetrics::new(generator.num_classes(), Default::default())?;
+//! metrics.update(&scene.classes, &scene.classes, scene.height, scene.width)?;
+//! assert_eq!(metrics.compute()?.mean_iou, 1.0);
+//! # Ok::<(), autoloss_vision::VisionError>(())
+//! ```
+
+pub mod augment;
+mod boundary;
+pub mod confusion;
+mod draw;
+mod error;
+pub mod pack;
+pub mod palette;
+pub mod scene;
+pub mod segmentation;
+mod split;
+
+pub use augment::{AugmentConfig, LabelledImage, augment};
+pub use confusion::ConfusionMatrix;
+pub use error::VisionError;
+pub use pack::Pack;
+pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
+pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
+pub use split::Split;
+
+/// The label of a pixel that is neither trained on nor scored, as in PASCAL VOC.
+pub const VOID: u8 = 255;

@@ -1,0 +1,209 @@
+//! Label maps that candidate losses are screened on.
+//!
+//! They are real ones, made small by majority rather than drawn at random: pooling operators and
+//! boundary terms tell spatially coherent maps from noise, and a loss should be judged on what it
+//! will meet.
+
+use crate::inputs::one_hot;
+use crate::scenes::Scenes;
+use autoloss_plugin_api::{Result, ScreeningRequest, ScreeningSamples, Split, Tensors};
+use tch::Tensor;
+
+/// Scenes looked at for each sample wanted before giving up.
+const TRIES: usize = 64;
+
+/// A class counts as present from this share of the positions on.
+const PRESENT: usize = 64;
+
+/// Largest side of a map and largest number of samples.
+const LIMIT: usize = 1024;
+
+/// Draws the samples from the train split.
+///
+/// # Errors
+/// Sizes or numbers of samples outside 1 to 1024.
+pub(crate) fn draw_samples(
+    scenes: &mut Scenes,
+    request: &ScreeningRequest,
+) -> Result<ScreeningSamples> {
+    let (samples, size) = (request.samples, request.size);
+    if !(1..=LIMIT).contains(&samples) || !(2..=LIMIT).contains(&size) {
+        return Err(format!(
+            "{samples} screening samples of {size}x{size} were asked for, expected 1 to {LIMIT} \
+             samples of 2x2 to {LIMIT}x{LIMIT}"
+        )
+        .into());
+    }
+    let maps = coherent_maps(scenes, samples, size, request.seed)?;
+    let (count, side) = (samples as i64, size as i64);
+    let labels = Tensor::f_from_slice(&maps)?.f_view([count, side, side])?;
+    let (y, valid) = one_hot(&labels, crate::CLASSES)?;
+    Ok(ScreeningSamples {
+        shape: [count, crate::CLASSES, side, side],
+        fixed: Tensors::new().with("y", y),
+        valid: Some(valid),
+        targets: Tensors::new().with("labels", labels),
+    })
+}
+
+/// Small maps of different scenes, two classes or more in each.
+fn coherent_maps(scenes: &mut Scenes, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
+    let len = Scenes::len(Split::Train);
+    // An odd step visits every number of a power-of-two epoch before the first comes again.
+    let (start, step) = (scramble(seed), scramble(seed ^ 1) | 1);
+    let mut maps = Vec::with_capacity(samples * size * size);
+    for turn in 0..samples.saturating_mul(TRIES) as u64 {
+        let index = start.wrapping_add(turn.wrapping_mul(step)) % len;
+        let scene = scenes.get(Split::Train, index)?;
+        let map = reduce_by_majority(scene.labels(), scene.width(), size);
+        if classes_present(&map) >= 2 {
+            maps.extend(map);
+        }
+        if maps.len() == samples * size * size {
+            return Ok(maps);
+        }
+    }
+    Err(
+        format!("too few train scenes have two classes to draw {samples} screening samples from")
+            .into(),
+    )
+}
+
+/// A square label map of `side` pixels at `size` pixels: each takes the commonest label of its block.
+fn reduce_by_majority(labels: &[u8], side: usize, size: usize) -> Vec<u8> {
+    let block = |place: usize| {
+        let start = place * side / size;
+        start..((place + 1) * side / size).max(start + 1)
+    };
+    let mut map = Vec::with_capacity(size * size);
+    for row in 0..size {
+        for column in 0..size {
+            let mut counts = [0u32; 256];
+            for y in block(row) {
+                for &label in &labels[y * side..][block(column)] {
+                    counts[usize::from(label)] += 1;
+                }
+            }
+            // Of equally common labels the larger wins, an item over the background.
+            let winner = counts.iter().enumerate().max_by_key(|&(_, &count)| count);
+            map.push(winner.map_or(autoloss_vision::VOID, |(label, _)| label as u8));
+        }
+    }
+    map
+}
+
+fn classes_present(map: &[u8]) -> usize {
+    let enough = (map.len() / PRESENT).max(1);
+    let share = |class: i64| {
+        map.iter()
+            .filter(|&&label| i64::from(label) == class)
+            .count()
+    };
+    (0..crate::CLASSES)
+        .filter(|&class| share(class) >= enough)
+        .count()
+}
+
+/// The finaliser of SplitMix64: neighbouring seeds give unrelated numbers.
+fn scramble(seed: u64) -> u64 {
+    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use tch::Kind;
+
+    fn request(samples: usize, size: usize, seed: u64) -> ScreeningRequest {
+        ScreeningRequest {
+            branch: crate::BRANCH.to_owned(),
+            samples,
+            size,
+            seed,
+        }
+    }
+
+    fn draw(samples: usize, size: usize, seed: u64) -> ScreeningSamples {
+        draw_samples(
+            &mut Scenes::new(64, 0).unwrap(),
+            &request(samples, size, seed),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn samples_agree_with_their_labels() {
+        let drawn = draw(5, 16, 2);
+        let labels = drawn.targets.get("labels").unwrap();
+        assert_eq!(
+            (drawn.shape, labels.size()),
+            ([5, 11, 16, 16], vec![5, 16, 16])
+        );
+        let y = drawn.fixed.get("y").unwrap();
+        assert_eq!(y.size(), drawn.shape);
+        let valid = drawn.valid.unwrap();
+        assert_eq!(valid.size(), [5, 1, 16, 16]);
+        assert_eq!(
+            y.sum_dim_intlist([1i64].as_slice(), true, Kind::Float),
+            valid
+        );
+        assert_eq!(valid.squeeze_dim(1), labels.lt(11).to_kind(Kind::Float));
+        let classes = y.argmax(1, false) * valid.squeeze_dim(1).to_kind(Kind::Int64);
+        assert_eq!(classes, (labels * labels.lt(11)).to_kind(Kind::Int64));
+    }
+
+    #[test]
+    fn maps_are_coherent_and_hold_several_classes() {
+        let drawn = draw(20, 16, 0);
+        let labels = drawn.targets.get("labels").unwrap();
+        let right = labels.narrow(2, 1, 15).eq_tensor(&labels.narrow(2, 0, 15));
+        // Neighbours drawn independently would agree at most half of the time.
+        assert!(
+            right
+                .to_kind(Kind::Float)
+                .mean(Kind::Float)
+                .double_value(&[])
+                > 0.75
+        );
+        for sample in 0..20 {
+            let values: Vec<u8> =
+                Vec::try_from(labels.get(sample).contiguous().view([-1])).unwrap();
+            let classes: BTreeSet<_> = values.into_iter().filter(|&label| label < 11).collect();
+            assert!(classes.len() >= 2, "{classes:?}");
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_which() {
+        let labels = |seed| draw(4, 8, seed).targets.get("labels").unwrap().copy();
+        assert_eq!(labels(1), labels(1));
+        assert_ne!(labels(1), labels(2));
+    }
+
+    #[test]
+    fn majority_reduces_by_blocks_and_enlarges_by_repetition() {
+        let labels = [1, 1, 0, 0, 1, 0, 0, 2, 255, 255, 3, 3, 255, 4, 3, 3];
+        assert_eq!(reduce_by_majority(&labels, 4, 2), [1, 0, 255, 3]);
+        assert_eq!(reduce_by_majority(&labels, 4, 4), labels);
+        assert_eq!(
+            reduce_by_majority(&[5, 6, 7, 8], 2, 4)[..8],
+            [5, 5, 6, 6, 5, 5, 6, 6]
+        );
+    }
+
+    #[test]
+    fn requests_out_of_range_are_refused() {
+        let mut scenes = Scenes::new(64, 0).unwrap();
+        for (samples, size) in [(0, 16), (5, 0), (5, 1), (5, 5000), (usize::MAX, 16)] {
+            let error = draw_samples(&mut scenes, &request(samples, size, 0)).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&samples.to_string()),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The task.
+
+use crate::fault;
+use crate::maps::{Map, SIDE, Stream};
+use autoloss_plugin_api::serde_json::{Value, json};
+use autoloss_plugin_api::{
+    Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
+    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors,
+};
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
+
+/// Samples of every split.
+const LEN: u64 = 64;
+
+/// Maps of patches in three classes.
+#[derive(Debug)]
+pub struct Misbehaving {
+    seed: u64,
+}
+
+impl Task for Misbehaving {
+    fn info() -> TaskInfo {
+        fault::panic_in("Task::info");
+        let mut branches = vec![branch(crate::BRANCH)];
+        if fault::is("twin_branches") {
+            branches.push(branch(crate::BRANCH));
+        }
+        if fault::is("no_branch") {
+            branches.clear();
+        }
+        TaskInfo {
+            name: crate::TASK.to_owned(),
+            title: "Patches of three classes on maps of 8x8 pixels".to_owned(),
+            branches,
+            default_network: default_of("network", "pebble"),
+            default_score: default_of("score", "mIoU"),
+            reference_losses: vec![
+                reference("ce", "cross entropy", Some("neg(mul(y, log(yhat)))")),
+                reference("own", "squared distance, computed by the task", None),
+            ],
+            attributes: BTreeMap::from([("num_classes".to_owned(), json!(crate::CLASSES))]),
+            defaults: BTreeMap::from([
+                ("proxy.budget.steps".to_owned(), json!(20)),
+                ("proxy.budget.learning_rate".to_owned(), json!(0.5)),
+                ("screening.size".to_owned(), json!(SIDE)),
+                ("screening.steps".to_owned(), json!(100)),
+            ]),
+        }
+    }
+
+    fn open(options: &TaskOptions) -> Result<Self> {
+        for (name, value) in &options.settings {
+            match (name.as_str(), value) {
+                ("fault", Value::String(fault)) => fault::choose(fault),
+                _ => {
+                    return Err(format!(
+                        "task 'misbehaving' has no setting '{name}' of value {value} (there is: \
+                         fault, a text)"
+                    )
+                    .into());
+                }
+            }
+        }
+        fault::strike("Task::open")?;
+        Ok(Self { seed: options.seed })
+    }
+
+    fn len(&self, split: Split) -> Result<u64> {
+        fault::strike("Task::len")?;
+        let empty = fault::is(&format!("empty_split:{split}"));
+        Ok(if empty { 0 } else { LEN })
+    }
+
+    fn batch(&mut self, request: &BatchRequest) -> Result<Batch> {
+        fault::strike("Task::batch")?;
+        let maps: Vec<Map> = request
+            .indices
+            .iter()
+            .map(|&index| self.map(request.split, index))
+            .collect();
+        let mut image = images(&maps)?;
+        let mut labels = labels(&maps)?;
+        let count = maps.len() as i64;
+        if fault::is("batch:one_more") {
+            image = Tensor::f_cat(&[&image, &image.f_narrow(0, 0, 1)?], 0)?;
+        }
+        if fault::is("batch:fewer_labels") {
+            labels = labels.f_narrow(0, 0, count - 1)?;
+        }
+        if fault::is("batch:nan") {
+            image = image.f_mul_scalar(f64::NAN)?;
+        }
+        if fault::is("batch:undefined") {
+            image = Tensor::new();
+        }
+        let targets = Tensors::new().with("labels", labels);
+        if fault::is("batch:no_inputs") {
+            return Ok(Batch { inputs: Tensors::new(), targets });
+        }
+        Ok(Batch { inputs: Tensors::new().with("image", image), targets })
+    }
+
+    fn screening_samples(&mut self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
+        fault::strike("Task::screening_samples")?;
+        let mut stream = Stream(request.seed);
+        let maps: Vec<Map> = (0..request.samples)
+            .map(|_| self.map(Split::Train, stream.next() % LEN))
+            .collect();
+        let labels = labels(&maps)?;
+        let side = SIDE as i64;
+        let y = one_hot(&labels)?;
+        let mut samples = ScreeningSamples {
+            shape: [maps.len() as i64, crate::CLASSES, side, side],
+            fixed: Tensors::new().with("y", y),
+            valid: None,
+            targets: Tensors::new().with("labels", labels),
+        };
+        spoil(&mut samples)?;
+        Ok(samples)
+    }
+
+    fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
+        fault::strike("Task::reference_loss")?;
+        if name != "own" {
+            return Err(format!("no reference loss '{name}' for branch '{branch}'").into());
+        }
+        let squares = inputs.get("yhat")?.f_sub(inputs.get("y")?)?.f_square()?;
+        if fault::is("reference:map") {
+            return Ok(squares);
+        }
+        if fault::is("reference:undefined") {
+            return Ok(Tensor::new());
+        }
+        let loss = squares.f_mean(Kind::Float)?;
+        Ok(if fault::is("reference:detached") { loss.f_detach()? } else { loss })
+    }
+}
+
+impl Misbehaving {
+    fn map(&self, split: Split, index: u64) -> Map {
+        let number = self.seed.wrapping_mul(4).wrapping_add(split as u64);
+        Map::draw(Stream(number).next().wrapping_add(index))
+    }
+}
+
+impl Drop for Misbehaving {
+    fn drop(&mut self) {
+        fault::panic_in("Task::drop");
+    }
+}
+
+/// The classes of (N, H, W) as planes, (N, C, H, W).
+pub(crate) fn one_hot(labels: &Tensor) -> Result<Tensor> {
+    let classes = Tensor::f_arange(crate::CLASSES, (Kind::Int64, labels.device()))?;
+    let planes = labels.f_unsqueeze(1)?.f_eq_tensor(&classes.f_view([1, -1, 1, 1])?)?;
+    Ok(planes.f_to_kind(Kind::Float)?)
+}
+
+/// Breaks the rules of screening samples.
+fn spoil(samples: &mut ScreeningSamples) -> Result<()> {
+    let y = samples.fixed.get("y")?.shallow_clone();
+    if fault::is("screening:other_count") {
+        samples.shape[0] += 1;
+    }
+    if fault::is("screening:negative_side") {
+        samples.shape[2] = -8;
+    }
+    if fault::is("screening:smaller_y") {
+        samples.fixed.insert("y", y.f_narrow(3, 0, 4)?);
+    }
+    if fault::is("screening:nan") {
+        samples.fixed.insert("y", y.f_mul_scalar(f64::NAN)?);
+    }
+    if fault::is("screening:undefined") {
+        samples.fixed.insert("y", Tensor::new());
+    }
+    if fault::is("screening:no_y") {
+        samples.fixed = Tensors::new();
+    }
+    if fault::is("screening:wide_valid") {
+        samples.valid = Some(Tensor::f_ones([1, 1, 1, 9], (Kind::Float, Device::Cpu))?);
+    }
+    if fault::is("screening:nan_valid") {
+        let [count, _, height, width] = samples.shape;
+        let shape = [count, 1, height, width];
+        samples.valid = Some(Tensor::f_full(shape, f64::NAN, (Kind::Float, Device::Cpu))?);
+    }
+    Ok(())
+}
+
+fn images(maps: &[Map]) -> Result<Tensor> {
+    let values: Vec<f32> = maps.iter().flat_map(|map| map.image.iter().copied()).collect();
+    let side = SIDE as i64;
+    Ok(Tensor::f_from_slice(&values)?.f_view([-1, crate::CLASSES, side, side])?)
+}
+
+fn labels(maps: &[Map]) -> Result<Tensor> {
+    let values: Vec<i64> = maps.iter().flat_map(|map| map.labels.iter().copied()).collect();
+    Ok(Tensor::f_from_slice(&values)?.f_view([-1, SIDE as i64, SIDE as i64])?)
+}
+
+fn branch(name: &str) -> BranchInfo {
+    let score = if fault::is("screening_score:unknown") { "beauty" } else { "mIoU" };
+    BranchInfo {
+        name: name.to_owned(),
+        inputs: vec![
+            InputInfo::prediction("yhat").with_constant_channel_mean(),
+            InputInfo::target("y").with_constant_channel_mean(),
+        ],
+        activation: Activation::Softmax,
+        screening_score: score.to_owned(),
+    }
+}
+
+fn default_of(kind: &str, valid: &str) -> String {
+    let unknown = fault::is(&format!("default_{kind}:unknown"));
+    if unknown { "nobody" } else { valid }.to_owned()
+}
+
+fn reference(name: &str, title: &str, formula: Option<&str>) -> ReferenceLoss {
+    let formula = formula.map(|text| (crate::BRANCH.to_owned(), text.to_owned()));
+    ReferenceLoss {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        formulas: formula.into_iter().collect(),
+    }
+}

@@ -1,0 +1,82 @@
+//! Which rule to break.
+//!
+//! A fault is a word, or `KIND:METHOD` for what every method can do; several are separated by
+//! commas. They come from the environment, because a network and a metric have no settings of their
+//! own and a plugin can fail before any of its objects is made; and from the task's setting `fault`.
+
+use autoloss_plugin_api::Result;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Names the faults.
+const VARIABLE: &str = "AUTOLOSS_TEST_FAULT";
+/// Names a file that is made where a method hangs, so that a test knows that it does.
+const MARKER: &str = "AUTOLOSS_TEST_MARKER";
+
+/// What every panic says.
+pub const TEXT: &str = "the dog ate it";
+
+static SETTING: Mutex<String> = Mutex::new(String::new());
+
+/// Takes the faults of the task's setting.
+pub fn choose(setting: &str) {
+    setting.clone_into(&mut SETTING.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// Whether a fault is wanted.
+pub fn is(fault: &str) -> bool {
+    let variable = std::env::var(VARIABLE).unwrap_or_default();
+    let setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    variable.split(',').chain(setting.split(',')).any(|wanted| wanted == fault)
+}
+
+/// Begins a method: whatever can go wrong in any of them goes wrong here.
+///
+/// # Errors
+/// `error:METHOD`.
+pub fn strike(method: &str) -> Result<()> {
+    panic_in(method);
+    if is(&format!("slow:{method}")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if is(&format!("hang:{method}")) {
+        hang();
+    }
+    if is(&format!("error:{method}")) {
+        return Err(format!("{TEXT} in {method}").into());
+    }
+    Ok(())
+}
+
+/// Begins a method that cannot return an error.
+pub fn panic_in(method: &str) {
+    assert!(!is(&format!("panic:{method}")), "{TEXT} in {method}");
+    if is(&format!("wordless:{method}")) {
+        std::panic::panic_any(7_u8);
+    }
+    if is(&format!("bomb:{method}")) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
+/// A panic's payload that panics itself when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // A second panic during the first would end the process whatever the boundary does.
+        if !std::thread::panicking() {
+            std::panic::panic_any("a bomb went off");
+        }
+    }
+}
+
+/// Longer than any test waits, but not for ever, should a test leave it behind.
+fn hang() {
+    if let Some(marker) = std::env::var_os(MARKER) {
+        // Without the file the test fails by its own waiting.
+        let _ = std::fs::write(PathBuf::from(marker), "");
+    }
+    std::thread::sleep(Duration::from_secs(120));
+}

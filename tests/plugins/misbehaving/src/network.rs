@@ -1,0 +1,126 @@
+//! The network: one 3×3 convolution.
+
+use crate::data::one_hot;
+use crate::fault;
+use autoloss_plugin_api::{
+    Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
+};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+/// One 3×3 convolution from image to classes.
+#[derive(Debug)]
+pub struct Pebble {
+    weight: Tensor,
+    bias: Tensor,
+    batches: Tensor,
+}
+
+impl ProxyNetwork for Pebble {
+    fn info() -> NetworkInfo {
+        fault::panic_in("ProxyNetwork::info");
+        NetworkInfo {
+            name: "pebble".to_owned(),
+            title: "One 3x3 convolution".to_owned(),
+            tasks: vec![crate::TASK.to_owned()],
+        }
+    }
+
+    fn build(options: &NetworkOptions) -> Result<Self> {
+        fault::strike("ProxyNetwork::build")?;
+        let classes = options.task.whole("num_classes")?;
+        let device = options.device()?;
+        let weight = Tensor::f_randn([classes, classes, 3, 3], (Kind::Float, device))?;
+        let bias = Tensor::f_zeros([classes], (Kind::Float, device))?;
+        Ok(Self {
+            weight: weight.f_mul_scalar(0.1)?.f_set_requires_grad(true)?,
+            bias: bias.f_set_requires_grad(true)?,
+            batches: Tensor::f_zeros([1], (Kind::Int64, device))?,
+        })
+    }
+
+    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<BTreeMap<String, Tensors>> {
+        fault::strike("ProxyNetwork::forward")?;
+        if mode == Mode::Train {
+            let _ = self.batches.f_add_scalar_(1)?;
+        }
+        let yhat = self.logits(&batch.inputs)?.f_softmax(1, None)?;
+        let y = one_hot(batch.targets.get("labels")?)?;
+        let inputs = spoil(yhat, y)?;
+        if fault::is("forward:gradients_off") {
+            // Gradients stay off on this thread when the call is over.
+            std::mem::forget(tch::no_grad_guard());
+        }
+        let branch = if fault::is("forward:other_branch") { "elsewhere" } else { crate::BRANCH };
+        Ok(BTreeMap::from([(branch.to_owned(), inputs)]))
+    }
+
+    fn predict(&mut self, inputs: &Tensors) -> Result<Tensors> {
+        fault::strike("ProxyNetwork::predict")?;
+        let labels = self.logits(inputs)?.f_argmax(1, false)?;
+        let name = if fault::is("predict:other_name") { "guesses" } else { "labels" };
+        let undefined = fault::is("predict:undefined");
+        Ok(Tensors::new().with(name, if undefined { Tensor::new() } else { labels }))
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        fault::panic_in("ProxyNetwork::parameters");
+        if fault::is("parameters:none") {
+            return Vec::new();
+        }
+        let twin = if fault::is("parameters:twins") { "weight" } else { "bias" };
+        let mut bias = self.bias.shallow_clone();
+        if fault::is("parameters:detached") {
+            bias = bias.detach();
+        }
+        if fault::is("parameters:undefined") {
+            bias = Tensor::new();
+        }
+        vec![
+            Parameter { name: "weight".to_owned(), tensor: self.weight.shallow_clone(), decay: true },
+            Parameter { name: twin.to_owned(), tensor: bias, decay: false },
+        ]
+    }
+
+    fn buffers(&self) -> Tensors {
+        fault::panic_in("ProxyNetwork::buffers");
+        Tensors::new().with("batches", self.batches.shallow_clone())
+    }
+}
+
+impl Pebble {
+    fn logits(&self, inputs: &Tensors) -> Result<Tensor> {
+        let image = inputs.get("image")?;
+        Ok(image.f_conv2d(&self.weight, Some(&self.bias), 1, 1, 1, 1)?)
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        fault::panic_in("ProxyNetwork::drop");
+    }
+}
+
+/// Breaks the rules of a branch's inputs.
+fn spoil(mut yhat: Tensor, mut y: Tensor) -> Result<Tensors> {
+    if fault::is("forward:narrow_y") {
+        y = y.f_narrow(3, 0, 4)?;
+    }
+    if fault::is("forward:flat") {
+        (yhat, y) = (yhat.f_view([-1])?, y.f_view([-1])?);
+    }
+    if fault::is("forward:empty") {
+        (yhat, y) = (yhat.f_narrow(0, 0, 0)?, y.f_narrow(0, 0, 0)?);
+    }
+    if fault::is("forward:nan") {
+        yhat = yhat.f_mul_scalar(f64::NAN)?;
+    }
+    if fault::is("forward:detached") {
+        yhat = yhat.f_detach()?;
+    }
+    if fault::is("forward:undefined") {
+        yhat = Tensor::new();
+    }
+    let inputs = Tensors::new().with("yhat", yhat);
+    Ok(if fault::is("forward:no_y") { inputs } else { inputs.with("y", y) })
+}

@@ -1,0 +1,1 @@
+//! Integration tests: the built plugins and the binary, driven as a user would.
