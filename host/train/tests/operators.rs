@@ -81,7 +81,9 @@ fn graph(text: &str) -> LossGraph {
 
 /// Texts keep every bit; a JSON number may lose the last one.
 fn numbers(text: &str) -> Vec<f64> {
-    text.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    text.split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
 }
 
 fn number(text: &str) -> f64 {
@@ -91,7 +93,10 @@ fn number(text: &str) -> f64 {
 impl Inputs {
     fn tensor(&self, values: &str, kind: Kind) -> Tensor {
         let shape = self.shape.map(|size| i64::try_from(size).unwrap());
-        Tensor::from_slice(&numbers(values)).reshape(shape).to_kind(kind).set_requires_grad(true)
+        Tensor::from_slice(&numbers(values))
+            .reshape(shape)
+            .to_kind(kind)
+            .set_requires_grad(true)
     }
 
     fn tensors(&self, kind: Kind) -> [Tensor; 2] {
@@ -99,12 +104,17 @@ impl Inputs {
     }
 
     fn fields(&self) -> [reference::Field; 2] {
-        [&self.yhat, &self.y].map(|values| reference::Field::new(self.shape, numbers(values)).unwrap())
+        [&self.yhat, &self.y]
+            .map(|values| reference::Field::new(self.shape, numbers(values)).unwrap())
     }
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
-    let flat = tensor.detach().to_kind(Kind::Double).contiguous().view([-1]);
+    let flat = tensor
+        .detach()
+        .to_kind(Kind::Double)
+        .contiguous()
+        .view([-1]);
     Vec::try_from(flat).unwrap()
 }
 
@@ -117,7 +127,11 @@ fn with_tensors(graph: &LossGraph, inputs: &Inputs) -> Outcome {
     let gradient = |input: &Tensor| {
         let gradient = input.grad();
         // An input that the graph does not use has no gradient at all.
-        if gradient.defined() { values(&gradient) } else { vec![0.0; input.numel()] }
+        if gradient.defined() {
+            values(&gradient)
+        } else {
+            vec![0.0; input.numel()]
+        }
     };
     Outcome {
         loss: loss.double_value(&[]),
@@ -131,7 +145,11 @@ fn with_reference(graph: &LossGraph, inputs: &Inputs) -> Outcome {
     Outcome {
         loss: evaluation.value,
         root: evaluation.root.data().to_vec(),
-        gradients: evaluation.gradients.iter().map(|field| field.data().to_vec()).collect(),
+        gradients: evaluation
+            .gradients
+            .iter()
+            .map(|field| field.data().to_vec())
+            .collect(),
     }
 }
 
@@ -169,7 +187,8 @@ impl Comparison {
             place.clone_into(&mut self.place);
         }
         if difference > self.tolerance {
-            self.failures.push(format!("{place}: {ours:e} here, {theirs:e} in PyTorch"));
+            self.failures
+                .push(format!("{place}: {ours:e} here, {theirs:e} in PyTorch"));
         }
     }
 
@@ -212,19 +231,30 @@ fn norm(values: &[f64]) -> f64 {
     if values.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let largest = values
+        .iter()
+        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
     if largest == 0.0 || largest.is_infinite() {
         return largest;
     }
-    largest * values.iter().map(|value| (value / largest).powi(2)).sum::<f64>().sqrt()
+    largest
+        * values
+            .iter()
+            .map(|value| (value / largest).powi(2))
+            .sum::<f64>()
+            .sqrt()
 }
 
 fn samples(values: &[f64]) -> Vec<f64> {
-    (0..SAMPLES).map(|at| values[at * values.len() / SAMPLES]).collect()
+    (0..SAMPLES)
+        .map(|at| values[at * values.len() / SAMPLES])
+        .collect()
 }
 
 fn named(signature: &Signature) -> impl Iterator<Item = (usize, &str)> {
-    signature.iter().map(|(input, spec)| (input.index(), spec.name.as_str()))
+    signature
+        .iter()
+        .map(|(input, spec)| (input.index(), spec.name.as_str()))
 }
 
 fn compare_operators(name: &'static str, evaluate: Evaluator) {
@@ -234,14 +264,22 @@ fn compare_operators(name: &'static str, evaluate: Evaluator) {
     for (at, case) in fixture.operators.iter().enumerate() {
         let outcome = evaluate(&graph(&case.text), &fixture.inputs[case.inputs]);
         let place = format!("{} (case {at})", case.text);
-        seen.array(&format!("{place} root"), &outcome.root, &numbers(&case.root), 0.0);
+        seen.array(
+            &format!("{place} root"),
+            &outcome.root,
+            &numbers(&case.root),
+            0.0,
+        );
         for (input, name) in named(&signature) {
             let theirs = numbers(&case.gradients[name]);
             let place = format!("{place} gradient {name}");
             seen.array(&place, &outcome.gradients[input], &theirs, 0.0);
         }
     }
-    assert!(seen.compared > 5000 && seen.not_finite > 500, "the fixture has lost its special points");
+    assert!(
+        seen.compared > 5000 && seen.not_finite > 500,
+        "the fixture has lost its special points"
+    );
     seen.finish();
 }
 
@@ -252,19 +290,32 @@ fn compare_graphs(name: &'static str, evaluate: Evaluator) {
     for case in &fixture.graphs {
         let outcome = evaluate(&graph(&case.text), &fixture.inputs[case.inputs]);
         let scale = SUM_FLOOR * number(&case.magnitude);
-        seen.number(&format!("{} loss", case.text), outcome.loss, number(&case.loss), scale);
+        seen.number(
+            &format!("{} loss", case.text),
+            outcome.loss,
+            number(&case.loss),
+            scale,
+        );
         for (input, name) in named(&signature) {
             let (ours, theirs) = (&outcome.gradients[input], &case.gradients[name]);
             let size = number(&theirs.norm);
             let place = format!("{} gradient {name}", case.text);
             seen.number(&format!("{place} norm"), norm(ours), size, 0.0);
             let sum = ours.iter().sum();
-            seen.number(&format!("{place} sum"), sum, number(&theirs.sum), SUM_FLOOR * size);
+            seen.number(
+                &format!("{place} sum"),
+                sum,
+                number(&theirs.sum),
+                SUM_FLOOR * size,
+            );
             let theirs = numbers(&theirs.samples);
             seen.array(&place, &samples(ours), &theirs, ELEMENT_FLOOR * size);
         }
     }
-    assert!(fixture.graphs.len() == 200 && seen.not_finite > 20, "the fixture has lost its graphs");
+    assert!(
+        fixture.graphs.len() == 200 && seen.not_finite > 20,
+        "the fixture has lost its graphs"
+    );
     seen.finish();
 }
 
@@ -289,7 +340,12 @@ fn operators_in_single_precision_are_pytorchs() {
         assert_eq!(root.kind(), Kind::Float);
         let place = format!("{} (case {at})", case.text);
         // What is subnormal in f32 has too few digits to be compared relatively.
-        seen.array(&place, &values(&root), &numbers(&case.root32), f64::from(f32::MIN_POSITIVE));
+        seen.array(
+            &place,
+            &values(&root),
+            &numbers(&case.root32),
+            f64::from(f32::MIN_POSITIVE),
+        );
     }
     seen.finish();
 }

@@ -149,13 +149,13 @@ fn attributes() -> Vec<(&'static str, Value)> {
 /// The budget under which `unet_tiny` learns most in about five seconds on two cores.
 fn defaults() -> Vec<(&'static str, Value)> {
     vec![
-        ("proxy.steps", json!(1000)),
-        ("proxy.batch_size", json!(8)),
-        ("proxy.optimizer", json!("adam")),
-        ("proxy.learning_rate", json!(0.01)),
-        ("proxy.weight_decay", json!(0.05)),
-        ("proxy.schedule", json!("cosine")),
-        ("proxy.warmup", json!(0.2)),
+        ("proxy.budget.steps", json!(500)),
+        ("proxy.budget.batch_size", json!(8)),
+        ("proxy.budget.optimizer", json!("adam")),
+        ("proxy.budget.learning_rate", json!(0.01)),
+        ("proxy.budget.weight_decay", json!(0.05)),
+        ("proxy.budget.schedule", json!("cosine")),
+        ("proxy.budget.warmup_steps", json!(100)),
     ]
 }
 
