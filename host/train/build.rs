@@ -8,5 +8,8 @@ fn main() {
     let file = format!("{libtorch}/build-version");
     println!("cargo:rerun-if-changed={file}");
     let version = std::fs::read_to_string(file).unwrap_or_else(|_| "unknown".into());
-    println!("cargo:rustc-env=AUTOLOSS_LIBTORCH_VERSION={}", version.trim());
+    println!(
+        "cargo:rustc-env=AUTOLOSS_LIBTORCH_VERSION={}",
+        version.trim()
+    );
 }

@@ -71,17 +71,32 @@ pub struct InputInfo {
 impl InputInfo {
     /// An input that depends on the prediction alone.
     pub fn prediction(name: impl Into<String>) -> Self {
-        Self { name: name.into(), prediction: true, target: false, channel_mean_constant: false }
+        Self {
+            name: name.into(),
+            prediction: true,
+            target: false,
+            channel_mean_constant: false,
+        }
     }
 
     /// An input that depends on the ground truth alone.
     pub fn target(name: impl Into<String>) -> Self {
-        Self { name: name.into(), prediction: false, target: true, channel_mean_constant: false }
+        Self {
+            name: name.into(),
+            prediction: false,
+            target: true,
+            channel_mean_constant: false,
+        }
     }
 
     /// An input that depends on both, such as an intersection of boxes.
     pub fn mixed(name: impl Into<String>) -> Self {
-        Self { name: name.into(), prediction: true, target: true, channel_mean_constant: false }
+        Self {
+            name: name.into(),
+            prediction: true,
+            target: true,
+            channel_mean_constant: false,
+        }
     }
 
     /// States that the mean over the channels is constant.
@@ -153,7 +168,11 @@ impl TaskInfo {
             .get(name)
             .and_then(serde_json::Value::as_i64)
             .ok_or_else(|| {
-                format!("task '{}' has no whole-number attribute '{name}'", self.name).into()
+                format!(
+                    "task '{}' has no whole-number attribute '{name}'",
+                    self.name
+                )
+                .into()
             })
     }
 }

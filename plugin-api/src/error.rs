@@ -35,6 +35,8 @@ pub fn brief(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 fn without_backtrace(message: &str) -> &str {
-    let end = message.find("Exception raised from").unwrap_or(message.len());
+    let end = message
+        .find("Exception raised from")
+        .unwrap_or(message.len());
     message[..end].trim_end()
 }

@@ -30,21 +30,30 @@ pub struct MetricEntry {
 impl TaskEntry {
     /// The entry of `T`.
     pub const fn of<T: Task + 'static>() -> Self {
-        Self { info: T::info, open: |options| Ok(Box::new(T::open(options)?)) }
+        Self {
+            info: T::info,
+            open: |options| Ok(Box::new(T::open(options)?)),
+        }
     }
 }
 
 impl NetworkEntry {
     /// The entry of `N`.
     pub const fn of<N: ProxyNetwork + 'static>() -> Self {
-        Self { info: N::info, build: |options| Ok(Box::new(N::build(options)?)) }
+        Self {
+            info: N::info,
+            build: |options| Ok(Box::new(N::build(options)?)),
+        }
     }
 }
 
 impl MetricEntry {
     /// The entry of `M`.
     pub const fn of<M: Metric + 'static>() -> Self {
-        Self { info: M::info, create: |options| Ok(Box::new(M::create(options)?)) }
+        Self {
+            info: M::info,
+            create: |options| Ok(Box::new(M::create(options)?)),
+        }
     }
 }
 

@@ -62,7 +62,9 @@ impl Tensors {
 
     /// Names and tensors in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.items.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.items
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
     /// How many there are.
@@ -92,7 +94,9 @@ impl Tensors {
     #[must_use]
     pub fn shallow_clone(&self) -> Self {
         let share = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.shallow_clone());
-        Self { items: self.items.iter().map(share).collect() }
+        Self {
+            items: self.items.iter().map(share).collect(),
+        }
     }
 }
 
@@ -126,7 +130,12 @@ pub struct MissingTensor {
 
 impl fmt::Display for MissingTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no tensor is named '{}' (there are: {})", self.name, self.known.join(", "))
+        write!(
+            f,
+            "no tensor is named '{}' (there are: {})",
+            self.name,
+            self.known.join(", ")
+        )
     }
 }
 

@@ -15,11 +15,15 @@ pub(crate) struct Options {
 /// Sets up, builds in release mode and searches a segmentation loss.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     setup::run(root, &setup::Options::default())?;
-    process::run(
-        process::cargo()
-            .current_dir(root)
-            .args(["build", "--release", "--locked", "-p", "autoloss-host", "-p", "voc-seg"]),
-    )?;
+    process::run(process::cargo().current_dir(root).args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "autoloss-host",
+        "-p",
+        "voc-seg",
+    ]))?;
     process::run(
         std::process::Command::new(root.join("target/release/autoloss-host"))
             .current_dir(root)

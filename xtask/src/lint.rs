@@ -14,11 +14,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     };
     process::run(cargo().args(["fmt", "--all", "--check"]))?;
     process::run(cargo().args([
-        "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings",
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
     ]))?;
-    process::run(
-        cargo()
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .args(["doc", "--workspace", "--no-deps", "--locked"]),
-    )
+    process::run(cargo().env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--locked",
+    ]))
 }

@@ -58,8 +58,5 @@ fn run(verb: Verb) -> Result<()> {
 /// The folder above this package; cargo tells it at compile time.
 fn workspace_root() -> PathBuf {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    package
-        .parent()
-        .map(PathBuf::from)
-        .unwrap_or(package)
+    package.parent().map(PathBuf::from).unwrap_or(package)
 }

@@ -65,7 +65,11 @@ impl Flavour {
 
 /// Makes sure that `.libtorch` holds what is asked for; a complete CUDA set also serves as CPU set.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    let flavour = if options.cuda { Flavour::Cuda } else { Flavour::Cpu };
+    let flavour = if options.cuda {
+        Flavour::Cuda
+    } else {
+        Flavour::Cpu
+    };
     let target = root.join(".libtorch");
     let installed = fs::read_to_string(target.join(STAMP)).unwrap_or_default();
     if installed == flavour.stamp() || installed == Flavour::Cuda.stamp() {
@@ -114,19 +118,34 @@ fn prepare(partial: &Path, flavour: Flavour, local: Option<&Path>) -> Result<()>
 /// whatever Python runs pip.
 fn download(requirements: &Path, wheels: &Path, local: Option<&Path>) -> Result<()> {
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"])
-        .args(["--disable-pip-version-check", "--only-binary=:all:"])
-        .args(["--python-version", "3.12", "--implementation", "cp"]);
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+    ])
+    .args(["--disable-pip-version-check", "--only-binary=:all:"])
+    .args(["--python-version", "3.12", "--implementation", "cp"]);
     for minor in (5..=28).rev() {
-        pip.arg("--platform").arg(format!("manylinux_2_{minor}_x86_64"));
+        pip.arg("--platform")
+            .arg(format!("manylinux_2_{minor}_x86_64"));
     }
-    for tag in ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"] {
+    for tag in [
+        "manylinux2014_x86_64",
+        "manylinux2010_x86_64",
+        "manylinux1_x86_64",
+    ] {
         pip.args(["--platform", tag]);
     }
     if let Some(folder) = local {
         pip.arg("--no-index").arg("--find-links").arg(folder);
     }
-    pip.arg("--dest").arg(wheels).arg("--requirement").arg(requirements);
+    pip.arg("--dest")
+        .arg(wheels)
+        .arg("--requirement")
+        .arg(requirements);
     let status = pip
         .status()
         .context("cannot start `python3 -m pip`: install python3 with pip")?;
@@ -147,8 +166,21 @@ fn link_umbrella(lib: &Path) -> Result<()> {
     process::run(
         Command::new(compiler)
             .current_dir(lib)
-            .args(["-shared", "-x", "c++", "/dev/null", "-x", "none", "-o", "libtorch.so"])
-            .args(["-Wl,-soname,libtorch.so", "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN"])
+            .args([
+                "-shared",
+                "-x",
+                "c++",
+                "/dev/null",
+                "-x",
+                "none",
+                "-o",
+                "libtorch.so",
+            ])
+            .args([
+                "-Wl,-soname,libtorch.so",
+                "-Wl,--no-as-needed",
+                "-Wl,-rpath,$ORIGIN",
+            ])
             .args(["-Wl,--unresolved-symbols=ignore-all", "-L.", "-ltorch_cpu"]),
     )
     .context("a C++ compiler is needed (Debian: apt-get install g++)")
@@ -188,7 +220,10 @@ mod tests {
         fs::create_dir(&wheels).unwrap();
         let name = format!("torch-{TORCH_VERSION}-cp312-cp312-manylinux_2_28_x86_64.whl");
         fs::write(wheels.join(name), b"cut short").unwrap();
-        let options = Options { cuda: false, wheels: Some(wheels) };
+        let options = Options {
+            cuda: false,
+            wheels: Some(wheels),
+        };
         let message = format!("{:#}", run(folder.path(), &options).unwrap_err());
         assert!(message.contains("nothing was changed"), "{message}");
         assert!(!folder.path().join(".libtorch").exists());
@@ -202,14 +237,24 @@ mod tests {
         fs::create_dir(&target).unwrap();
         fs::write(target.join(STAMP), Flavour::Cuda.stamp()).unwrap();
         // A folder without wheels would make any download fail.
-        let options = Options { cuda: false, wheels: Some(folder.path().join("none")) };
+        let options = Options {
+            cuda: false,
+            wheels: Some(folder.path().join("none")),
+        };
         run(folder.path(), &options).unwrap();
     }
 
     #[test]
     fn every_requirement_is_pinned_with_a_hash() {
-        for line in Flavour::Cuda.requirements().lines().filter(|line| !line.starts_with('#')) {
-            assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
+        for line in Flavour::Cuda
+            .requirements()
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
+            assert!(
+                line.contains("==") && line.contains("--hash=sha256:"),
+                "{line}"
+            );
         }
     }
 }

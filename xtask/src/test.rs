@@ -50,7 +50,11 @@ fn oracles(root: &Path) -> Result<()> {
     }
     if !stale.is_empty() {
         let all = scripts.len();
-        bail!("{} of {all} oracles disagree:\n{}", stale.len(), stale.join("\n"));
+        bail!(
+            "{} of {all} oracles disagree:\n{}",
+            stale.len(),
+            stale.join("\n")
+        );
     }
     Ok(())
 }
@@ -91,7 +95,13 @@ fn interpreter(root: &Path, requirements: &Path) -> Result<PathBuf> {
         .context("python3 with venv is needed (Debian: apt-get install python3-venv)")?;
     process::run(
         Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
             .arg("--requirement")
             .arg(requirements),
     )?;

@@ -20,7 +20,9 @@ impl Selection {
         if name.starts_with("torch/include/") {
             return true;
         }
-        let Some(file) = name.rsplit('/').next() else { return false };
+        let Some(file) = name.rsplit('/').next() else {
+            return false;
+        };
         let library = name.contains("/lib/") && file.contains(".so");
         let native = name.starts_with("torch/lib/") || name.starts_with("nvidia/");
         match self {
@@ -59,7 +61,9 @@ fn wheel(path: &Path, target: &Path, selection: Selection) -> Result<()> {
         if entry.is_dir() || !entry.name().is_ok_and(|name| selection.wants(&name)) {
             continue;
         }
-        let Some(inside) = entry.enclosed_name() else { continue };
+        let Some(inside) = entry.enclosed_name() else {
+            continue;
+        };
         let to = target.join(inside);
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent)?;

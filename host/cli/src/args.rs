@@ -31,16 +31,22 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Search a loss (the default command)
-    #[command(after_help = "Example: autoloss-host search --plugin libvoc_seg.so --max-seconds 3600")]
+    #[command(
+        after_help = "Example: autoloss-host search --plugin libvoc_seg.so --max-seconds 3600"
+    )]
     Search(SearchArgs),
     /// Go on with an interrupted or finished run
-    #[command(after_help = "Example: autoloss-host resume runs/voc_seg-20261124-101500 --max-seconds 7200")]
+    #[command(
+        after_help = "Example: autoloss-host resume runs/voc_seg-20261124-101500 --max-seconds 7200"
+    )]
     Resume(ResumeArgs),
     /// Show what plugins offer
     #[command(after_help = "Example: autoloss-host inspect --plugin libvoc_seg.so")]
     Inspect(InspectArgs),
     /// Send one loss through every screen and explain each verdict
-    #[command(after_help = "Example: autoloss-host check 'neg(mul(y, log(yhat)))' --plugin libvoc_seg.so")]
+    #[command(
+        after_help = "Example: autoloss-host check 'neg(mul(y, log(yhat)))' --plugin libvoc_seg.so"
+    )]
     Check(CheckArgs),
     /// Train with one loss and show every score
     #[command(after_help = "Example: autoloss-host evaluate ce --plugin libvoc_seg.so --seeds 3")]

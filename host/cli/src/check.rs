@@ -53,7 +53,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let mut reports = Vec::new();
     for (index, branch) in session.workbench.spec()?.branches.iter().enumerate() {
         let name = branch.name.as_str();
-        let text = texts.get(name).with_context(|| format!("branch '{name}' has no loss"))?;
+        let text = texts
+            .get(name)
+            .with_context(|| format!("branch '{name}' has no loss"))?;
         if text.starts_with('@') {
             println!("{name}: a loss the task computes itself; screens are for loss graphs");
             continue;
@@ -61,7 +63,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         let graph = LossGraph::parse(text, &branch.signature, &config.limits)
             .with_context(|| format!("the loss of branch '{name}', {text:?}"))?;
         let score = &session.workbench.info().branches[index].screening_score;
-        let screens = Screens { branch: index, graph: &graph, signature: &branch.signature, score };
+        let screens = Screens {
+            branch: index,
+            graph: &graph,
+            signature: &branch.signature,
+            score,
+        };
         reports.push(screens.report(name, &mut screener, &config.screening)?);
     }
     if args.task.json {
@@ -92,7 +99,10 @@ impl Screens<'_> {
             branch: name.to_owned(),
             loss: graph.display(self.signature).to_string(),
             formula: graph.formula(self.signature).to_string(),
-            canonical: graph.canonical(self.signature).display(self.signature).to_string(),
+            canonical: graph
+                .canonical(self.signature)
+                .display(self.signature)
+                .to_string(),
             verdict: String::new(),
             accepted: false,
             probe: None,
@@ -169,8 +179,14 @@ impl Report {
         println!("  canonical  {}", self.canonical);
         if let Some(probe) = &self.probe {
             println!("  loss of each sample           {}", numbers(&probe.losses));
-            println!("  gradient norm of each sample  {}", numbers(&probe.gradient_norms));
-            println!("  ⟨∂L/∂x, ŷ−y⟩ of each sample   {}", numbers(&probe.alignments));
+            println!(
+                "  gradient norm of each sample  {}",
+                numbers(&probe.gradient_norms)
+            );
+            println!(
+                "  ⟨∂L/∂x, ŷ−y⟩ of each sample   {}",
+                numbers(&probe.alignments)
+            );
         }
         if let Some(protocol) = &self.protocol {
             let course: Vec<String> = protocol
@@ -178,7 +194,11 @@ impl Report {
                 .iter()
                 .map(|(step, score)| format!("{step}: {score:.3}"))
                 .collect();
-            println!("  {} while predictions are optimised, by step: {}", protocol.score, course.join("  "));
+            println!(
+                "  {} while predictions are optimised, by step: {}",
+                protocol.score,
+                course.join("  ")
+            );
         }
     }
 }

@@ -31,13 +31,20 @@ pub(crate) struct Row {
 impl Row {
     /// Mean and sample standard deviation of a score over the seeds; none where a seed has none.
     pub(crate) fn summary(&self, score: &str) -> Option<(f64, f64)> {
-        let values: Option<Vec<f64>> =
-            self.scores.iter().map(|scores| scores.as_ref()?.get(score).copied()).collect();
+        let values: Option<Vec<f64>> = self
+            .scores
+            .iter()
+            .map(|scores| scores.as_ref()?.get(score).copied())
+            .collect();
         let values = values.filter(|values| !values.is_empty())?;
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let spread = if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        let spread = if values.len() > 1 {
+            (squares / (count - 1.0)).sqrt()
+        } else {
+            0.0
+        };
         Some((mean, spread))
     }
 }
@@ -59,7 +66,11 @@ pub(crate) fn measure(
             Ending::Invalid(_) => None,
         });
     }
-    Ok(Row { name: contender.name.clone(), losses: contender.texts.clone(), scores })
+    Ok(Row {
+        name: contender.name.clone(),
+        losses: contender.texts.clone(),
+        scores,
+    })
 }
 
 /// The table: a row for each loss, a column for each score, `mean ± spread`.
@@ -71,7 +82,9 @@ pub(crate) fn table(rows: &[Row], scores: &[String]) -> String {
             Some((mean, spread)) => format!("{mean:.3} ± {spread:.3}"),
             None => "invalid".to_owned(),
         };
-        std::iter::once(row.name.clone()).chain(scores.iter().map(cell)).collect()
+        std::iter::once(row.name.clone())
+            .chain(scores.iter().map(cell))
+            .collect()
     });
     table::numbers(&header, cells)
 }
@@ -91,7 +104,9 @@ mod tests {
 
     #[test]
     fn mean_and_spread() {
-        let (mean, spread) = row(&[Some(1.0), Some(2.0), Some(3.0)]).summary("m").unwrap();
+        let (mean, spread) = row(&[Some(1.0), Some(2.0), Some(3.0)])
+            .summary("m")
+            .unwrap();
         assert!((mean - 2.0).abs() < 1e-12 && (spread - 1.0).abs() < 1e-12);
         assert_eq!(row(&[Some(1.0), None]).summary("m"), None);
         assert_eq!(row(&[Some(1.0)]).summary("m"), Some((1.0, 0.0)));

@@ -19,21 +19,47 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
         .and_then(|ones| ones.f_matmul(&ones))
         .and_then(|product| product.f_double_value(&[0, 0]));
     let works = product.as_ref().is_ok_and(|value| *value == 2.0);
-    say(works, format!("libtorch {}: a product of matrices", runtime::libtorch_version()));
+    say(
+        works,
+        format!(
+            "libtorch {}: a product of matrices",
+            runtime::libtorch_version()
+        ),
+    );
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    say(true, format!("{cores} core(s), libtorch uses {} thread(s)", tch::get_num_threads()));
+    say(
+        true,
+        format!(
+            "{cores} core(s), libtorch uses {} thread(s)",
+            tch::get_num_threads()
+        ),
+    );
     match runtime::gpus() {
-        0 => say(true, "no GPU (libtorch's CUDA part or a device is missing): training on the CPU".into()),
+        0 => say(
+            true,
+            "no GPU (libtorch's CUDA part or a device is missing): training on the CPU".into(),
+        ),
         count => say(true, format!("{count} GPU(s)")),
     }
     let folder = std::env::current_dir()?;
     let probe = tempfile_in(&folder);
-    say(probe.is_ok(), format!("the current folder {} can be written", folder.display()));
+    say(
+        probe.is_ok(),
+        format!("the current folder {} can be written", folder.display()),
+    );
     for name in &args.plugins {
         match locate(name).and_then(|path| Plugin::load(&path)) {
             Ok(plugin) => {
                 let info = plugin.info();
-                say(true, format!("plugin {} {} ({})", info.name, info.version, plugin.path().display()));
+                say(
+                    true,
+                    format!(
+                        "plugin {} {} ({})",
+                        info.name,
+                        info.version,
+                        plugin.path().display()
+                    ),
+                );
             }
             Err(error) => say(false, error.to_string()),
         }

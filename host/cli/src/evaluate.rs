@@ -13,10 +13,15 @@ use autoloss_train::TrainError;
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
-    let split = Split::ALL.into_iter().find(|split| split.name() == args.split);
+    let split = Split::ALL
+        .into_iter()
+        .find(|split| split.name() == args.split);
     let split = split.ok_or_else(|| anyhow!("there is no split '{}'", args.split))?;
     let texts = loss_input::read(workbench, &args.loss, &config.limits)?;
-    let contender = Contender { name: args.loss.clone(), texts };
+    let contender = Contender {
+        name: args.loss.clone(),
+        texts,
+    };
     let seeds = config.seed..config.seed + u64::from(args.seeds);
     let row = match measure(workbench, &contender, &config.proxy.budget, seeds, split) {
         Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted)) => {
@@ -28,7 +33,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         println!("{}", serde_json::to_string_pretty(&row)?);
     } else {
         println!("{}", table(&[row], &workbench.scores()));
-        println!("{} seed(s), {} split, {} steps", args.seeds, split, config.proxy.budget.steps);
+        println!(
+            "{} seed(s), {} split, {} steps",
+            args.seeds, split, config.proxy.budget.steps
+        );
     }
     Ok(Outcome::Done)
 }

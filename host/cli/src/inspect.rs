@@ -11,8 +11,11 @@ use autoloss_train::plugin::{Plugin, Registry};
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let registry = Registry::load(&args.plugins.plugins)?;
     if args.json {
-        let infos: Vec<&PluginInfo> =
-            registry.plugins().iter().map(|plugin| plugin.info()).collect();
+        let infos: Vec<&PluginInfo> = registry
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.info())
+            .collect();
         println!("{}", serde_json::to_string_pretty(&infos)?);
         return Ok(Outcome::Done);
     }
@@ -24,7 +27,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
 
 fn show(plugin: &Plugin) {
     let info = plugin.info();
-    println!("{} {}  {}", info.name, info.version, plugin.path().display());
+    println!(
+        "{} {}  {}",
+        info.name,
+        info.version,
+        plugin.path().display()
+    );
     println!("sha256 {}", plugin.sha256());
     for task in &info.tasks {
         show_task(task);
@@ -44,7 +52,11 @@ fn show(plugin: &Plugin) {
 fn show_task(task: &TaskInfo) {
     println!("\ntask {}: {}", task.name, task.title);
     let rows = task.branches.iter().map(|branch| {
-        let inputs: Vec<&str> = branch.inputs.iter().map(|input| input.name.as_str()).collect();
+        let inputs: Vec<&str> = branch
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .collect();
         vec![
             branch.name.clone(),
             inputs.join(", "),
@@ -54,10 +66,21 @@ fn show_task(task: &TaskInfo) {
     });
     let header = ["branch", "inputs of its loss", "activation", "screened by"];
     println!("{}", table::plain(&header, rows));
-    println!("default network {}, default score {}", task.default_network, task.default_score);
+    println!(
+        "default network {}, default score {}",
+        task.default_network, task.default_score
+    );
     for loss in &task.reference_losses {
-        let formulas: Vec<String> =
-            loss.formulas.iter().map(|(branch, text)| format!("{branch}: {text}")).collect();
-        println!("reference loss {} ({}) {}", loss.name, loss.title, formulas.join("; "));
+        let formulas: Vec<String> = loss
+            .formulas
+            .iter()
+            .map(|(branch, text)| format!("{branch}: {text}"))
+            .collect();
+        println!(
+            "reference loss {} ({}) {}",
+            loss.name,
+            loss.title,
+            formulas.join("; ")
+        );
     }
 }

@@ -19,7 +19,11 @@ pub(crate) fn start(verbose: u8, quiet: bool) {
         .with_writer(bars.get_stderr_writer())
         .with_target(verbose > 0)
         .without_time();
-    tracing_subscriber::registry().with(filter).with(lines).with(bars).init();
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(bars)
+        .init();
 }
 
 /// One line on standard error, above any bar.

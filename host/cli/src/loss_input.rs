@@ -19,13 +19,19 @@ pub(crate) fn read(
     if named.contains('(') {
         return match info.branches.as_slice() {
             [only] => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
-            _ => bail!("task '{}' has several branches: write the loss into a file", info.name),
+            _ => bail!(
+                "task '{}' has several branches: write the loss into a file",
+                info.name
+            ),
         };
     }
     let path = Path::new(named);
     let text = std::fs::read_to_string(path).with_context(|| {
-        let known: Vec<&str> =
-            info.reference_losses.iter().map(|loss| loss.name.as_str()).collect();
+        let known: Vec<&str> = info
+            .reference_losses
+            .iter()
+            .map(|loss| loss.name.as_str())
+            .collect();
         format!(
             "cannot read the loss file {named} (it is no reference loss of task '{}' either; \
              those are: {})",
@@ -35,9 +41,14 @@ pub(crate) fn read(
     })?;
     let file = LossFile::from_json(&text).with_context(|| path.display().to_string())?;
     if file.task != info.name {
-        bail!("{named} holds a loss of task '{}', not '{}'", file.task, info.name);
+        bail!(
+            "{named} holds a loss of task '{}', not '{}'",
+            file.task,
+            info.name
+        );
     }
     let graphs = workbench.signatures();
-    file.resolve(graphs, limits).with_context(|| path.display().to_string())?;
+    file.resolve(graphs, limits)
+        .with_context(|| path.display().to_string())?;
     Ok(file.branches)
 }

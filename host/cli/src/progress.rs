@@ -63,8 +63,14 @@ impl Progress {
     fn used(&self) -> f64 {
         let part = |used: f64, limit: Option<f64>| limit.map_or(0.0, |limit| used / limit);
         let parts = [
-            part(self.counts.explored() as f64, self.budget.max_explored.map(|n| n as f64)),
-            part(self.counts.proxies() as f64, self.budget.max_proxies.map(|n| n as f64)),
+            part(
+                self.counts.explored() as f64,
+                self.budget.max_explored.map(|n| n as f64),
+            ),
+            part(
+                self.counts.proxies() as f64,
+                self.budget.max_proxies.map(|n| n as f64),
+            ),
             part(self.elapsed(), self.budget.max_seconds),
         ];
         parts.into_iter().fold(0.0, f64::max).clamp(0.0, 1.0)
@@ -72,9 +78,15 @@ impl Progress {
 
     fn message(&self) -> String {
         let of = |kind| self.counts.of(kind);
-        let best = self.best.map_or("none yet".to_owned(), |best| format!("{best:.4}"));
+        let best = self
+            .best
+            .map_or("none yet".to_owned(), |best| format!("{best:.4}"));
         let used = self.used();
-        let left = if used > 0.0 { self.elapsed() * (1.0 / used - 1.0) } else { 0.0 };
+        let left = if used > 0.0 {
+            self.elapsed() * (1.0 / used - 1.0)
+        } else {
+            0.0
+        };
         format!(
             "{} explored: static {}, duplicate {}, non-finite {}, zero {}, equivalent {}, \
              rejected {} | {} proxies, {} invalid | best {} {best} | {} | {} left",

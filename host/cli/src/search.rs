@@ -3,10 +3,10 @@
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::compare::{Contender, Row, measure, table};
+use crate::logging;
 use crate::progress::{Progress, clock};
 use crate::session::{Recipe, Session};
 use crate::settings::Overrides;
-use crate::logging;
 use anyhow::{Context, Result};
 use autoloss_graph::{LossFile, LossGraph};
 use autoloss_plugin_api::Split;
@@ -49,7 +49,10 @@ struct Found {
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
-    let folder = args.out.clone().unwrap_or_else(|| default_folder(session.workbench.info()));
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| default_folder(session.workbench.info()));
     let store = Store::create(&folder)?;
     session.recipe.write(&folder)?;
     let search = Search::new(
@@ -68,23 +71,31 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let recipe = Recipe::read(&args.run)?;
     let mut config = header.config;
     change_budget(&mut config.budget, &args.budget);
-    let session =
-        Session::reopen(recipe, config, &args.plugins, &args.device, args.threads)?;
+    let session = Session::reopen(recipe, config, &args.plugins, &args.device, args.threads)?;
     if let Some(change) = header.provenance.change(&session.provenance()) {
         tracing::warn!("{change}: scores from before and after may not be comparable");
     }
-    let search =
-        Search::resume(&session.workbench.spec()?, Some(session.config.clone()), store)?;
+    let search = Search::resume(
+        &session.workbench.spec()?,
+        Some(session.config.clone()),
+        store,
+    )?;
     drive(session, search, &args.budget, args.json)
 }
 
 fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
     let budget = &args.budget;
     if let Some(limit) = budget.max_explored {
-        overrides.push("budget.max_explored", i64::try_from(limit).unwrap_or(i64::MAX));
+        overrides.push(
+            "budget.max_explored",
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
     }
     if let Some(limit) = budget.max_proxies {
-        overrides.push("budget.max_proxies", i64::try_from(limit).unwrap_or(i64::MAX));
+        overrides.push(
+            "budget.max_proxies",
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
     }
     if let Some(limit) = budget.max_seconds {
         overrides.push("budget.max_seconds", limit);
@@ -110,7 +121,12 @@ fn change_budget(budget: &mut autoloss_search::Budget, args: &BudgetArgs) {
 }
 
 /// Searches, measures the best again, compares on the test split, and prints.
-fn drive(mut session: Session, mut search: Search, args: &BudgetArgs, json: bool) -> Result<Outcome> {
+fn drive(
+    mut session: Session,
+    mut search: Search,
+    args: &BudgetArgs,
+    json: bool,
+) -> Result<Outcome> {
     let folder = search.store().folder().to_owned();
     let config = search.config().clone();
     logging::line(&format!(
@@ -121,12 +137,16 @@ fn drive(mut session: Session, mut search: Search, args: &BudgetArgs, json: bool
         folder.display()
     ));
     let mut screener = session.workbench.screener(&config.screening, config.seed)?;
-    let best = search.store().reader().best(1)?.first().map(|best| best.score);
+    let best = search
+        .store()
+        .reader()
+        .best(1)?
+        .first()
+        .map(|best| best.score);
     let score = session.workbench.score().to_owned();
     let mut progress = Progress::new(config.budget, &score, best, search.store().elapsed());
     let stop = session.stop.clone();
-    let summary =
-        search.run(&mut screener, &mut session.workbench, &mut progress, &stop);
+    let summary = search.run(&mut screener, &mut session.workbench, &mut progress, &stop);
     progress.finish();
     let summary = match summary {
         Err(error) => return Err(failed(error, &folder)),
@@ -135,7 +155,11 @@ fn drive(mut session: Session, mut search: Search, args: &BudgetArgs, json: bool
     if stop.load(std::sync::atomic::Ordering::Relaxed) {
         return Ok(interrupted(&folder));
     }
-    logging::line(&format!("search ended after {}: {}", clock(summary.elapsed_seconds), summary.end));
+    logging::line(&format!(
+        "search ended after {}: {}",
+        clock(summary.elapsed_seconds),
+        summary.end
+    ));
     let mut findings = findings(&session, &search, &summary)?;
     if !args.no_final && !conclude(&mut session, &mut search, &mut findings)? {
         return Ok(interrupted(&folder));
@@ -145,7 +169,10 @@ fn drive(mut session: Session, mut search: Search, args: &BudgetArgs, json: bool
 }
 
 fn failed(error: SearchError, folder: &Path) -> anyhow::Error {
-    let hint = format!("the run can be resumed: autoloss-host resume {}", folder.display());
+    let hint = format!(
+        "the run can be resumed: autoloss-host resume {}",
+        folder.display()
+    );
     logging::line(&hint);
     anyhow::Error::new(error)
 }
@@ -185,7 +212,10 @@ fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, Str
     let mut scored = Vec::new();
     reader.for_each_candidate(|record| {
         let random = record.parent.is_none()
-            && record.origins.iter().all(|origin| matches!(origin, Origin::Fresh));
+            && record
+                .origins
+                .iter()
+                .all(|origin| matches!(origin, Origin::Fresh));
         if let autoloss_search::Verdict::Scored { score } = record.verdict
             && random
         {
@@ -210,7 +240,9 @@ fn conclude(session: &mut Session, search: &mut Search, findings: &mut Findings)
         settings.top, settings.seeds, settings.split
     ));
     let confirmed = search.confirm(&mut session.workbench, &mut (), &stop)?;
-    let Some(confirmed) = confirmed else { return Ok(false) };
+    let Some(confirmed) = confirmed else {
+        return Ok(false);
+    };
     let Some(chosen) = confirmed.iter().find(|known| known.mean().is_some()) else {
         logging::line("no loss trained with every seed; nothing to compare");
         return Ok(true);
@@ -241,11 +273,18 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
         if let Some(text) = losses.get(name.as_str()) {
             let graph = LossGraph::parse(text, signature, &config.limits)?;
             let canonical = graph.canonical(signature);
-            formulas.insert(name.as_str().to_owned(), canonical.formula(signature).to_string());
+            formulas.insert(
+                name.as_str().to_owned(),
+                canonical.formula(signature).to_string(),
+            );
         }
     }
     let mut file = LossFile::new(&session.workbench.info().name, losses.clone());
-    file.name = Some(format!("candidate {} of {}", chosen.loss.id, search.store().folder().display()));
+    file.name = Some(format!(
+        "candidate {} of {}",
+        chosen.loss.id,
+        search.store().folder().display()
+    ));
     let mean = chosen.mean();
     let provenance = [
         ("candidate", serde_json::json!(chosen.loss.id.0)),
@@ -256,7 +295,10 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
         ("selection_sd", serde_json::json!(chosen.deviation())),
         ("seed", config.seed.into()),
     ];
-    file.provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    file.provenance = provenance
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect();
     let path = search.store().folder().join("best.json");
     autoloss_search::store::write_loss_file(&path, &file)?;
     Ok(Found {
@@ -274,14 +316,22 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
 fn test_rows(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Vec<Row>> {
     let workbench = &session.workbench;
     let config = search.config();
-    let mut contenders =
-        vec![Contender { name: "found".into(), texts: chosen.loss.losses.clone() }];
+    let mut contenders = vec![Contender {
+        name: "found".into(),
+        texts: chosen.loss.losses.clone(),
+    }];
     if let Some(reference) = workbench.info().reference_losses.first() {
         let texts = workbench.reference(&reference.name)?;
-        contenders.push(Contender { name: reference.title.clone(), texts });
+        contenders.push(Contender {
+            name: reference.title.clone(),
+            texts,
+        });
     }
     if let Some((_, texts)) = random_median(search.store().reader())? {
-        contenders.push(Contender { name: "median random".into(), texts });
+        contenders.push(Contender {
+            name: "median random".into(),
+            texts,
+        });
     }
     let first = config.seed + 1;
     let seeds = config.confirmation.seeds as u64;
@@ -290,7 +340,13 @@ fn test_rows(session: &Session, search: &Search, chosen: &Confirmed) -> Result<V
         .map(|contender| {
             let started = Instant::now();
             let budget = &config.proxy.budget;
-            let row = measure(workbench, contender, budget, first..first + seeds, Split::Test)?;
+            let row = measure(
+                workbench,
+                contender,
+                budget,
+                first..first + seeds,
+                Split::Test,
+            )?;
             let each = started.elapsed().as_secs_f64() / seeds.max(1) as f64;
             logging::line(&format!(
                 "test split: {} ({seeds} trainings, {each:.1} s each with evaluation)",
@@ -309,17 +365,36 @@ fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) ->
         println!("{text}");
         return Ok(());
     }
-    let verdicts: Vec<String> =
-        findings.verdicts.iter().map(|(code, count)| format!("{code} {count}")).collect();
-    println!("explored {} losses in {}: {}", findings.explored, clock(findings.search_seconds), verdicts.join(", "));
+    let verdicts: Vec<String> = findings
+        .verdicts
+        .iter()
+        .map(|(code, count)| format!("{code} {count}"))
+        .collect();
+    println!(
+        "explored {} losses in {}: {}",
+        findings.explored,
+        clock(findings.search_seconds),
+        verdicts.join(", ")
+    );
     if let Some(median) = findings.random_accepted_median {
-        println!("median {} of random accepted losses (reward split): {median:.3}", findings.score);
+        println!(
+            "median {} of random accepted losses (reward split): {median:.3}",
+            findings.score
+        );
     }
-    let Some(best) = &findings.best else { return Ok(()) };
-    println!("\nbest loss: candidate {} ({} {:.3} in the search)", best.candidate, findings.score, best.search_score);
+    let Some(best) = &findings.best else {
+        return Ok(());
+    };
+    println!(
+        "\nbest loss: candidate {} ({} {:.3} in the search)",
+        best.candidate, findings.score, best.search_score
+    );
     for (branch, formula) in &best.formulas {
         println!("  {branch}: L = {formula}");
-        println!("  {branch}: {}", best.losses.get(branch).map_or("", String::as_str));
+        println!(
+            "  {branch}: {}",
+            best.losses.get(branch).map_or("", String::as_str)
+        );
     }
     if let Some((mean, spread)) = best.selection {
         println!("  selection split: {mean:.3} ± {spread:.3}");
@@ -327,16 +402,24 @@ fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) ->
     println!("  written to {}", best.file.display());
     if !findings.test.is_empty() {
         println!("\n{}", table(&findings.test, &session.workbench.scores()));
-        println!("test split, mean ± standard deviation over {} seeds, equal budget", findings.test[0].scores.len());
+        println!(
+            "test split, mean ± standard deviation over {} seeds, equal budget",
+            findings.test[0].scores.len()
+        );
     }
     if let Some(floor) = findings.noise_floor {
-        println!("noise floor: {floor:.3} (standard deviation of {} between seeds)", findings.score);
+        println!(
+            "noise floor: {floor:.3} (standard deviation of {} between seeds)",
+            findings.score
+        );
     }
     Ok(())
 }
 
 fn default_folder(task: &autoloss_plugin_api::TaskInfo) -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let time = timestamp(seconds);
     PathBuf::from("runs").join(format!("{}-{time}", task.name))
 }
@@ -351,7 +434,11 @@ fn timestamp(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!(
         "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",

@@ -1,8 +1,8 @@
 //! A session: plugins loaded, a task opened, the configuration composed.
 
 use crate::args::TaskArgs;
-use crate::settings::{Overrides, TaskSettings, compose};
 use crate::interrupt;
+use crate::settings::{Overrides, TaskSettings, compose};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::TaskOptions;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
@@ -50,7 +50,11 @@ impl Session {
         }
         adjust(&mut overrides);
         let config = compose(&info, args.config.as_deref(), &overrides)?;
-        let plugins = registry.plugins().iter().map(|plugin| plugin.path().to_owned()).collect();
+        let plugins = registry
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.path().to_owned())
+            .collect();
         let recipe = Recipe {
             plugins,
             task: info.name.clone(),
@@ -72,7 +76,11 @@ impl Session {
         device: &str,
         threads: Option<u16>,
     ) -> Result<Self> {
-        let registry = Registry::load(if plugins.is_empty() { &recipe.plugins } else { plugins })?;
+        let registry = Registry::load(if plugins.is_empty() {
+            &recipe.plugins
+        } else {
+            plugins
+        })?;
         Self::with(registry, recipe, config, device, threads)
     }
 
@@ -100,21 +108,40 @@ impl Session {
         };
         let workbench =
             Workbench::open(registry, &choice, device, config.limits, Arc::clone(&stop))?;
-        Ok(Self { workbench, config, recipe, stop })
+        Ok(Self {
+            workbench,
+            config,
+            recipe,
+            stop,
+        })
     }
 
     /// Plugins and versions, for the run's store.
     pub(crate) fn provenance(&self) -> Provenance {
-        let plugins = self.workbench.registry().plugins().iter().map(|plugin| PluginIdentity {
-            name: plugin.info().name.clone(),
-            version: plugin.info().version.clone(),
-            sha256: plugin.sha256().to_owned(),
-        });
+        let plugins = self
+            .workbench
+            .registry()
+            .plugins()
+            .iter()
+            .map(|plugin| PluginIdentity {
+                name: plugin.info().name.clone(),
+                version: plugin.info().version.clone(),
+                sha256: plugin.sha256().to_owned(),
+            });
         let versions = BTreeMap::from([
-            ("autoloss-host".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ("libtorch".to_owned(), runtime::libtorch_version().to_owned()),
+            (
+                "autoloss-host".to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
+            (
+                "libtorch".to_owned(),
+                runtime::libtorch_version().to_owned(),
+            ),
         ]);
-        Provenance { plugins: plugins.collect(), versions }
+        Provenance {
+            plugins: plugins.collect(),
+            versions,
+        }
     }
 }
 

@@ -31,7 +31,9 @@ impl Overrides {
                 .unwrap_or_else(|| Value::String(text.to_owned()));
             match key.strip_prefix("task.") {
                 Some(key) => {
-                    overrides.task.insert(key.to_owned(), serde_json::to_value(value)?);
+                    overrides
+                        .task
+                        .insert(key.to_owned(), serde_json::to_value(value)?);
                 }
                 None => overrides.config.push((key.to_owned(), value)),
             }
@@ -56,7 +58,8 @@ pub(crate) fn compose(
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<SearchConfig> {
-    let mut table = Table::try_from(SearchConfig::default()).context("the default configuration")?;
+    let mut table =
+        Table::try_from(SearchConfig::default()).context("the default configuration")?;
     for (key, value) in &task.defaults {
         let value = Value::try_from(value)
             .with_context(|| format!("task '{}', its default '{key}'", task.name))?;
@@ -75,8 +78,9 @@ pub(crate) fn compose(
     for (key, value) in &overrides.config {
         set(&mut table, key, value.clone()).with_context(|| format!("--set {key}"))?;
     }
-    let config: SearchConfig =
-        table.try_into().map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
+    let config: SearchConfig = table
+        .try_into()
+        .map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
     config.validate()?;
     Ok(config)
 }
@@ -161,6 +165,12 @@ mod tests {
     #[test]
     fn whole_numbers_serve_as_fractions() {
         let overrides = Overrides::parse(&["screening.learning_rate=1".to_owned()]).unwrap();
-        assert_eq!(compose(&task(), None, &overrides).unwrap().screening.learning_rate, 1.0);
+        assert_eq!(
+            compose(&task(), None, &overrides)
+                .unwrap()
+                .screening
+                .learning_rate,
+            1.0
+        );
     }
 }

@@ -14,7 +14,11 @@ fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, numbers: 
         table.add_row(row);
     }
     for column in table.column_iter_mut().skip(usize::from(numbers)) {
-        let side = if numbers { CellAlignment::Right } else { CellAlignment::Left };
+        let side = if numbers {
+            CellAlignment::Right
+        } else {
+            CellAlignment::Left
+        };
         column.set_cell_alignment(side);
     }
     table

@@ -57,11 +57,15 @@ fn unary(op: Op, x: &Tensor, scope: Scope) -> Result<Tensor> {
         Op::Neg => x.f_neg()?,
         Op::Abs => x.f_abs()?,
         Op::Inv => x.f_add_scalar(EPSILON)?.f_reciprocal()?,
-        Op::Log => x.f_sign()?.f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_log()?)?,
+        Op::Log => x
+            .f_sign()?
+            .f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_log()?)?,
         Op::Exp => x.f_exp()?,
         Op::Tanh => x.f_tanh()?,
         Op::Square => x.f_square()?,
-        Op::Sqrt => x.f_sign()?.f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_sqrt()?)?,
+        Op::Sqrt => x
+            .f_sign()?
+            .f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_sqrt()?)?,
         Op::MeanNhw => {
             let over: &[i64] = match scope {
                 Scope::Batch => &[0, 2, 3],
@@ -84,7 +88,11 @@ fn max_pool(x: &Tensor) -> Result<Tensor> {
 /// Whether every value is finite. One pass: a sum of absolute values is finite exactly when its
 /// terms are, short of overflow, which is no usable value either.
 pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
-    Ok(tensor.f_abs()?.f_sum(Kind::Double)?.f_double_value(&[])?.is_finite())
+    Ok(tensor
+        .f_abs()?
+        .f_sum(Kind::Double)?
+        .f_double_value(&[])?
+        .is_finite())
 }
 
 #[cfg(test)]
@@ -103,9 +111,13 @@ mod tests {
         let logits = Tensor::randn([2, 5, 4, 3], options);
         let labels = Tensor::randint(5, [2, 4, 3], (Kind::Int64, tch::Device::Cpu));
         let yhat = logits.softmax(1, None);
-        let y = labels.one_hot(5).permute([0, 3, 1, 2]).to_kind(Kind::Double);
+        let y = labels
+            .one_hot(5)
+            .permute([0, 3, 1, 2])
+            .to_kind(Kind::Double);
         let ours = loss_of(&graph("neg(mul(y, log(yhat)))"), &[&yhat, &y], Scope::Batch).unwrap();
-        let theirs = logits.cross_entropy_for_logits(&labels);
+        let theirs =
+            logits.cross_entropy_loss(&labels, None::<Tensor>, tch::Reduction::Mean, -100, 0.0);
         assert!((ours.double_value(&[]) - theirs.double_value(&[])).abs() < 1e-9);
     }
 
@@ -115,11 +127,15 @@ mod tests {
         let x = Tensor::randn([3, 2, 4, 4], (Kind::Double, tch::Device::Cpu));
         let y = x.square();
         let loss = graph("mul(mean_nhw(yhat), exp(y))");
-        let together = loss_of(&loss, &[&x, &y], Scope::Sample).unwrap().double_value(&[]);
+        let together = loss_of(&loss, &[&x, &y], Scope::Sample)
+            .unwrap()
+            .double_value(&[]);
         let alone: f64 = (0..3)
             .map(|n| {
                 let (x, y) = (x.narrow(0, n, 1), y.narrow(0, n, 1));
-                loss_of(&loss, &[&x, &y], Scope::Batch).unwrap().double_value(&[])
+                loss_of(&loss, &[&x, &y], Scope::Batch)
+                    .unwrap()
+                    .double_value(&[])
             })
             .sum();
         assert!((together - alone).abs() < 1e-9);

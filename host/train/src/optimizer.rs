@@ -5,8 +5,8 @@
 //! with decoupled decay, as AdamW).
 
 use crate::Result;
-use autoloss_search::Optimizer as Kind;
 use autoloss_plugin_api::{Parameter, Tensors};
+use autoloss_search::Optimizer as Kind;
 use tch::Tensor;
 
 /// Settings that stay the same through a training.
@@ -59,10 +59,18 @@ impl Optimizer {
                 Kind::Adam => Some(first.f_zeros_like()?),
                 Kind::Sgd => None,
             };
-            Ok(Slot { parameter, first, second })
+            Ok(Slot {
+                parameter,
+                first,
+                second,
+            })
         };
         let slots = parameters.into_iter().map(slot).collect::<Result<_>>()?;
-        Ok(Self { settings, slots, steps: 0 })
+        Ok(Self {
+            settings,
+            slots,
+            steps: 0,
+        })
     }
 
     /// Forgets the gradients.
@@ -100,13 +108,26 @@ impl Optimizer {
             if !gradient.defined() {
                 continue;
             }
-            let gradient =
-                if scale == 1.0 { gradient } else { gradient.f_mul_scalar(scale)? };
-            let decay = if slot.parameter.decay { self.settings.weight_decay } else { 0.0 };
+            let gradient = if scale == 1.0 {
+                gradient
+            } else {
+                gradient.f_mul_scalar(scale)?
+            };
+            let decay = if slot.parameter.decay {
+                self.settings.weight_decay
+            } else {
+                0.0
+            };
             match &mut slot.second {
                 None => slot.sgd(&gradient, learning_rate, self.settings.momentum, decay)?,
                 Some(_) => {
-                    slot.adam(&gradient, learning_rate, self.settings.momentum, decay, self.steps)?;
+                    slot.adam(
+                        &gradient,
+                        learning_rate,
+                        self.settings.momentum,
+                        decay,
+                        self.steps,
+                    )?;
                 }
             }
         }
@@ -120,12 +141,18 @@ impl Optimizer {
     pub fn state(&self) -> Result<OptimizerState> {
         let mut averages = Tensors::new();
         for slot in &self.slots {
-            averages.insert(format!("first.{}", slot.parameter.name), copied(&slot.first)?);
+            averages.insert(
+                format!("first.{}", slot.parameter.name),
+                copied(&slot.first)?,
+            );
             if let Some(second) = &slot.second {
                 averages.insert(format!("second.{}", slot.parameter.name), copied(second)?);
             }
         }
-        Ok(OptimizerState { steps: self.steps, averages })
+        Ok(OptimizerState {
+            steps: self.steps,
+            averages,
+        })
     }
 
     /// Goes back to a saved state of the same parameters.
@@ -136,7 +163,8 @@ impl Optimizer {
         let _guard = tch::no_grad_guard();
         for slot in &mut self.slots {
             let name = &slot.parameter.name;
-            slot.first.f_copy_(state.averages.get(&format!("first.{name}"))?)?;
+            slot.first
+                .f_copy_(state.averages.get(&format!("first.{name}"))?)?;
             if let Some(second) = &mut slot.second {
                 second.f_copy_(state.averages.get(&format!("second.{name}"))?)?;
             }
@@ -170,7 +198,9 @@ impl Slot {
         decay: f64,
         step: u64,
     ) -> Result<()> {
-        let Some(second) = &mut self.second else { return Ok(()) };
+        let Some(second) = &mut self.second else {
+            return Ok(());
+        };
         if decay != 0.0 {
             let _ = self.parameter.tensor.f_mul_scalar_(1.0 - rate * decay)?;
         }
@@ -202,12 +232,14 @@ pub(crate) fn adam_update(
     (beta1, step): (f64, i32),
 ) -> Result<()> {
     let _ = first.f_lerp_(gradient, 1.0 - beta1)?;
-    let _ = second.f_mul_scalar_(BETA2)?.f_addcmul_(
-        &gradient.f_mul_scalar(1.0 - BETA2)?,
-        gradient,
-    )?;
+    let _ = second
+        .f_mul_scalar_(BETA2)?
+        .f_addcmul_(&gradient.f_mul_scalar(1.0 - BETA2)?, gradient)?;
     let correction = (1.0 - BETA2.powi(step)).sqrt();
-    let denominator = second.f_sqrt()?.f_div_scalar_(correction)?.f_add_scalar_(ADAM_EPSILON)?;
+    let denominator = second
+        .f_sqrt()?
+        .f_div_scalar_(correction)?
+        .f_add_scalar_(ADAM_EPSILON)?;
     let rate = rate / (1.0 - beta1.powi(step));
     let change = first.f_div(&denominator)?.f_mul_scalar_(rate)?;
     let _ = values.f_sub_(&change)?;
@@ -220,17 +252,28 @@ mod tests {
 
     fn parameter(values: &[f64]) -> Parameter {
         let tensor = Tensor::from_slice(values).set_requires_grad(true);
-        Parameter { name: "w".into(), tensor, decay: true }
+        Parameter {
+            name: "w".into(),
+            tensor,
+            decay: true,
+        }
     }
 
     fn settings(kind: Kind) -> OptimizerSettings {
-        OptimizerSettings { kind, momentum: 0.9, weight_decay: 0.01 }
+        OptimizerSettings {
+            kind,
+            momentum: 0.9,
+            weight_decay: 0.01,
+        }
     }
 
     /// One step on Σ w³, whose gradient depends on the state.
     fn step(optimizer: &mut Optimizer, weights: &Tensor) {
         optimizer.zero_gradients();
-        weights.pow_tensor_scalar(3).sum(tch::Kind::Double).backward();
+        weights
+            .pow_tensor_scalar(3)
+            .sum(tch::Kind::Double)
+            .backward();
         optimizer.step(0.05, 1.0).unwrap();
     }
 

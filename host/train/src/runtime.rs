@@ -17,7 +17,9 @@ fn cuda_library() -> &'static std::result::Result<(), String> {
         // SAFETY: a part of the libtorch this program is linked to; its initialisers only register
         // kernels. It is never closed.
         let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
-        library.map(std::mem::forget).map_err(|error| error.to_string())
+        library
+            .map(std::mem::forget)
+            .map_err(|error| error.to_string())
     })
 }
 
@@ -26,15 +28,26 @@ fn cuda_library() -> &'static std::result::Result<(), String> {
 /// # Errors
 /// [`TrainError::Device`] for another word, or a GPU that is not there.
 pub fn device(name: &str) -> Result<Device> {
-    let refuse = |why: String| TrainError::Device { name: name.to_owned(), why };
+    let refuse = |why: String| TrainError::Device {
+        name: name.to_owned(),
+        why,
+    };
     match name {
         "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(if gpus() > 0 { Device::Cuda(0) } else { Device::Cpu }),
+        "auto" => Ok(if gpus() > 0 {
+            Device::Cuda(0)
+        } else {
+            Device::Cpu
+        }),
         _ => {
-            let number = name.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok());
+            let number = name
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse::<usize>().ok());
             let number = number.ok_or_else(|| refuse("use auto, cpu or cuda:N".into()))?;
             if let Err(why) = cuda_library() {
-                return Err(refuse(format!("libtorch's CUDA part is not installed ({why})")));
+                return Err(refuse(format!(
+                    "libtorch's CUDA part is not installed ({why})"
+                )));
             }
             let count = gpus();
             if number >= count {
@@ -78,7 +91,12 @@ mod tests {
     #[test]
     fn devices_are_read() {
         assert_eq!(device("cpu").unwrap(), Device::Cpu);
-        assert!(device("gpu").unwrap_err().to_string().contains("use auto, cpu or cuda:N"));
+        assert!(
+            device("gpu")
+                .unwrap_err()
+                .to_string()
+                .contains("use auto, cpu or cuda:N")
+        );
         assert!(device("cuda:9999").is_err());
         device("auto").unwrap();
     }

@@ -63,7 +63,10 @@ impl TorchScreener {
                 Branch::new(task, info, metric, config, seed)
             })
             .collect::<Result<_>>()?;
-        Ok(Self { branches, config: config.clone() })
+        Ok(Self {
+            branches,
+            config: config.clone(),
+        })
     }
 
     /// The protocol with the metric read every `every` steps.
@@ -117,7 +120,13 @@ impl Branch {
         tch::manual_seed(i64::from_ne_bytes(seed.to_ne_bytes()));
         let raw = Tensor::f_randn(samples.shape, (Kind::Float, Device::Cpu))?
             .f_mul_scalar(INITIAL_SPREAD)?;
-        let mut branch = Self { info: info.clone(), samples, metric, raw, initial: 0.0 };
+        let mut branch = Self {
+            info: info.clone(),
+            samples,
+            metric,
+            raw,
+            initial: 0.0,
+        };
         branch.initial = branch.score(&branch.raw)?;
         Ok(branch)
     }
@@ -142,19 +151,26 @@ impl Branch {
             .iter()
             .map(|input| match input.prediction {
                 true => Ok(prediction),
-                false => self.samples.fixed.get(&input.name).map_err(|missing| {
-                    TrainError::Declaration {
-                        task: "the screened task".into(),
-                        what: missing.to_string(),
-                    }
-                }),
+                false => {
+                    self.samples
+                        .fixed
+                        .get(&input.name)
+                        .map_err(|missing| TrainError::Declaration {
+                            task: "the screened task".into(),
+                            what: missing.to_string(),
+                        })
+                }
             })
             .collect()
     }
 
     /// The value that ŷ should become: the first input that is the target alone.
     fn target(&self) -> Option<&Tensor> {
-        let input = self.info.inputs.iter().find(|input| input.target && !input.prediction)?;
+        let input = self
+            .info
+            .inputs
+            .iter()
+            .find(|input| input.target && !input.prediction)?;
         self.samples.fixed.get(&input.name).ok()
     }
 
@@ -179,15 +195,15 @@ impl Branch {
         let inputs = self.inputs(&prediction)?;
         let root = crate::evaluate_graph(graph, &inputs, Scope::Sample)?;
         let [_, _, height, width] = self.samples.shape;
-        let per_sample = |tensor: &Tensor| tensor.f_sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Double);
+        let per_sample =
+            |tensor: &Tensor| tensor.f_sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Double);
         let losses = per_sample(&root)?.f_div_scalar(height * width)?;
         let total = root.f_sum(Kind::Float)?.f_div_scalar(height * width)?;
-        let gradients = Tensor::f_run_backward(&[total], &[&raw, &prediction], false, false);
-        let Ok([by_raw, by_prediction]) = gradients.map(<[Tensor; 2]>::try_from).unwrap_or(Err(vec![]))
-        else {
-            // The root does not depend on the prediction: no gradient at all.
-            return Ok(self.no_gradient(&losses)?);
-        };
+        if !total.requires_grad() {
+            return self.no_gradient(&losses);
+        }
+        let gradients = Tensor::f_run_backward(&[total], &[&raw, &prediction], false, false)?;
+        let (by_raw, by_prediction) = (&gradients[0], &gradients[1]);
         let norm = |tensor: &Tensor| -> Result<Vec<f64>> {
             let squares = per_sample(&tensor.f_to_kind(Kind::Double)?.f_square()?)?;
             values(&squares.f_sqrt()?)
@@ -200,7 +216,7 @@ impl Branch {
         let terms = norm(&by_prediction.f_mul(&prediction)?)?;
         Ok(Probe {
             losses: values(&losses)?,
-            norms: norm(&by_raw)?,
+            norms: norm(by_raw)?,
             alignments: values(&per_sample(&by_raw.f_mul(&away)?.f_to_kind(Kind::Double)?)?)?,
             rounding_scale: ROUNDING * terms.iter().copied().fold(0.0, f64::max),
         })
@@ -209,7 +225,12 @@ impl Branch {
     fn no_gradient(&self, losses: &Tensor) -> Result<Probe> {
         let losses = values(losses)?;
         let zeros = vec![0.0; losses.len()];
-        Ok(Probe { losses, norms: zeros.clone(), alignments: zeros, rounding_scale: 0.0 })
+        Ok(Probe {
+            losses,
+            norms: zeros.clone(),
+            alignments: zeros,
+            rounding_scale: 0.0,
+        })
     }
 
     fn optimise(
@@ -218,16 +239,32 @@ impl Branch {
         config: &ScreeningConfig,
         every: Option<usize>,
     ) -> Result<(Rejection, LrpTrace)> {
-        let mut trace = LrpTrace { points: vec![(0, self.initial)] };
+        let mut trace = LrpTrace {
+            points: vec![(0, self.initial)],
+        };
         let mut raw = copied(&self.raw)?.f_set_requires_grad(true)?;
         let (mut first, mut second) = (self.raw.f_zeros_like()?, self.raw.f_zeros_like()?);
         for step in 0..config.steps {
             let prediction = self.activate(&raw)?;
             let loss = loss_of(graph, &self.inputs(&prediction)?, Scope::Sample)?;
+            if !loss.requires_grad() {
+                // Nothing depends on the prediction, so nothing would ever move.
+                let (initial, gain) = (self.initial, 0.0);
+                let outcome = Rejection::Finished {
+                    gain,
+                    initial,
+                    reached: initial,
+                    steps: step,
+                };
+                return Ok((outcome, trace));
+            }
             let gradient = Tensor::f_run_backward(&[&loss], &[&raw], false, false)?;
             let gradient = &gradient[0];
             let finite = loss.f_double_value(&[])?.is_finite()
-                && gradient.f_sum(Kind::Double)?.f_double_value(&[])?.is_finite();
+                && gradient
+                    .f_sum(Kind::Double)?
+                    .f_double_value(&[])?
+                    .is_finite();
             if !finite {
                 return Ok((Rejection::NonFinite { step }, trace));
             }
@@ -246,10 +283,20 @@ impl Branch {
         let reached = self.score(&raw)?;
         let gain = reached - self.initial;
         let steps = config.steps;
-        Ok((Rejection::Finished { gain, initial: self.initial, reached, steps }, trace))
+        Ok((
+            Rejection::Finished {
+                gain,
+                initial: self.initial,
+                reached,
+                steps,
+            },
+            trace,
+        ))
     }
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    Ok(Vec::<f64>::try_from(&tensor.f_to_kind(Kind::Double)?.f_contiguous()?)?)
+    Ok(Vec::<f64>::try_from(
+        &tensor.f_to_kind(Kind::Double)?.f_contiguous()?,
+    )?)
 }

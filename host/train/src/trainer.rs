@@ -65,7 +65,11 @@ impl Training<'_> {
         };
         let mut optimizer = Optimizer::new(settings, self.network.parameters()?)?;
         let mut order = Order::new(self.task.len(Split::Train)?, self.seed);
-        let mut trained = Trained { ending: Ending::Complete, steps: 0, final_loss: None };
+        let mut trained = Trained {
+            ending: Ending::Complete,
+            steps: 0,
+            final_loss: None,
+        };
         for step in 0..budget.steps {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Interrupted);
@@ -77,7 +81,10 @@ impl Training<'_> {
             if value.is_finite() {
                 trained.final_loss = Some(value);
             }
-            loss.f_backward()?;
+            // A loss that depends on no prediction has the gradient zero.
+            if loss.requires_grad() {
+                loss.f_backward()?;
+            }
             let norm = optimizer.gradient_norm()?;
             if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
                 trained.ending = Ending::Invalid(step);
@@ -151,7 +158,11 @@ impl Order {
     fn new(len: u64, seed: u64) -> Self {
         let epoch: Vec<u64> = (0..len).collect();
         let next = epoch.len();
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), epoch, next }
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            epoch,
+            next,
+        }
     }
 
     fn take(&mut self, count: usize) -> Vec<u64> {

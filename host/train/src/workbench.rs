@@ -70,8 +70,15 @@ impl Workbench {
         let name = choice.network.as_deref().unwrap_or(&info.default_network);
         let network = registry.network(name, &info.name)?;
         let metrics = registry.metrics(&info.name);
-        let score = choice.score.clone().unwrap_or_else(|| info.default_score.clone());
-        let scores = || metrics.iter().flat_map(|(_, metric)| metric.scores.iter().cloned());
+        let score = choice
+            .score
+            .clone()
+            .unwrap_or_else(|| info.default_score.clone());
+        let scores = || {
+            metrics
+                .iter()
+                .flat_map(|(_, metric)| metric.scores.iter().cloned())
+        };
         if !scores().any(|known| known == score) {
             return Err(crate::plugin::unknown("score", &score, scores()));
         }
@@ -108,7 +115,10 @@ impl Workbench {
 
     /// Every score of the task, in the order the metrics list them.
     pub fn scores(&self) -> Vec<String> {
-        self.metrics.iter().flat_map(|(_, metric)| metric.scores.iter().cloned()).collect()
+        self.metrics
+            .iter()
+            .flat_map(|(_, metric)| metric.scores.iter().cloned())
+            .collect()
     }
 
     /// The loaded plugins.
@@ -137,10 +147,16 @@ impl Workbench {
     /// A branch name that cannot be.
     pub fn spec(&self) -> Result<TaskSpec> {
         let branches = self.info.branches.iter().map(|branch| {
-            let found = self.signatures.iter().find(|(name, _)| name.as_str() == branch.name);
+            let found = self
+                .signatures
+                .iter()
+                .find(|(name, _)| name.as_str() == branch.name);
             let (name, signature) =
                 found.ok_or_else(|| TrainError::MissingLoss(branch.name.clone()))?;
-            Ok(BranchSpec { name: name.clone(), signature: signature.clone() })
+            Ok(BranchSpec {
+                name: name.clone(),
+                signature: signature.clone(),
+            })
         });
         Ok(TaskSpec {
             task: self.info.name.clone(),
@@ -158,7 +174,10 @@ impl Workbench {
             let offers = |metric: &MetricInfo| metric.screening_scores.iter().any(|s| s == score);
             let found = self.metrics.iter().find(|(_, metric)| offers(metric));
             let (plugin, metric) = found.ok_or_else(|| {
-                let known = self.metrics.iter().flat_map(|(_, m)| m.screening_scores.clone());
+                let known = self
+                    .metrics
+                    .iter()
+                    .flat_map(|(_, m)| m.screening_scores.clone());
                 crate::plugin::unknown("screening score", score, known)
             })?;
             self.create_metric(plugin, metric)
@@ -173,7 +192,9 @@ impl Workbench {
     pub fn losses(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, BranchLoss>> {
         let loss = |(name, signature): (&BranchName, &Signature)| {
             let branch = name.as_str().to_owned();
-            let text = texts.get(&branch).ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
+            let text = texts
+                .get(&branch)
+                .ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
             if let Some(reference) = text.strip_prefix('@') {
                 return Ok((branch, BranchLoss::Reference(reference.to_owned())));
             }
@@ -197,7 +218,10 @@ impl Workbench {
         })?;
         let text = |branch: &BranchName| {
             let formula = found.formulas.get(branch.as_str()).cloned();
-            (branch.as_str().to_owned(), formula.unwrap_or_else(|| format!("@{name}")))
+            (
+                branch.as_str().to_owned(),
+                formula.unwrap_or_else(|| format!("@{name}")),
+            )
         };
         Ok(self.signatures.keys().map(text).collect())
     }
@@ -248,7 +272,11 @@ impl Workbench {
             .map(|(plugin, metric)| self.create_metric(plugin, metric))
             .collect::<Result<Vec<_>>>()?;
         let len = self.task.len(split)?;
-        let count = if images == 0 { len } else { len.min(images as u64) };
+        let count = if images == 0 {
+            len
+        } else {
+            len.min(images as u64)
+        };
         let _guard = tch::no_grad_guard();
         let mut next = 0;
         while next < count {
@@ -256,7 +284,11 @@ impl Workbench {
                 return Err(TrainError::Interrupted);
             }
             let end = count.min(next + EVALUATION_BATCH as u64);
-            let request = BatchRequest { split, indices: (next..end).collect(), augment: None };
+            let request = BatchRequest {
+                split,
+                indices: (next..end).collect(),
+                augment: None,
+            };
             let batch = self.task.batch(request)?;
             let predictions = network.predict(&batch.inputs.to_device(self.device)?)?;
             let predictions = predictions.to_device(Device::Cpu)?;
@@ -273,7 +305,9 @@ impl Workbench {
     }
 
     fn create_metric(&self, plugin: &Arc<Plugin>, metric: &MetricInfo) -> Result<RemoteMetric> {
-        let options = MetricOptions { task: self.info.clone() };
+        let options = MetricOptions {
+            task: self.info.clone(),
+        };
         Ok(RemoteMetric::create(plugin, &metric.name, options)?)
     }
 
@@ -320,12 +354,19 @@ impl Evaluator for Workbench {
 fn split(name: &str) -> Result<Split> {
     let found = Split::ALL.into_iter().find(|split| split.name() == name);
     found.ok_or_else(|| {
-        crate::plugin::unknown("split", name, Split::ALL.iter().map(|split| split.name().into()))
+        crate::plugin::unknown(
+            "split",
+            name,
+            Split::ALL.iter().map(|split| split.name().into()),
+        )
     })
 }
 
 fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
-    let declaration = |what: String| TrainError::Declaration { task: info.name.clone(), what };
+    let declaration = |what: String| TrainError::Declaration {
+        task: info.name.clone(),
+        what,
+    };
     let mut signatures = BTreeMap::new();
     for branch in &info.branches {
         let inputs = branch.inputs.iter().map(|input| InputSpec {
@@ -335,7 +376,10 @@ fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
             channel_mean_constant: input.channel_mean_constant,
         });
         let wrong = |why: autoloss_graph::GraphError| {
-            declaration(format!("branch '{}' with inputs that cannot be: {why}", branch.name))
+            declaration(format!(
+                "branch '{}' with inputs that cannot be: {why}",
+                branch.name
+            ))
         };
         let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
         let signature = Signature::new(inputs.collect()).map_err(wrong)?;

@@ -30,7 +30,10 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
 
 fn record(info: &panic::PanicHookInfo<'_>) {
     let text = info.payload_as_str().unwrap_or("a panic without text");
-    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let place = info
+        .location()
+        .map(|place| format!(" at {place}"))
+        .unwrap_or_default();
     let backtrace = Backtrace::force_capture().to_string();
     LAST.with(|last| *last.borrow_mut() = Some((format!("{text}{place}"), backtrace)));
 }
@@ -41,5 +44,9 @@ pub(super) fn failure(
     message: impl Into<String>,
     detail: impl Into<String>,
 ) -> Failure {
-    Failure { kind, message: message.into().into(), detail: detail.into().into() }
+    Failure {
+        kind,
+        message: message.into().into(),
+        detail: detail.into().into(),
+    }
 }

@@ -1,7 +1,10 @@
 //! Tensors across the boundary: a pointer to the heap object that a [`Tensor`] owns. Nothing is
 //! copied and gradients stay attached, since both sides use the one libtorch of the process.
 
-#![allow(unsafe_code, reason = "turning pointers into tensors is what this module is for")]
+#![allow(
+    unsafe_code,
+    reason = "turning pointers into tensors is what this module is for"
+)]
 
 use abi_stable::StableAbi;
 use tch::Tensor;

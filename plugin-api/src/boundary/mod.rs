@@ -38,7 +38,10 @@ macro_rules! export_plugin {
                 CheckTypeLayout, LibHeader, RootModuleResult,
             };
 
-            #[allow(unsafe_code, reason = "the two symbols by which a host finds the plugin")]
+            #[allow(
+                unsafe_code,
+                reason = "the two symbols by which a host finds the plugin"
+            )]
             #[unsafe(no_mangle)]
             pub static AUTOLOSS_PREFLIGHT: $crate::boundary::Preflight =
                 $crate::boundary::Preflight::of_plugin(
@@ -54,7 +57,10 @@ macro_rules! export_plugin {
                 )
             }
 
-            #[allow(unsafe_code, reason = "the two symbols by which a host finds the plugin")]
+            #[allow(
+                unsafe_code,
+                reason = "the two symbols by which a host finds the plugin"
+            )]
             #[unsafe(no_mangle)]
             // SAFETY: `load` returns a `PluginModule_Ref`, the type named here.
             pub static AUTOLOSS_ROOT_MODULE: LibHeader = unsafe {

@@ -13,7 +13,7 @@
 use super::handles::TensorHandle;
 use super::serve;
 use abi_stable::StableAbi;
-use abi_stable::library::{RootModule, RootModuleResult, __call_root_module_loader};
+use abi_stable::library::{__call_root_module_loader, RootModule, RootModuleResult};
 use abi_stable::package_version_strings;
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;

@@ -64,7 +64,11 @@ impl Preflight {
         let ours = (host.api_major, host.api_minor);
         let theirs = (self.api_major, self.api_minor);
         if theirs.0 != ours.0 || theirs.1 > ours.1 {
-            let side = if theirs > ours { "update autoloss-host" } else { "rebuild the plugin" };
+            let side = if theirs > ours {
+                "update autoloss-host"
+            } else {
+                "rebuild the plugin"
+            };
             return Some(format!(
                 "it was built for plugin interface {}.{} (autoloss-plugin-api {}), this host has \
                  {}.{}: {side}",
@@ -78,7 +82,9 @@ impl Preflight {
         let differs = |what: &str, theirs: &[u8], ours: &[u8]| {
             let (theirs, ours) = (text(theirs), text(ours));
             (theirs != ours).then(|| {
-                format!("it was built for {what} {theirs}, this host for {ours}: rebuild the plugin")
+                format!(
+                    "it was built for {what} {theirs}, this host for {ours}: rebuild the plugin"
+                )
             })
         };
         if self.unwinds == 0 {
@@ -106,7 +112,10 @@ const fn fixed<const N: usize>(text: &str) -> [u8; N] {
 }
 
 fn text(field: &[u8]) -> String {
-    let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+    let end = field
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).into_owned()
 }
 
@@ -129,18 +138,43 @@ mod tests {
     fn a_record_fits_itself() {
         assert_eq!(record().mismatch(&record()), None);
         assert!(record().is_genuine());
-        assert_eq!((record().name(), record().version()), ("mine".into(), "1.2.3".into()));
+        assert_eq!(
+            (record().name(), record().version()),
+            ("mine".into(), "1.2.3".into())
+        );
     }
 
     #[test]
     fn each_difference_is_one_sentence_with_both_values() {
-        let newer = Preflight { api_minor: crate::API_MINOR + 1, ..record() };
-        assert!(newer.mismatch(&record()).unwrap().contains("update autoloss-host"));
-        let older = Preflight { api_major: 0, ..record() };
+        let newer = Preflight {
+            api_minor: crate::API_MINOR + 1,
+            ..record()
+        };
+        assert!(
+            newer
+                .mismatch(&record())
+                .unwrap()
+                .contains("update autoloss-host")
+        );
+        let older = Preflight {
+            api_major: 0,
+            ..record()
+        };
         assert!(older.mismatch(&record()).unwrap().contains("interface 0.0"));
-        let torch = Preflight { libtorch: fixed("9.9.9"), ..record() };
-        assert!(torch.mismatch(&record()).unwrap().contains("libtorch 9.9.9"));
-        let aborts = Preflight { unwinds: 0, ..record() };
+        let torch = Preflight {
+            libtorch: fixed("9.9.9"),
+            ..record()
+        };
+        assert!(
+            torch
+                .mismatch(&record())
+                .unwrap()
+                .contains("libtorch 9.9.9")
+        );
+        let aborts = Preflight {
+            unwinds: 0,
+            ..record()
+        };
         assert!(aborts.mismatch(&record()).unwrap().contains("panic=abort"));
     }
 

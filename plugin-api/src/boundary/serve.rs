@@ -35,11 +35,15 @@ pub(super) extern "C" fn describe() -> RResult<RVec<u8>, Failure> {
         let info = PluginInfo {
             name: name.into(),
             version: version.into(),
-            tasks: inventory::iter::<TaskEntry>().map(|entry| (entry.info)()).collect(),
+            tasks: inventory::iter::<TaskEntry>()
+                .map(|entry| (entry.info)())
+                .collect(),
             networks: inventory::iter::<NetworkEntry>()
                 .map(|entry| (entry.info)())
                 .collect(),
-            metrics: inventory::iter::<MetricEntry>().map(|entry| (entry.info)()).collect(),
+            metrics: inventory::iter::<MetricEntry>()
+                .map(|entry| (entry.info)())
+                .collect(),
         };
         if info.tasks.is_empty() && info.networks.is_empty() && info.metrics.is_empty() {
             let message = "it registers no task, network or metric; entries in an rlib that the \
@@ -55,22 +59,22 @@ pub(super) extern "C" fn create(request: RSlice<'_, u8>) -> RResult<u64, Failure
     let make = || {
         let object = match decode(&request)? {
             Create::Task(name, options) => {
-                let entry = inventory::iter::<TaskEntry>()
-                    .find(|entry| (entry.info)().name == name);
+                let entry =
+                    inventory::iter::<TaskEntry>().find(|entry| (entry.info)().name == name);
                 let entry = entry.ok_or_else(|| unknown("task", &name))?;
                 Object::Task((entry.open)(&options).map_err(failed)?)
             }
             Create::Network(name, options) => {
-                let entry = inventory::iter::<NetworkEntry>()
-                    .find(|entry| (entry.info)().name == name);
+                let entry =
+                    inventory::iter::<NetworkEntry>().find(|entry| (entry.info)().name == name);
                 let entry = entry.ok_or_else(|| unknown("network", &name))?;
                 // One generator per process: networks of every plugin draw from it.
                 tch::manual_seed(i64::from_ne_bytes(options.seed.to_ne_bytes()));
                 Object::Network((entry.build)(&options).map_err(failed)?)
             }
             Create::Metric(name, options) => {
-                let entry = inventory::iter::<MetricEntry>()
-                    .find(|entry| (entry.info)().name == name);
+                let entry =
+                    inventory::iter::<MetricEntry>().find(|entry| (entry.info)().name == name);
                 let entry = entry.ok_or_else(|| unknown("metric", &name))?;
                 Object::Metric((entry.create)(&options).map_err(failed)?)
             }
@@ -137,10 +141,15 @@ struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     fn new(tensors: &'a RSlice<'_, TensorHandle>) -> Self {
-        Self { rest: tensors.as_slice().iter() }
+        Self {
+            rest: tensors.as_slice().iter(),
+        }
     }
 
-    #[allow(unsafe_code, reason = "the only place where borrowed handles become tensors")]
+    #[allow(
+        unsafe_code,
+        reason = "the only place where borrowed handles become tensors"
+    )]
     fn take(&mut self, names: &Names) -> Result<Tensors, Failure> {
         names
             .iter()
@@ -188,9 +197,21 @@ fn dispatch_task(
             let valid = samples.valid.is_some();
             tensors.extend(samples.valid);
             let shape = samples.shape;
-            answer(&Response::ScreeningSamples { shape, fixed, targets, valid }, tensors)
+            answer(
+                &Response::ScreeningSamples {
+                    shape,
+                    fixed,
+                    targets,
+                    valid,
+                },
+                tensors,
+            )
         }
-        Request::ReferenceLoss { name, branch, inputs } => {
+        Request::ReferenceLoss {
+            name,
+            branch,
+            inputs,
+        } => {
             let inputs = inside.take(inputs)?;
             let loss = task.reference_loss(name, branch, &inputs).map_err(failed)?;
             answer(&Response::Tensor, [loss])
@@ -205,8 +226,15 @@ fn dispatch_network(
     inside: &mut Inside<'_>,
 ) -> Result<Answer, Failure> {
     match request {
-        Request::Forward { inputs, targets, mode } => {
-            let batch = Batch { inputs: inside.take(inputs)?, targets: inside.take(targets)? };
+        Request::Forward {
+            inputs,
+            targets,
+            mode,
+        } => {
+            let batch = Batch {
+                inputs: inside.take(inputs)?,
+                targets: inside.take(targets)?,
+            };
             let mut branches = Vec::new();
             let mut tensors = Vec::new();
             for (branch, inputs) in network.forward(&batch, *mode).map_err(failed)? {
@@ -223,7 +251,10 @@ fn dispatch_network(
         }
         Request::Parameters => {
             let parameters = network.parameters();
-            let names = parameters.iter().map(|known| (known.name.clone(), known.decay)).collect();
+            let names = parameters
+                .iter()
+                .map(|known| (known.name.clone(), known.decay))
+                .collect();
             let tensors = parameters.into_iter().map(|parameter| parameter.tensor);
             answer(&Response::Parameters(names), tensors)
         }
@@ -241,15 +272,24 @@ fn dispatch_metric(
     inside: &mut Inside<'_>,
 ) -> Result<Answer, Failure> {
     match request {
-        Request::Update { predictions, targets } => {
+        Request::Update {
+            predictions,
+            targets,
+        } => {
             let (predictions, targets) = (inside.take(predictions)?, inside.take(targets)?);
             metric.update(&predictions, &targets).map_err(failed)?;
             answer(&Response::Done, [])
         }
         Request::Compute => answer(&Response::scores(metric.compute().map_err(failed)?), []),
-        Request::Screen { score, predictions, targets } => {
+        Request::Screen {
+            score,
+            predictions,
+            targets,
+        } => {
             let (predictions, targets) = (inside.take(predictions)?, inside.take(targets)?);
-            let scores = metric.screen(score, &predictions, &targets).map_err(failed)?;
+            let scores = metric
+                .screen(score, &predictions, &targets)
+                .map_err(failed)?;
             answer(&Response::sample_scores(&scores), [])
         }
         other => Err(wrong_object(other)),
@@ -265,25 +305,37 @@ fn answer(
     tensors: impl IntoIterator<Item = Tensor>,
 ) -> Result<Answer, Failure> {
     let message = encode(response)?;
-    Ok(Answer { message, tensors: tensors.into_iter().map(give).collect() })
+    Ok(Answer {
+        message,
+        tensors: tensors.into_iter().map(give).collect(),
+    })
 }
 
 fn encode(value: &impl serde::Serialize) -> Result<RVec<u8>, Failure> {
-    serde_json::to_vec(value).map(RVec::from).map_err(|error| protocol(error.to_string()))
+    serde_json::to_vec(value)
+        .map(RVec::from)
+        .map_err(|error| protocol(error.to_string()))
 }
 
 fn decode<T: serde::de::DeserializeOwned>(message: &RSlice<'_, u8>) -> Result<T, Failure> {
     serde_json::from_slice(message.as_slice()).map_err(|error| {
-        protocol(format!("the message was not understood by this plugin's version: {error}"))
+        protocol(format!(
+            "the message was not understood by this plugin's version: {error}"
+        ))
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: Error) -> Failure {
     failure(FailureKind::Error, brief(&*error), format!("{error:?}"))
 }
 
 fn unknown(kind: &str, name: &str) -> Failure {
-    failure(FailureKind::Error, format!("there is no {kind} '{name}'"), "")
+    failure(
+        FailureKind::Error,
+        format!("there is no {kind} '{name}'"),
+        "",
+    )
 }
 
 fn protocol(message: impl Into<String>) -> Failure {
@@ -291,5 +343,8 @@ fn protocol(message: impl Into<String>) -> Failure {
 }
 
 fn wrong_object(request: &Request) -> Failure {
-    protocol(format!("{} was sent to an object of another kind", request.method()))
+    protocol(format!(
+        "{} was sent to an object of another kind",
+        request.method()
+    ))
 }

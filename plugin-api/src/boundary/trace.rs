@@ -47,7 +47,11 @@ impl Subscriber for Forwarder {
             Level::TRACE => 5,
         };
         let text = line.message + &line.fields;
-        (self.sink.emit)(level, event.metadata().target().into(), text.as_str().into());
+        (self.sink.emit)(
+            level,
+            event.metadata().target().into(),
+            text.as_str().into(),
+        );
     }
 
     // Spans are not forwarded: the host's own spans tell which call is under way.

@@ -101,7 +101,10 @@ impl Request {
     pub(super) fn records_gradients(&self) -> bool {
         matches!(
             self,
-            Request::Forward { mode: Mode::Train, .. } | Request::ReferenceLoss { .. }
+            Request::Forward {
+                mode: Mode::Train,
+                ..
+            } | Request::ReferenceLoss { .. }
         )
     }
 }
@@ -148,7 +151,12 @@ pub enum Response {
 
 impl Response {
     pub(super) fn scores(scores: Scores) -> Self {
-        Response::Scores(scores.into_iter().map(|(name, score)| (name, finite(score))).collect())
+        Response::Scores(
+            scores
+                .into_iter()
+                .map(|(name, score)| (name, finite(score)))
+                .collect(),
+        )
     }
 
     pub(super) fn sample_scores(scores: &[f64]) -> Self {

@@ -30,16 +30,22 @@ impl Plugin {
     /// # Errors
     /// [`LoadError`] says what does not fit.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let unloadable =
-            |why: String| LoadError::Unloadable { path: path.to_owned(), why: first_line(&why) };
+        let unloadable = |why: String| LoadError::Unloadable {
+            path: path.to_owned(),
+            why: first_line(&why),
+        };
         let bytes = std::fs::read(path).map_err(|error| unloadable(error.to_string()))?;
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         // SAFETY: running a library's initialisers is what loading a plugin means; the user named
         // it. A hostile library can do all that the user can, and the manual says so.
         let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| unloadable(error.to_string()))?;
-        let preflight = read_preflight(&library)
-            .ok_or_else(|| LoadError::NotAPlugin { path: path.to_owned() })?;
+        let preflight = read_preflight(&library).ok_or_else(|| LoadError::NotAPlugin {
+            path: path.to_owned(),
+        })?;
         let incompatible = |why: String| LoadError::Incompatible {
             path: path.to_owned(),
             name: preflight.name(),
@@ -63,9 +69,18 @@ impl Plugin {
         let describe = |failure: Failure| plugin_error(&preflight.name(), "registration", failure);
         let info = module.describe()().into_result().map_err(describe)?;
         let info = serde_json::from_slice(&info).map_err(|error| {
-            broke(&preflight.name(), "registration", format!("its description: {error}"))
+            broke(
+                &preflight.name(),
+                "registration",
+                format!("its description: {error}"),
+            )
         })?;
-        Ok(Self { info, path: path.to_owned(), sha256, module })
+        Ok(Self {
+            info,
+            path: path.to_owned(),
+            sha256,
+            module,
+        })
     }
 
     /// What it offers.
@@ -92,7 +107,9 @@ impl Plugin {
         };
         let message = self.encode(call, what)?;
         let number = self.module.create()(RSlice::from_slice(&message));
-        number.into_result().map_err(|failure| plugin_error(&self.info.name, call, failure))
+        number
+            .into_result()
+            .map_err(|failure| plugin_error(&self.info.name, call, failure))
     }
 
     /// Calls an object.
@@ -115,7 +132,11 @@ impl Plugin {
             RResult::RErr(failure) => return Err(plugin_error(&self.info.name, call, failure)),
         };
         // SAFETY: an answer's handles are owned by the receiver, and each is taken once.
-        let tensors = answer.tensors.iter().map(|handle| unsafe { take(*handle) }).collect();
+        let tensors = answer
+            .tensors
+            .iter()
+            .map(|handle| unsafe { take(*handle) })
+            .collect();
         let response = serde_json::from_slice(&answer.message)
             .map_err(|error| broke(&self.info.name, call, format!("its answer: {error}")))?;
         Ok((response, tensors))
@@ -152,7 +173,9 @@ fn read_module(library: &Library) -> Result<PluginModule_Ref, String> {
         *symbol
     };
     let header = header.upgrade().map_err(|error| error.to_string())?;
-    header.init_root_module::<PluginModule_Ref>().map_err(|error| error.to_string())
+    header
+        .init_root_module::<PluginModule_Ref>()
+        .map_err(|error| error.to_string())
 }
 
 /// Asks for the plugin's log events at the level the host's subscriber wants.
@@ -181,7 +204,12 @@ extern "C" fn emit(level: u8, target: RStr<'_>, message: RStr<'_>) {
 }
 
 fn plugin_error(plugin: &str, call: &str, failure: Failure) -> PluginError {
-    tracing::debug!(plugin, call, detail = failure.detail.as_str(), "plugin failure");
+    tracing::debug!(
+        plugin,
+        call,
+        detail = failure.detail.as_str(),
+        "plugin failure"
+    );
     let trouble = match failure.kind {
         FailureKind::Error => Trouble::Failed,
         FailureKind::Panic => Trouble::Panicked,
@@ -205,5 +233,9 @@ pub(super) fn broke(plugin: &str, call: &str, message: impl Into<String>) -> Plu
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    text.lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -16,14 +16,21 @@ pub fn locate(name: &Path) -> Result<PathBuf, LoadError> {
     // A name with a folder in it means that folder.
     if name.components().count() == 1 {
         let binary = std::env::current_exe().ok();
-        places.extend(binary.as_deref().and_then(Path::parent).map(|folder| folder.join(name)));
+        places.extend(
+            binary
+                .as_deref()
+                .and_then(Path::parent)
+                .map(|folder| folder.join(name)),
+        );
         let listed = std::env::var_os("AUTOLOSS_PLUGIN_PATH").unwrap_or_default();
         places.extend(std::env::split_paths(&listed).map(|folder| folder.join(name)));
     }
     places.iter().find(|place| place.is_file()).map_or_else(
         || {
-            let places: Vec<String> =
-                places.iter().map(|place| place.display().to_string()).collect();
+            let places: Vec<String> = places
+                .iter()
+                .map(|place| place.display().to_string())
+                .collect();
             Err(LoadError::NotFound {
                 name: name.display().to_string(),
                 places: places.join(", "),
@@ -104,10 +111,12 @@ impl Registry {
     /// [`TrainError::Unknown`] or [`TrainError::WrongTask`].
     pub fn network(&self, name: &str, task: &str) -> Result<(Arc<Plugin>, NetworkInfo)> {
         let networks = || self.each(|plugin| &plugin.info().networks);
-        let found = networks().find(|(_, network)| network.name == name).ok_or_else(|| {
-            let serving = networks().filter(|(_, network)| serves(network, task));
-            unknown("network", name, serving.map(|(_, network)| network.name))
-        })?;
+        let found = networks()
+            .find(|(_, network)| network.name == name)
+            .ok_or_else(|| {
+                let serving = networks().filter(|(_, network)| serves(network, task));
+                unknown("network", name, serving.map(|(_, network)| network.name))
+            })?;
         if !serves(&found.1, task) {
             return Err(TrainError::WrongTask {
                 network: name.to_owned(),
@@ -132,7 +141,9 @@ impl Registry {
         items: impl Fn(&'a Plugin) -> &'a Vec<T> + 'a,
     ) -> impl Iterator<Item = (Arc<Plugin>, T)> + 'a {
         self.plugins.iter().flat_map(move |plugin| {
-            items(plugin).iter().map(move |item| (Arc::clone(plugin), item.clone()))
+            items(plugin)
+                .iter()
+                .map(move |item| (Arc::clone(plugin), item.clone()))
         })
     }
 }
@@ -144,14 +155,27 @@ fn serves(network: &NetworkInfo, task: &str) -> bool {
 fn offers(plugin: &Plugin) -> impl Iterator<Item = (&'static str, &str)> {
     let info = plugin.info();
     let tasks = info.tasks.iter().map(|task| ("task", task.name.as_str()));
-    let networks = info.networks.iter().map(|network| ("network", network.name.as_str()));
-    let metrics = info.metrics.iter().map(|metric| ("metric", metric.name.as_str()));
-    std::iter::once(("the name", info.name.as_str())).chain(tasks).chain(networks).chain(metrics)
+    let networks = info
+        .networks
+        .iter()
+        .map(|network| ("network", network.name.as_str()));
+    let metrics = info
+        .metrics
+        .iter()
+        .map(|metric| ("metric", metric.name.as_str()));
+    std::iter::once(("the name", info.name.as_str()))
+        .chain(tasks)
+        .chain(networks)
+        .chain(metrics)
 }
 
 fn join<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {
     let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 pub(crate) fn unknown(
@@ -159,5 +183,9 @@ pub(crate) fn unknown(
     name: &str,
     known: impl Iterator<Item = String>,
 ) -> TrainError {
-    TrainError::Unknown { kind, name: name.to_owned(), known: join(known) }
+    TrainError::Unknown {
+        kind,
+        name: name.to_owned(),
+        known: join(known),
+    }
 }

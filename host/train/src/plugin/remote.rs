@@ -26,13 +26,23 @@ struct Object {
 impl Object {
     fn new(plugin: &Arc<Plugin>, what: &Create) -> Result<Self> {
         let number = plugin.create(what)?;
-        Ok(Self { plugin: Arc::clone(plugin), number })
+        Ok(Self {
+            plugin: Arc::clone(plugin),
+            number,
+        })
     }
 
     fn call(&self, request: &Request, tensors: &[&Tensor]) -> Result<(Response, Sent<'_>)> {
         let (response, tensors) = self.plugin.call(self.number, request, tensors)?;
         let plugin = &self.plugin.info().name;
-        Ok((response, Sent { plugin, call: request.method(), tensors: tensors.into_iter() }))
+        Ok((
+            response,
+            Sent {
+                plugin,
+                call: request.method(),
+                tensors: tensors.into_iter(),
+            },
+        ))
     }
 }
 
@@ -59,17 +69,24 @@ impl Sent<'_> {
     }
 
     fn one(&mut self) -> Result<Tensor> {
-        self.tensors.next().ok_or_else(|| self.broke("it named more tensors than it sent"))
+        self.tensors
+            .next()
+            .ok_or_else(|| self.broke("it named more tensors than it sent"))
     }
 
     fn named(&mut self, names: Names) -> Result<Tensors> {
-        names.into_iter().map(|name| Ok((name, self.one()?))).collect()
+        names
+            .into_iter()
+            .map(|name| Ok((name, self.one()?)))
+            .collect()
     }
 
     fn finite(&self, name: &str, tensor: &Tensor) -> Result<()> {
         let finite = !tensor.is_floating_point()
             || is_finite(tensor).map_err(|error| self.broke(brief(&error)))?;
-        finite.then_some(()).ok_or_else(|| self.broke(format!("'{name}' is not finite")))
+        finite
+            .then_some(())
+            .ok_or_else(|| self.broke(format!("'{name}' is not finite")))
     }
 }
 
@@ -78,7 +95,10 @@ fn names(tensors: &Tensors) -> Names {
 }
 
 fn all<'a>(groups: impl IntoIterator<Item = &'a Tensors>) -> Vec<&'a Tensor> {
-    groups.into_iter().flat_map(|group| group.iter().map(|(_, tensor)| tensor)).collect()
+    groups
+        .into_iter()
+        .flat_map(|group| group.iter().map(|(_, tensor)| tensor))
+        .collect()
 }
 
 /// A task of a plugin.
@@ -93,7 +113,9 @@ impl RemoteTask {
     /// Whatever the plugin says.
     pub fn open(plugin: &Arc<Plugin>, name: &str, options: &TaskOptions) -> Result<Self> {
         let what = Create::Task(name.to_owned(), options.clone());
-        Ok(Self { object: Object::new(plugin, &what)? })
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+        })
     }
 
     /// Number of samples of a split.
@@ -117,14 +139,18 @@ impl RemoteTask {
         let Response::Batch { inputs, targets } = response else {
             return Err(sent.unexpected(&response));
         };
-        let batch = Batch { inputs: sent.named(inputs)?, targets: sent.named(targets)? };
+        let batch = Batch {
+            inputs: sent.named(inputs)?,
+            targets: sent.named(targets)?,
+        };
         if batch.inputs.is_empty() {
             return Err(sent.broke("the batch has no input tensor"));
         }
         for (name, tensor) in batch.inputs.iter().chain(batch.targets.iter()) {
             let size = tensor.size();
             if size.first() != Some(&(wanted as i64)) {
-                let message = format!("'{name}' has shape {size:?} where {wanted} samples were asked for");
+                let message =
+                    format!("'{name}' has shape {size:?} where {wanted} samples were asked for");
                 return Err(sent.broke(message));
             }
             sent.finite(name, tensor)?;
@@ -143,7 +169,13 @@ impl RemoteTask {
     ) -> Result<ScreeningSamples> {
         let wanted = request.samples as i64;
         let (response, mut sent) = self.object.call(&Request::ScreeningSamples(request), &[])?;
-        let Response::ScreeningSamples { shape, fixed, targets, valid } = response else {
+        let Response::ScreeningSamples {
+            shape,
+            fixed,
+            targets,
+            valid,
+        } = response
+        else {
             return Err(sent.unexpected(&response));
         };
         let fixed = sent.named(fixed)?;
@@ -153,7 +185,9 @@ impl RemoteTask {
             return Err(sent.broke(format!("shape {shape:?} for {wanted} samples")));
         }
         for input in branch.inputs.iter().filter(|input| !input.prediction) {
-            let tensor = fixed.get(&input.name).map_err(|error| sent.broke(error.to_string()))?;
+            let tensor = fixed
+                .get(&input.name)
+                .map_err(|error| sent.broke(error.to_string()))?;
             if tensor.size() != shape {
                 let size = tensor.size();
                 let message = format!("'{}' has shape {size:?}, not {shape:?}", input.name);
@@ -166,7 +200,12 @@ impl RemoteTask {
         {
             return Err(sent.broke(format!("'valid' has shape {:?}", valid.size())));
         }
-        Ok(ScreeningSamples { shape, fixed, valid, targets })
+        Ok(ScreeningSamples {
+            shape,
+            fixed,
+            valid,
+            targets,
+        })
     }
 
     /// The value of a reference loss, a scalar with gradient.
@@ -180,7 +219,9 @@ impl RemoteTask {
             inputs: names(inputs),
         };
         let (response, mut sent) = self.object.call(&request, &all([inputs]))?;
-        let Response::Tensor = response else { return Err(sent.unexpected(&response)) };
+        let Response::Tensor = response else {
+            return Err(sent.unexpected(&response));
+        };
         let loss = sent.one()?;
         if loss.numel() != 1 {
             return Err(sent.broke(format!("a loss of shape {:?}", loss.size())));
@@ -201,7 +242,9 @@ impl RemoteNetwork {
     /// Whatever the plugin says.
     pub fn build(plugin: &Arc<Plugin>, name: &str, options: NetworkOptions) -> Result<Self> {
         let what = Create::Network(name.to_owned(), Box::new(options));
-        Ok(Self { object: Object::new(plugin, &what)? })
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+        })
     }
 
     /// The inputs of every declared branch, in the order of its declaration; extra ones are dropped.
@@ -219,8 +262,9 @@ impl RemoteNetwork {
             targets: names(&batch.targets),
             mode,
         };
-        let (response, mut sent) =
-            self.object.call(&request, &all([&batch.inputs, &batch.targets]))?;
+        let (response, mut sent) = self
+            .object
+            .call(&request, &all([&batch.inputs, &batch.targets]))?;
         let Response::Branches(answered) = response else {
             return Err(sent.unexpected(&response));
         };
@@ -231,9 +275,9 @@ impl RemoteNetwork {
         branches
             .iter()
             .map(|branch| {
-                let inputs = found.remove(&branch.name).ok_or_else(|| {
-                    sent.broke(format!("no inputs for branch '{}'", branch.name))
-                })?;
+                let inputs = found
+                    .remove(&branch.name)
+                    .ok_or_else(|| sent.broke(format!("no inputs for branch '{}'", branch.name)))?;
                 Ok((branch.name.clone(), declared(&sent, branch, &inputs)?))
             })
             .collect()
@@ -244,7 +288,9 @@ impl RemoteNetwork {
     /// # Errors
     /// Whatever the plugin says.
     pub fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
-        let request = Request::Predict { inputs: names(inputs) };
+        let request = Request::Predict {
+            inputs: names(inputs),
+        };
         match self.object.call(&request, &all([inputs]))? {
             (Response::Tensors(names), mut sent) => sent.named(names),
             (other, sent) => Err(sent.unexpected(&other)),
@@ -257,7 +303,9 @@ impl RemoteNetwork {
     /// How the answer is wrong.
     pub fn parameters(&self) -> Result<Vec<Parameter>> {
         let (response, mut sent) = self.object.call(&Request::Parameters, &[])?;
-        let Response::Parameters(named) = response else { return Err(sent.unexpected(&response)) };
+        let Response::Parameters(named) = response else {
+            return Err(sent.unexpected(&response));
+        };
         let mut parameters: Vec<Parameter> = Vec::with_capacity(named.len());
         for (name, decay) in named {
             let tensor = sent.one()?;
@@ -267,7 +315,11 @@ impl RemoteNetwork {
             if parameters.iter().any(|known| known.name == name) {
                 return Err(sent.broke(format!("two parameters are named '{name}'")));
             }
-            parameters.push(Parameter { name, tensor, decay });
+            parameters.push(Parameter {
+                name,
+                tensor,
+                decay,
+            });
         }
         if parameters.is_empty() {
             return Err(sent.broke("the network has no parameters"));
@@ -322,7 +374,10 @@ impl RemoteMetric {
     /// Whatever the plugin says.
     pub fn create(plugin: &Arc<Plugin>, name: &str, options: MetricOptions) -> Result<Self> {
         let what = Create::Metric(name.to_owned(), Box::new(options));
-        Ok(Self { object: Object::new(plugin, &what)?, name: name.to_owned() })
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+            name: name.to_owned(),
+        })
     }
 
     /// Counts a batch.
@@ -330,9 +385,13 @@ impl RemoteMetric {
     /// # Errors
     /// Whatever the plugin says.
     pub fn update(&self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
-        let request =
-            Request::Update { predictions: names(predictions), targets: names(targets) };
-        self.object.call(&request, &all([predictions, targets])).map(|_| ())
+        let request = Request::Update {
+            predictions: names(predictions),
+            targets: names(targets),
+        };
+        self.object
+            .call(&request, &all([predictions, targets]))
+            .map(|_| ())
     }
 
     /// The scores of all that was counted, each finite.
@@ -341,14 +400,14 @@ impl RemoteMetric {
     /// Whatever the plugin says, or which score is not finite.
     pub fn compute(&self) -> Result<Scores> {
         let (response, sent) = self.object.call(&Request::Compute, &[])?;
-        let Response::Scores(scores) = response else { return Err(sent.unexpected(&response)) };
+        let Response::Scores(scores) = response else {
+            return Err(sent.unexpected(&response));
+        };
         scores
             .into_iter()
             .map(|(name, score)| match score {
                 Some(score) => Ok((name, score)),
-                None => {
-                    Err(sent.broke(format!("score '{name}' of '{}' is not finite", self.name)))
-                }
+                None => Err(sent.broke(format!("score '{name}' of '{}' is not finite", self.name))),
             })
             .collect()
     }

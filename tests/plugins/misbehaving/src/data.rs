@@ -96,9 +96,15 @@ impl Task for Misbehaving {
         }
         let targets = Tensors::new().with("labels", labels);
         if fault::is("batch:no_inputs") {
-            return Ok(Batch { inputs: Tensors::new(), targets });
+            return Ok(Batch {
+                inputs: Tensors::new(),
+                targets,
+            });
         }
-        Ok(Batch { inputs: Tensors::new().with("image", image), targets })
+        Ok(Batch {
+            inputs: Tensors::new().with("image", image),
+            targets,
+        })
     }
 
     fn screening_samples(&mut self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
@@ -133,7 +139,11 @@ impl Task for Misbehaving {
             return Ok(Tensor::new());
         }
         let loss = squares.f_mean(Kind::Float)?;
-        Ok(if fault::is("reference:detached") { loss.f_detach()? } else { loss })
+        Ok(if fault::is("reference:detached") {
+            loss.f_detach()?
+        } else {
+            loss
+        })
     }
 }
 
@@ -153,7 +163,9 @@ impl Drop for Misbehaving {
 /// The classes of (N, H, W) as planes, (N, C, H, W).
 pub(crate) fn one_hot(labels: &Tensor) -> Result<Tensor> {
     let classes = Tensor::f_arange(crate::CLASSES, (Kind::Int64, labels.device()))?;
-    let planes = labels.f_unsqueeze(1)?.f_eq_tensor(&classes.f_view([1, -1, 1, 1])?)?;
+    let planes = labels
+        .f_unsqueeze(1)?
+        .f_eq_tensor(&classes.f_view([1, -1, 1, 1])?)?;
     Ok(planes.f_to_kind(Kind::Float)?)
 }
 
@@ -190,18 +202,28 @@ fn spoil(samples: &mut ScreeningSamples) -> Result<()> {
 }
 
 fn images(maps: &[Map]) -> Result<Tensor> {
-    let values: Vec<f32> = maps.iter().flat_map(|map| map.image.iter().copied()).collect();
+    let values: Vec<f32> = maps
+        .iter()
+        .flat_map(|map| map.image.iter().copied())
+        .collect();
     let side = SIDE as i64;
     Ok(Tensor::f_from_slice(&values)?.f_view([-1, crate::CLASSES, side, side])?)
 }
 
 fn labels(maps: &[Map]) -> Result<Tensor> {
-    let values: Vec<i64> = maps.iter().flat_map(|map| map.labels.iter().copied()).collect();
+    let values: Vec<i64> = maps
+        .iter()
+        .flat_map(|map| map.labels.iter().copied())
+        .collect();
     Ok(Tensor::f_from_slice(&values)?.f_view([-1, SIDE as i64, SIDE as i64])?)
 }
 
 fn branch(name: &str) -> BranchInfo {
-    let score = if fault::is("screening_score:unknown") { "beauty" } else { "mIoU" };
+    let score = if fault::is("screening_score:unknown") {
+        "beauty"
+    } else {
+        "mIoU"
+    };
     BranchInfo {
         name: name.to_owned(),
         inputs: vec![

@@ -28,7 +28,10 @@ pub fn choose(setting: &str) {
 pub fn is(fault: &str) -> bool {
     let variable = std::env::var(VARIABLE).unwrap_or_default();
     let setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
-    variable.split(',').chain(setting.split(',')).any(|wanted| wanted == fault)
+    variable
+        .split(',')
+        .chain(setting.split(','))
+        .any(|wanted| wanted == fault)
 }
 
 /// Begins a method: whatever can go wrong in any of them goes wrong here.

@@ -25,7 +25,9 @@ impl Metric for Agreement {
 
     fn create(_options: &MetricOptions) -> Result<Self> {
         fault::strike("Metric::create")?;
-        Ok(Self { counts: [[0.0; CLASSES]; CLASSES] })
+        Ok(Self {
+            counts: [[0.0; CLASSES]; CLASSES],
+        })
     }
 
     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
@@ -42,7 +44,11 @@ impl Metric for Agreement {
         if fault::is("compute:missing") {
             return Ok(Scores::from([accuracy]));
         }
-        let score = if fault::is("compute:nan") { f64::NAN } else { self.mean_iou() };
+        let score = if fault::is("compute:nan") {
+            f64::NAN
+        } else {
+            self.mean_iou()
+        };
         Ok(Scores::from([accuracy, ("mIoU".to_owned(), score)]))
     }
 
@@ -60,8 +66,13 @@ impl Metric for Agreement {
         let target = targets.get("labels")?;
         let mut scores = Vec::new();
         for sample in 0..predicted.size()[0] {
-            let mut own = Self { counts: [[0.0; CLASSES]; CLASSES] };
-            own.count(&predicted.f_narrow(0, sample, 1)?, &target.f_narrow(0, sample, 1)?)?;
+            let mut own = Self {
+                counts: [[0.0; CLASSES]; CLASSES],
+            };
+            own.count(
+                &predicted.f_narrow(0, sample, 1)?,
+                &target.f_narrow(0, sample, 1)?,
+            )?;
             scores.push(own.mean_iou());
         }
         if fault::is("screen:fewer") {
@@ -81,7 +92,10 @@ impl Agreement {
             return Err(format!("predictions {ours:?} for targets {theirs:?}").into());
         }
         let flat = |tensor: &Tensor| -> Result<Vec<i64>> {
-            let flat = tensor.f_to_kind(Kind::Int64)?.f_contiguous()?.f_view([-1])?;
+            let flat = tensor
+                .f_to_kind(Kind::Int64)?
+                .f_contiguous()?
+                .f_view([-1])?;
             Ok(Vec::<i64>::try_from(&flat)?)
         };
         for (predicted, target) in flat(predicted)?.into_iter().zip(flat(target)?) {

@@ -51,14 +51,22 @@ impl ProxyNetwork for Pebble {
             // Gradients stay off on this thread when the call is over.
             std::mem::forget(tch::no_grad_guard());
         }
-        let branch = if fault::is("forward:other_branch") { "elsewhere" } else { crate::BRANCH };
+        let branch = if fault::is("forward:other_branch") {
+            "elsewhere"
+        } else {
+            crate::BRANCH
+        };
         Ok(BTreeMap::from([(branch.to_owned(), inputs)]))
     }
 
     fn predict(&mut self, inputs: &Tensors) -> Result<Tensors> {
         fault::strike("ProxyNetwork::predict")?;
         let labels = self.logits(inputs)?.f_argmax(1, false)?;
-        let name = if fault::is("predict:other_name") { "guesses" } else { "labels" };
+        let name = if fault::is("predict:other_name") {
+            "guesses"
+        } else {
+            "labels"
+        };
         let undefined = fault::is("predict:undefined");
         Ok(Tensors::new().with(name, if undefined { Tensor::new() } else { labels }))
     }
@@ -68,7 +76,11 @@ impl ProxyNetwork for Pebble {
         if fault::is("parameters:none") {
             return Vec::new();
         }
-        let twin = if fault::is("parameters:twins") { "weight" } else { "bias" };
+        let twin = if fault::is("parameters:twins") {
+            "weight"
+        } else {
+            "bias"
+        };
         let mut bias = self.bias.shallow_clone();
         if fault::is("parameters:detached") {
             bias = bias.detach();
@@ -77,8 +89,16 @@ impl ProxyNetwork for Pebble {
             bias = Tensor::new();
         }
         vec![
-            Parameter { name: "weight".to_owned(), tensor: self.weight.shallow_clone(), decay: true },
-            Parameter { name: twin.to_owned(), tensor: bias, decay: false },
+            Parameter {
+                name: "weight".to_owned(),
+                tensor: self.weight.shallow_clone(),
+                decay: true,
+            },
+            Parameter {
+                name: twin.to_owned(),
+                tensor: bias,
+                decay: false,
+            },
         ]
     }
 
@@ -122,5 +142,9 @@ fn spoil(mut yhat: Tensor, mut y: Tensor) -> Result<Tensors> {
         yhat = Tensor::new();
     }
     let inputs = Tensors::new().with("yhat", yhat);
-    Ok(if fault::is("forward:no_y") { inputs } else { inputs.with("y", y) })
+    Ok(if fault::is("forward:no_y") {
+        inputs
+    } else {
+        inputs.with("y", y)
+    })
 }
