@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            logging::line(&format!("error: {error:#}"));
+            // Some messages already hold their cause; `brief` says everything once.
+            logging::line(&format!(
+                "error: {}",
+                autoloss_plugin_api::brief(error.as_ref())
+            ));
             ExitCode::FAILURE
         }
     }

@@ -308,7 +308,7 @@ impl Workbench {
         let options = MetricOptions {
             task: self.info.clone(),
         };
-        Ok(RemoteMetric::create(plugin, &metric.name, options)?)
+        Ok(RemoteMetric::create(plugin, metric, options)?)
     }
 
     fn evaluate_request(&self, request: &EvaluationRequest) -> Result<EvaluationOutcome> {

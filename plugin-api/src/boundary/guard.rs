@@ -20,7 +20,9 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
     INSTALL.call_once(|| panic::set_hook(Box::new(record)));
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(outcome) => outcome,
-        Err(_payload) => {
+        Err(payload) => {
+            // A payload may panic again when it is dropped, outside of any guard.
+            std::mem::forget(payload);
             let last = LAST.with(|last| last.borrow_mut().take());
             let (message, detail) = last.unwrap_or_else(|| ("no message".into(), String::new()));
             Err(failure(FailureKind::Panic, message, detail))

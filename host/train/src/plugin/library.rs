@@ -9,7 +9,7 @@ use autoloss_plugin_api::boundary::{
     Create, Failure, FailureKind, PREFLIGHT_SYMBOL, PluginModule_Ref, Preflight,
     ROOT_MODULE_SYMBOL, Request, Response, TensorHandle, TraceSink, borrow, take,
 };
-use autoloss_plugin_api::{PluginInfo, tch::Tensor};
+use autoloss_plugin_api::{PluginInfo, brief, tch::Tensor};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Plugin {
         // SAFETY: running a library's initialisers is what loading a plugin means; the user named
         // it. A hostile library can do all that the user can, and the manual says so.
         let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| unloadable(error.to_string()))?;
+            .map_err(|error| unloadable(brief(&error)))?;
         let preflight = read_preflight(&library).ok_or_else(|| LoadError::NotAPlugin {
             path: path.to_owned(),
         })?;

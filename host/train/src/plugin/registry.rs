@@ -23,7 +23,9 @@ pub fn locate(name: &Path) -> Result<PathBuf, LoadError> {
                 .map(|folder| folder.join(name)),
         );
         let listed = std::env::var_os("AUTOLOSS_PLUGIN_PATH").unwrap_or_default();
-        places.extend(std::env::split_paths(&listed).map(|folder| folder.join(name)));
+        let folders =
+            std::env::split_paths(&listed).filter(|folder| !folder.as_os_str().is_empty());
+        places.extend(folders.map(|folder| folder.join(name)));
     }
     places.iter().find(|place| place.is_file()).map_or_else(
         || {

@@ -9,9 +9,10 @@ use super::{Plugin, PluginError};
 use crate::graph_eval::is_finite;
 use autoloss_plugin_api::boundary::{Create, Names, Request, Response};
 use autoloss_plugin_api::{
-    Batch, BatchRequest, BranchInfo, MetricOptions, Mode, NetworkOptions, Parameter, Scores,
-    ScreeningRequest, ScreeningSamples, Split, TaskOptions, Tensors, brief,
+    Batch, BatchRequest, BranchInfo, MetricInfo, MetricOptions, Mode, NetworkOptions, Parameter,
+    Scores, ScreeningRequest, ScreeningSamples, Split, TaskOptions, Tensors, brief,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::Tensor;
@@ -69,9 +70,12 @@ impl Sent<'_> {
     }
 
     fn one(&mut self) -> Result<Tensor> {
-        self.tensors
-            .next()
-            .ok_or_else(|| self.broke("it named more tensors than it sent"))
+        let next = self.tensors.next();
+        let next = next.ok_or_else(|| self.broke("it named more tensors than it sent"))?;
+        if !next.defined() {
+            return Err(self.broke("it sent an undefined tensor"));
+        }
+        Ok(next)
     }
 
     fn named(&mut self, names: Names) -> Result<Tensors> {
@@ -118,12 +122,13 @@ impl RemoteTask {
         })
     }
 
-    /// Number of samples of a split.
+    /// Number of samples of a split, at least 1.
     ///
     /// # Errors
     /// Whatever the plugin says.
     pub fn len(&self, split: Split) -> Result<u64> {
         match self.object.call(&Request::Len(split), &[])? {
+            (Response::Len(0), sent) => Err(sent.broke(format!("the {split} split is empty"))),
             (Response::Len(len), _) => Ok(len),
             (other, sent) => Err(sent.unexpected(&other)),
         }
@@ -195,10 +200,11 @@ impl RemoteTask {
             }
             sent.finite(&input.name, tensor)?;
         }
-        if let Some(valid) = &valid
-            && valid.size() != [shape[0], 1, shape[2], shape[3]]
-        {
-            return Err(sent.broke(format!("'valid' has shape {:?}", valid.size())));
+        if let Some(valid) = &valid {
+            if valid.size() != [shape[0], 1, shape[2], shape[3]] {
+                return Err(sent.broke(format!("'valid' has shape {:?}", valid.size())));
+            }
+            sent.finite("valid", valid)?;
         }
         Ok(ScreeningSamples {
             shape,
@@ -233,6 +239,8 @@ impl RemoteTask {
 /// A network of a plugin.
 pub struct RemoteNetwork {
     object: Object,
+    /// Whether a training pass was seen: fresh parameters owe finite inputs, diverged ones do not.
+    trained: Cell<bool>,
 }
 
 impl RemoteNetwork {
@@ -244,6 +252,7 @@ impl RemoteNetwork {
         let what = Create::Network(name.to_owned(), Box::new(options));
         Ok(Self {
             object: Object::new(plugin, &what)?,
+            trained: Cell::new(false),
         })
     }
 
@@ -278,9 +287,30 @@ impl RemoteNetwork {
                 let inputs = found
                     .remove(&branch.name)
                     .ok_or_else(|| sent.broke(format!("no inputs for branch '{}'", branch.name)))?;
-                Ok((branch.name.clone(), declared(&sent, branch, &inputs)?))
+                let inputs = declared(&sent, branch, &inputs)?;
+                if mode == Mode::Train {
+                    self.check_training(&sent, branch, &inputs)?;
+                }
+                Ok((branch.name.clone(), inputs))
             })
             .collect()
+    }
+
+    fn check_training(&self, sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<()> {
+        for ((name, tensor), input) in inputs.iter().zip(&branch.inputs) {
+            if input.prediction && !tensor.requires_grad() {
+                let message = format!(
+                    "prediction '{name}' of branch '{}' has no gradient",
+                    branch.name
+                );
+                return Err(sent.broke(message));
+            }
+            if !self.trained.get() {
+                sent.finite(name, tensor)?;
+            }
+        }
+        self.trained.set(true);
+        Ok(())
     }
 
     /// What metrics judge.
@@ -339,7 +369,7 @@ impl RemoteNetwork {
     }
 }
 
-/// The declared inputs of a branch in order, of one (N, C, H, W) shape, predictions with gradient.
+/// The declared inputs of a branch in order, of one (N, C, H, W) shape.
 fn declared(sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<Tensors> {
     let mut ordered = Tensors::new();
     let mut shape: Option<Vec<i64>> = None;
@@ -365,18 +395,20 @@ fn declared(sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<Te
 pub struct RemoteMetric {
     object: Object,
     name: String,
+    scores: Vec<String>,
 }
 
 impl RemoteMetric {
-    /// Creates the metric of this name.
+    /// Creates the metric.
     ///
     /// # Errors
     /// Whatever the plugin says.
-    pub fn create(plugin: &Arc<Plugin>, name: &str, options: MetricOptions) -> Result<Self> {
-        let what = Create::Metric(name.to_owned(), Box::new(options));
+    pub fn create(plugin: &Arc<Plugin>, info: &MetricInfo, options: MetricOptions) -> Result<Self> {
+        let what = Create::Metric(info.name.clone(), Box::new(options));
         Ok(Self {
             object: Object::new(plugin, &what)?,
-            name: name.to_owned(),
+            name: info.name.clone(),
+            scores: info.scores.clone(),
         })
     }
 
@@ -394,7 +426,7 @@ impl RemoteMetric {
             .map(|_| ())
     }
 
-    /// The scores of all that was counted, each finite.
+    /// The scores of all that was counted: every declared one, each finite.
     ///
     /// # Errors
     /// Whatever the plugin says, or which score is not finite.
@@ -403,6 +435,13 @@ impl RemoteMetric {
         let Response::Scores(scores) = response else {
             return Err(sent.unexpected(&response));
         };
+        let missing = self
+            .scores
+            .iter()
+            .find(|name| !scores.iter().any(|(known, _)| known == *name));
+        if let Some(name) = missing {
+            return Err(sent.broke(format!("score '{name}' of '{}' is missing", self.name)));
+        }
         scores
             .into_iter()
             .map(|(name, score)| match score {

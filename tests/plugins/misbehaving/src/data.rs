@@ -15,7 +15,7 @@ const LEN: u64 = 64;
 
 /// Maps of patches in three classes.
 #[derive(Debug)]
-pub struct Misbehaving {
+pub(crate) struct Misbehaving {
     seed: u64,
 }
 

@@ -15,17 +15,17 @@ const VARIABLE: &str = "AUTOLOSS_TEST_FAULT";
 const MARKER: &str = "AUTOLOSS_TEST_MARKER";
 
 /// What every panic says.
-pub const TEXT: &str = "the dog ate it";
+pub(crate) const TEXT: &str = "the dog ate it";
 
 static SETTING: Mutex<String> = Mutex::new(String::new());
 
 /// Takes the faults of the task's setting.
-pub fn choose(setting: &str) {
+pub(crate) fn choose(setting: &str) {
     setting.clone_into(&mut SETTING.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Whether a fault is wanted.
-pub fn is(fault: &str) -> bool {
+pub(crate) fn is(fault: &str) -> bool {
     let variable = std::env::var(VARIABLE).unwrap_or_default();
     let setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
     variable
@@ -38,7 +38,7 @@ pub fn is(fault: &str) -> bool {
 ///
 /// # Errors
 /// `error:METHOD`.
-pub fn strike(method: &str) -> Result<()> {
+pub(crate) fn strike(method: &str) -> Result<()> {
     panic_in(method);
     if is(&format!("slow:{method}")) {
         std::thread::sleep(Duration::from_millis(5));
@@ -53,7 +53,7 @@ pub fn strike(method: &str) -> Result<()> {
 }
 
 /// Begins a method that cannot return an error.
-pub fn panic_in(method: &str) {
+pub(crate) fn panic_in(method: &str) {
     assert!(!is(&format!("panic:{method}")), "{TEXT} in {method}");
     if is(&format!("wordless:{method}")) {
         std::panic::panic_any(7_u8);

@@ -13,9 +13,9 @@ mod maps;
 mod metric;
 mod network;
 
-pub use data::Misbehaving;
-pub use metric::Agreement;
-pub use network::Pebble;
+use data::Misbehaving;
+use metric::Agreement;
+use network::Pebble;
 
 use autoloss_plugin_api::{export_plugin, register_metric, register_network, register_task};
 

@@ -1,23 +1,23 @@
 //! Label maps and their pictures, drawn from a seed.
 
 /// Rows and columns of a map.
-pub const SIDE: usize = 8;
+pub(crate) const SIDE: usize = 8;
 /// Rows and columns of a patch of one class.
 const PATCH: usize = 4;
 /// How far a picture's values stray from their class's.
 const NOISE: f32 = 0.3;
 
 /// A map with its picture.
-pub struct Map {
+pub(crate) struct Map {
     /// SIDE × SIDE classes, row by row.
-    pub labels: Vec<i64>,
+    pub(crate) labels: Vec<i64>,
     /// One plane of SIDE × SIDE values for each class: near 1 where the class is, near 0 elsewhere.
-    pub image: Vec<f32>,
+    pub(crate) image: Vec<f32>,
 }
 
 impl Map {
     /// The map of a number. Patches of one class, of which at least two occur.
-    pub fn draw(number: u64) -> Self {
+    pub(crate) fn draw(number: u64) -> Self {
         let mut stream = Stream(number);
         let first = stream.below(crate::CLASSES as u64);
         let second = (first + 1 + stream.below(2)) % crate::CLASSES as u64;
@@ -38,11 +38,11 @@ impl Map {
 }
 
 /// SplitMix64.
-pub struct Stream(pub u64);
+pub(crate) struct Stream(pub(crate) u64);
 
 impl Stream {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -8,7 +8,7 @@ const CLASSES: usize = crate::CLASSES as usize;
 
 /// Mean IoU over the classes, and share of right pixels, counted over the whole data set.
 #[derive(Debug)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     /// Pixels by true and by predicted class.
     counts: [[f64; CLASSES]; CLASSES],
 }

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 /// One 3×3 convolution from image to classes.
 #[derive(Debug)]
-pub struct Pebble {
+pub(crate) struct Pebble {
     weight: Tensor,
     bias: Tensor,
     batches: Tensor,
