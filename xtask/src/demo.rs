@@ -4,10 +4,13 @@ use crate::{process, setup};
 use anyhow::Result;
 use std::path::Path;
 
+/// The search's share of five minutes; the rest measures what it found.
+const SEARCH_SECONDS: &str = "170";
+
 /// Options of `demo`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Further arguments for `autoloss-host`
+    /// Arguments for `autoloss-host` instead of the demonstration's own time limit
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -24,10 +27,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         "-p",
         "voc-seg",
     ]))?;
+    let arguments = if options.arguments.is_empty() {
+        &["--max-seconds".to_owned(), SEARCH_SECONDS.to_owned()]
+    } else {
+        options.arguments.as_slice()
+    };
     process::run(
         std::process::Command::new(root.join("target/release/autoloss-host"))
             .current_dir(root)
             .args(["--plugin", "libvoc_seg.so"])
-            .args(&options.arguments),
+            .args(arguments),
     )
 }

@@ -2,20 +2,32 @@
 //! evaluations are on disk by then.
 
 use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// The flag that the first interrupt raises.
-pub(crate) fn flag() -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            // libtorch's threads may be at work: no destructors, they could wait for each other.
-            std::process::exit(i32::from(crate::INTERRUPTED));
-        }
-        crate::logging::line("ending after the work in hand (Ctrl-C again to end at once)");
-    })
-    .context("cannot watch for Ctrl-C")?;
+    watch(&stop).context("cannot watch for Ctrl-C")?;
     Ok(stop)
+}
+
+fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the shutdown sees the flag as the signal before left it. It runs no
+        // destructors, which libtorch's threads do not survive while they are at work.
+        let status = i32::from(crate::INTERRUPTED);
+        flag::register_conditional_shutdown(signal, status, Arc::clone(stop))?;
+        flag::register(signal, Arc::clone(stop))?;
+    }
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            crate::logging::line("ending after the work in hand (Ctrl-C again to end at once)");
+        }
+    });
+    Ok(())
 }

@@ -29,7 +29,7 @@ impl Progress {
             < tracing::level_filters::LevelFilter::WARN;
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:20} {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:12} {prefix}\n{wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
@@ -76,42 +76,50 @@ impl Progress {
         parts.into_iter().fold(0.0, f64::max).clamp(0.0, 1.0)
     }
 
-    fn message(&self) -> String {
-        let of = |kind| self.counts.of(kind);
+    /// What matters most, short enough for 80 columns.
+    fn headline(&self) -> String {
         let best = self
             .best
             .map_or("none yet".to_owned(), |best| format!("{best:.4}"));
         let used = self.used();
         let left = if used > 0.0 {
-            self.elapsed() * (1.0 / used - 1.0)
+            clock(self.elapsed() * (1.0 / used - 1.0))
         } else {
-            0.0
+            "?".to_owned()
         };
         format!(
-            "{} explored: static {}, duplicate {}, non-finite {}, zero {}, equivalent {}, \
-             rejected {} | {} proxies, {} invalid | best {} {best} | {} | {} left",
+            "{left} left  {} explored  {} proxies  best {} {best}",
             self.counts.explored(),
+            self.counts.proxies(),
+            self.score,
+        )
+    }
+
+    fn details(&self) -> String {
+        let of = |kind| self.counts.of(kind);
+        format!(
+            "{}  static {}  duplicate {}  non-finite {}  zero {}  equivalent {}  rejected {}  \
+             scored {}  invalid {}",
+            self.activity,
             of(VerdictKind::Static),
             of(VerdictKind::Duplicate),
             of(VerdictKind::NonFinite),
             of(VerdictKind::ZeroGradient),
             of(VerdictKind::Equivalent),
             of(VerdictKind::Rejected),
-            self.counts.proxies(),
+            of(VerdictKind::Scored),
             of(VerdictKind::InvalidTraining),
-            self.score,
-            self.activity,
-            clock(left),
         )
     }
 
     fn draw(&mut self) {
         if let Some(bar) = &self.bar {
             bar.set_position((self.used() * 1000.0) as u64);
-            bar.set_message(self.message());
+            bar.set_prefix(self.headline());
+            bar.set_message(self.details());
         } else if !self.quiet && self.lined.elapsed() >= LINE_EVERY {
             self.lined = Instant::now();
-            eprintln!("{}", self.message());
+            eprintln!("{} | {}", self.headline(), self.details());
         }
     }
 }

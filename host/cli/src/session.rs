@@ -94,7 +94,7 @@ impl Session {
         let device = runtime::device(device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         runtime::set_threads(threads.map_or(cores, usize::from));
-        let stop = interrupt::flag()?;
+        let stop = interrupt::stop_flag()?;
         let choice = Choice {
             task: Some(recipe.task.clone()),
             network: Some(recipe.network.clone()),

@@ -69,7 +69,7 @@ impl Workbench {
         let signatures = signatures(&info)?;
         let name = choice.network.as_deref().unwrap_or(&info.default_network);
         let network = registry.network(name, &info.name)?;
-        let metrics = registry.metrics(&info.name);
+        let mut metrics = registry.metrics(&info.name);
         let score = choice
             .score
             .clone()
@@ -82,6 +82,8 @@ impl Workbench {
         if !scores().any(|known| known == score) {
             return Err(crate::plugin::unknown("score", &score, scores()));
         }
+        // The metric of the raised score leads in every table.
+        metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
         let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
         Ok(Self {
             registry,

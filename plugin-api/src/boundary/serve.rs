@@ -32,7 +32,7 @@ fn objects() -> MutexGuard<'static, HashMap<u64, Slot>> {
 pub(super) extern "C" fn describe() -> RResult<RVec<u8>, Failure> {
     catch(|| {
         let (name, version) = identity();
-        let info = PluginInfo {
+        let mut info = PluginInfo {
             name: name.into(),
             version: version.into(),
             tasks: inventory::iter::<TaskEntry>()
@@ -45,6 +45,10 @@ pub(super) extern "C" fn describe() -> RResult<RVec<u8>, Failure> {
                 .map(|entry| (entry.info)())
                 .collect(),
         };
+        // The order of registration is the linker's.
+        info.tasks.sort_by(|a, b| a.name.cmp(&b.name));
+        info.networks.sort_by(|a, b| a.name.cmp(&b.name));
+        info.metrics.sort_by(|a, b| a.name.cmp(&b.name));
         if info.tasks.is_empty() && info.networks.is_empty() && info.metrics.is_empty() {
             let message = "it registers no task, network or metric; entries in an rlib that the \
                            plugin crate never mentions are dropped by the linker";

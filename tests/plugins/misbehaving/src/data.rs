@@ -17,6 +17,8 @@ const LEN: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Misbehaving {
     seed: u64,
+    /// Batches made so far.
+    batches: u64,
 }
 
 impl Task for Misbehaving {
@@ -63,7 +65,10 @@ impl Task for Misbehaving {
             }
         }
         fault::strike("Task::open")?;
-        Ok(Self { seed: options.seed })
+        Ok(Self {
+            seed: options.seed,
+            batches: 0,
+        })
     }
 
     fn len(&self, split: Split) -> Result<u64> {
@@ -74,6 +79,8 @@ impl Task for Misbehaving {
 
     fn batch(&mut self, request: &BatchRequest) -> Result<Batch> {
         fault::strike("Task::batch")?;
+        self.batches += 1;
+        fault::hang_at(self.batches);
         let maps: Vec<Map> = request
             .indices
             .iter()

@@ -1,6 +1,6 @@
 //! Which rule to break.
 //!
-//! A fault is a word, or `KIND:METHOD` for what every method can do; several are separated by
+//! A fault is `METHOD:WHAT`, or `KIND:METHOD` for what every method can do; several are separated by
 //! commas. They come from the environment, because a network and a metric have no settings of their
 //! own and a plugin can fail before any of its objects is made; and from the task's setting `fault`.
 
@@ -11,8 +11,12 @@ use std::time::Duration;
 
 /// Names the faults.
 const VARIABLE: &str = "AUTOLOSS_TEST_FAULT";
-/// Names a file that is made where a method hangs, so that a test knows that it does.
+/// Names a file that is made where a method hangs, so that a test knows that it does. Taking the
+/// file away lets the method go on.
 const MARKER: &str = "AUTOLOSS_TEST_MARKER";
+
+/// How often a hanging method looks for its marker: two minutes.
+const PATIENCE: u32 = 12_000;
 
 /// What every panic says.
 pub(crate) const TEXT: &str = "the dog ate it";
@@ -40,9 +44,6 @@ pub(crate) fn is(fault: &str) -> bool {
 /// `error:METHOD`.
 pub(crate) fn strike(method: &str) -> Result<()> {
     panic_in(method);
-    if is(&format!("slow:{method}")) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
     if is(&format!("hang:{method}")) {
         hang();
     }
@@ -50,6 +51,13 @@ pub(crate) fn strike(method: &str) -> Result<()> {
         return Err(format!("{TEXT} in {method}").into());
     }
     Ok(())
+}
+
+/// Hangs at one batch of many, so that a test meets a process in the middle of its work.
+pub(crate) fn hang_at(batch: u64) {
+    if is(&format!("hang_at_batch:{batch}")) {
+        hang();
+    }
 }
 
 /// Begins a method that cannot return an error.
@@ -75,11 +83,15 @@ impl Drop for Bomb {
     }
 }
 
-/// Longer than any test waits, but not for ever, should a test leave it behind.
+/// Waits for the marker to go, but not for ever, should a test leave the process behind.
 fn hang() {
-    if let Some(marker) = std::env::var_os(MARKER) {
-        // Without the file the test fails by its own waiting.
-        let _ = std::fs::write(PathBuf::from(marker), "");
+    let marker = PathBuf::from(std::env::var_os(MARKER).unwrap_or_default());
+    // Without the file the test fails by its own waiting.
+    let _ = std::fs::write(&marker, "");
+    for _ in 0..PATIENCE {
+        if !marker.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
-    std::thread::sleep(Duration::from_secs(120));
 }
