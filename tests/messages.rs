@@ -48,6 +48,18 @@ fn files_that_are_no_plugins() {
 }
 
 #[test]
+fn a_library_whose_copying_was_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read(build_folder().join("libmisbehaving.so")).unwrap();
+    let cut = folder.path().join("cut.so");
+    for length in [0, 64, 4096, 100_000, 1_000_000] {
+        fs::write(&cut, &whole[..length]).unwrap();
+        let message = failure(&["inspect", "--plugin", cut.to_str().unwrap()]);
+        said(&message, &["cut.so", "cannot be loaded"]);
+    }
+}
+
+#[test]
 fn plugins_of_other_versions() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [

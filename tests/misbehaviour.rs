@@ -116,7 +116,7 @@ fn a_panic_while_describing_is_an_error() {
 }
 
 /// Fault, where it shows, words of the message.
-const WRONG_ANSWERS: [(&str, [&str; 2], &str); 27] = [
+const WRONG_ANSWERS: [(&str, [&str; 2], &str); 28] = [
     (
         "batch:one_more",
         ["evaluate", "ce"],
@@ -211,6 +211,11 @@ const WRONG_ANSWERS: [(&str, [&str; 2], &str); 27] = [
         "'mIoU' of 'agreement' is missing",
     ),
     ("reference:map", ["evaluate", "own"], "a loss of shape"),
+    (
+        "reference:detached",
+        ["evaluate", "own"],
+        "the loss has no gradient",
+    ),
     ("screening:other_count", ["check", "ce"], "for 5 samples"),
     ("screening:smaller_y", ["check", "ce"], "'y' has shape"),
     ("screening:nan", ["check", "ce"], "'y' is not finite"),

@@ -79,6 +79,7 @@ pub(crate) fn table(rows: &[Row], scores: &[String]) -> String {
     header.extend(scores.iter().map(String::as_str));
     let cells = rows.iter().map(|row| {
         let cell = |score: &String| match row.summary(score) {
+            Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
             Some((mean, spread)) => format!("{mean:.3} ± {spread:.3}"),
             None => "invalid".to_owned(),
         };

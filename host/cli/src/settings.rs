@@ -66,6 +66,7 @@ pub(crate) fn compose(
         set(&mut table, key, value)
             .with_context(|| format!("task '{}' suggests settings", task.name))?;
     }
+    let mut file_sets_warm_up = false;
     if let Some(file) = file {
         let origin = file.display().to_string();
         let text = std::fs::read_to_string(file)
@@ -73,16 +74,30 @@ pub(crate) fn compose(
         // For its errors, which have line and column.
         SearchConfig::from_toml(&text, &origin)?;
         let own: Table = toml::from_str(&text)?;
+        file_sets_warm_up = own
+            .get("proxy")
+            .and_then(|proxy| proxy.get("budget")?.get("warmup_steps"))
+            .is_some();
         merge(&mut table, own);
     }
     for (key, value) in &overrides.config {
-        set(&mut table, key, value.clone()).with_context(|| format!("--set {key}"))?;
+        let typed = set(&mut table, key, value.clone()).and_then(|()| typed(&table));
+        typed.with_context(|| format!("--set {key}={value}"))?;
     }
-    let config: SearchConfig = table
-        .try_into()
-        .map_err(|error: toml::de::Error| anyhow!("{}", error.message()))?;
+    let mut config = typed(&table)?;
+    let warm_up = "proxy.budget.warmup_steps";
+    if !file_sets_warm_up && !overrides.config.iter().any(|(key, _)| key == warm_up) {
+        // A default that a short training cannot hold is no mistake of the user's.
+        let budget = &mut config.proxy.budget;
+        budget.warmup_steps = budget.warmup_steps.min(budget.steps / 5);
+    }
     config.validate()?;
     Ok(config)
+}
+
+fn typed(table: &Table) -> Result<SearchConfig> {
+    let config = table.clone().try_into();
+    config.map_err(|error: toml::de::Error| anyhow!("{}", error.message()))
 }
 
 fn merge(into: &mut Table, from: Table) {
@@ -159,7 +174,15 @@ mod tests {
         assert!(refusal("no.such=1").contains("no section 'no'"));
         assert!(refusal("screening.nothing=1").contains("nothing"));
         assert!(refusal("screening.samples=0").contains("screening.samples"));
-        assert!(refusal("screening.samples=many").contains("string"));
+        assert!(refusal("screening.samples=many").contains("--set screening.samples=\"many\""));
+        assert!(refusal("proxy.budget.warmup_steps=900").contains("warmup_steps"));
+    }
+
+    #[test]
+    fn a_short_training_shortens_the_default_warm_up() {
+        let overrides = Overrides::parse(&["proxy.budget.steps=4".to_owned()]).unwrap();
+        let config = compose(&task(), None, &overrides).unwrap();
+        assert_eq!(config.proxy.budget.warmup_steps, 0);
     }
 
     #[test]

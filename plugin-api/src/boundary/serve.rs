@@ -128,10 +128,13 @@ pub(super) extern "C" fn call(
 pub(super) extern "C" fn destroy(number: u64) {
     let slot = objects().remove(&number);
     // An object's destructor is the author's code too.
-    let _ = catch(|| {
+    let dropped = catch(|| {
         drop(slot);
         Ok(())
     });
+    if let Err(failure) = dropped {
+        crate::tracing::warn!("a destructor panicked: {}", failure.message);
+    }
 }
 
 pub(super) extern "C" fn query_interface(_name: RStr<'_>) -> *const u8 {

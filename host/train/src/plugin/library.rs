@@ -11,6 +11,8 @@ use autoloss_plugin_api::boundary::{
 };
 use autoloss_plugin_api::{PluginInfo, brief, tch::Tensor};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSegment};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
@@ -35,6 +37,9 @@ impl Plugin {
             why: first_line(&why),
         };
         let bytes = std::fs::read(path).map_err(|error| unloadable(error.to_string()))?;
+        if let Some(why) = cut_short(&bytes) {
+            return Err(unloadable(why));
+        }
         let sha256 = Sha256::digest(bytes)
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -151,6 +156,21 @@ impl Plugin {
         serde_json::to_vec(value)
             .map_err(|error| broke(&self.info.name, call, format!("the request: {error}")))
     }
+}
+
+/// Why the file does not hold what its headers promise. The dynamic loader would map past its end
+/// and the process would die of the first access.
+fn cut_short(bytes: &[u8]) -> Option<String> {
+    let file = match ElfFile64::<Endianness>::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => return Some(format!("it is no 64-bit ELF library ({error})")),
+    };
+    let end = file.segments().map(|segment| {
+        let (offset, size) = segment.file_range();
+        offset.saturating_add(size)
+    });
+    let (end, length) = (end.max()?, bytes.len() as u64);
+    (end > length).then(|| format!("the file is cut short: {length} bytes of at least {end}"))
 }
 
 fn read_preflight(library: &Library) -> Option<Preflight> {

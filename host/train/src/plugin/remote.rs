@@ -229,6 +229,9 @@ impl RemoteTask {
             return Err(sent.unexpected(&response));
         };
         let loss = sent.one()?;
+        if !loss.requires_grad() {
+            return Err(sent.broke("the loss has no gradient"));
+        }
         if loss.numel() != 1 {
             return Err(sent.broke(format!("a loss of shape {:?}", loss.size())));
         }
