@@ -1,0 +1,335 @@
+//! Every method of a plugin goes wrong in every way, and the host says which and how.
+//!
+//! The rule under test: whatever a plugin's code does short of ending the process, the command ends
+//! with exit code 1 and one sentence that names the plugin, the method and, for a panic, its text;
+//! nothing is reported as a result that was not measured.
+
+use autoloss_tests::host::{Ended, misbehaving, run, with_plugins};
+
+/// What every panic and every error of the plugin says.
+const TEXT: &str = "the dog ate it";
+
+#[track_caller]
+fn with_fault(command: &[&str], fault: &str) -> Ended {
+    let mut host = with_plugins(command, &[&misbehaving()]);
+    run(host.env("AUTOLOSS_TEST_FAULT", fault))
+}
+
+/// Commands that together call every method the host uses, and the methods each one calls.
+const CALLS: [(&[&str], &[&str]); 3] = [
+    (
+        &["evaluate", "ce"],
+        &[
+            "Task::open",
+            "Task::len",
+            "Task::batch",
+            "ProxyNetwork::build",
+            "ProxyNetwork::forward",
+            "ProxyNetwork::predict",
+            "Metric::create",
+            "Metric::update",
+            "Metric::compute",
+        ],
+    ),
+    (&["evaluate", "own"], &["Task::reference_loss"]),
+    (
+        &["check", "ce"],
+        &[
+            "Task::screening_samples",
+            "Metric::screen",
+            "Metric::create",
+        ],
+    ),
+];
+
+#[test]
+fn panics_are_reported_with_plugin_method_and_text() {
+    for (command, methods) in CALLS {
+        for method in methods {
+            let said = format!("plugin 'misbehaving' panicked in {method}: {TEXT} in {method} at ");
+            with_fault(command, &format!("panic:{method}")).failed(&[&said, "fault.rs:"]);
+        }
+    }
+    // This one cannot return an error, only panic.
+    let said = "plugin 'misbehaving' panicked in ProxyNetwork::parameters: the dog ate it";
+    with_fault(&["evaluate", "ce"], "panic:ProxyNetwork::parameters").failed(&[said]);
+}
+
+#[test]
+fn errors_are_reported_with_plugin_method_and_text() {
+    for (command, methods) in CALLS {
+        for method in methods {
+            let said = format!("plugin 'misbehaving' failed in {method}: {TEXT} in {method}");
+            with_fault(command, &format!("error:{method}")).failed(&[&said]);
+        }
+    }
+}
+
+#[test]
+fn panics_while_the_plugin_describes_itself() {
+    for method in ["Task::info", "ProxyNetwork::info", "Metric::info"] {
+        let said = format!("plugin 'misbehaving' panicked in registration: {TEXT} in {method}");
+        with_fault(&["inspect"], &format!("panic:{method}")).failed(&[&said]);
+    }
+}
+
+#[test]
+fn panics_without_a_text_are_reported_with_their_place() {
+    let ended = with_fault(&["evaluate", "ce"], "wordless:Task::batch");
+    ended.failed(&[
+        "panicked in Task::batch: a panic without text at ",
+        "fault.rs:",
+    ]);
+}
+
+#[test]
+fn payloads_that_panic_when_they_are_dropped() {
+    let ended = with_fault(&["evaluate", "ce"], "bomb:Task::batch");
+    ended.failed(&["plugin 'misbehaving' panicked in Task::batch"]);
+    with_fault(&["evaluate", "ce"], "bomb:Task::drop").succeeded();
+}
+
+#[test]
+fn panics_in_destructors_cost_nothing() {
+    let scores = |fault: &str| with_fault(&["evaluate", "ce", "--json"], fault).json();
+    let sound = scores("");
+    for method in ["Task::drop", "ProxyNetwork::drop", "Metric::drop"] {
+        assert_eq!(scores(&format!("panic:{method}")), sound, "{method}");
+    }
+    // The first panic is the one to hear of.
+    let ended = with_fault(&["evaluate", "ce"], "panic:Task::batch,panic:Task::drop");
+    ended.failed(&["panicked in Task::batch: the dog ate it in Task::batch"]);
+}
+
+#[test]
+fn gradients_left_off_by_the_plugin_are_on_again() {
+    let scores =
+        |fault: &str| with_fault(&["evaluate", "ce", "--seeds", "2", "--json"], fault).json();
+    assert_eq!(scores("forward:gradients_off"), scores(""));
+}
+
+#[test]
+fn contradictory_declarations() {
+    for (fault, part) in [
+        (
+            "twin_branches",
+            "task 'misbehaving' declares two branches named 'map'",
+        ),
+        ("no_branch", "task 'misbehaving' declares no branch"),
+        (
+            "default_network:unknown",
+            "network 'nobody' (there are: pebble)",
+        ),
+        (
+            "default_score:unknown",
+            "score 'nobody' (there are: mIoU, accuracy)",
+        ),
+    ] {
+        with_fault(&["evaluate", "ce"], fault).failed(&[part]);
+    }
+    let ended = with_fault(&["check", "ce"], "screening_score:unknown");
+    ended.failed(&["screening score 'beauty' (there are: mIoU)"]);
+}
+
+/// One answer that breaks the rules: fault, method to blame, what must be said.
+type Broken = (&'static str, &'static str, &'static str);
+
+#[track_caller]
+fn broke(command: &[&str], cases: &[Broken]) {
+    for (fault, method, said) in cases {
+        let blame = format!("plugin 'misbehaving' broke the interface in {method}: ");
+        with_fault(command, fault).failed(&[&blame, said]);
+    }
+}
+
+#[test]
+fn batches_that_break_the_rules() {
+    let task = "Task::batch";
+    broke(
+        &["evaluate", "ce"],
+        &[
+            (
+                "batch:one_more",
+                task,
+                "'image' has shape [9, 3, 8, 8] where 8 samples were asked",
+            ),
+            (
+                "batch:fewer_labels",
+                task,
+                "'labels' has shape [7, 8, 8] where 8 samples were",
+            ),
+            ("batch:nan", task, "'image' is not finite"),
+            ("batch:undefined", task, "it sent an undefined tensor"),
+            ("batch:no_inputs", task, "no input tensor"),
+            ("empty_split:train", "Task::len", "train"),
+            ("empty_split:test", "Task::len", "test"),
+        ],
+    );
+}
+
+#[test]
+fn networks_that_break_the_rules() {
+    let (forward, parameters) = ("ProxyNetwork::forward", "ProxyNetwork::parameters");
+    broke(
+        &["evaluate", "ce"],
+        &[
+            (
+                "forward:other_branch",
+                forward,
+                "no inputs for branch 'map'",
+            ),
+            (
+                "forward:no_y",
+                forward,
+                "branch 'map': no tensor is named 'y' (there are: yhat)",
+            ),
+            (
+                "forward:narrow_y",
+                forward,
+                "'y' of branch 'map' has shape [8, 3, 8, 4]",
+            ),
+            (
+                "forward:flat",
+                forward,
+                "has shape [1536]; inputs are (N, C, H, W)",
+            ),
+            ("forward:empty", forward, "has shape [0, 3, 8, 8]"),
+            ("forward:undefined", forward, "it sent an undefined tensor"),
+            ("forward:detached", forward, "gradient"),
+            (
+                "predict:undefined",
+                "ProxyNetwork::predict",
+                "undefined tensor",
+            ),
+            ("parameters:none", parameters, "no parameters"),
+            (
+                "parameters:twins",
+                parameters,
+                "two parameters are named 'weight'",
+            ),
+            (
+                "parameters:detached",
+                parameters,
+                "parameter 'bias' records no gradient",
+            ),
+            ("parameters:undefined", parameters, "undefined tensor"),
+        ],
+    );
+    // What a metric needs only the metric knows.
+    let ended = with_fault(&["evaluate", "ce"], "predict:other_name");
+    ended.failed(&["failed in Metric::update: no tensor is named 'labels' (there are: guesses)"]);
+}
+
+#[test]
+fn a_fresh_network_owes_finite_predictions() {
+    let cases = [(
+        "forward:nan",
+        "ProxyNetwork::forward",
+        "'yhat' is not finite",
+    )];
+    broke(&["evaluate", "ce"], &cases);
+}
+
+#[test]
+fn metrics_that_break_the_rules() {
+    let compute = "Metric::compute";
+    broke(
+        &["evaluate", "ce"],
+        &[
+            (
+                "compute:nan",
+                compute,
+                "score 'mIoU' of 'agreement' is not finite",
+            ),
+            ("compute:missing", compute, "mIoU"),
+        ],
+    );
+    let screen = "Metric::screen";
+    broke(
+        &["check", "ce"],
+        &[
+            ("screen:fewer", screen, "4 scores for 5 samples"),
+            ("screen:nan", screen, "score 'mIoU' is not finite"),
+        ],
+    );
+}
+
+#[test]
+fn screening_samples_that_break_the_rules() {
+    let samples = "Task::screening_samples";
+    broke(
+        &["check", "ce"],
+        &[
+            (
+                "screening:other_count",
+                samples,
+                "shape [6, 3, 8, 8] for 5 samples",
+            ),
+            ("screening:negative_side", samples, "shape [5, 3, -8, 8]"),
+            (
+                "screening:smaller_y",
+                samples,
+                "'y' has shape [5, 3, 8, 4], not [5, 3, 8, 8]",
+            ),
+            ("screening:nan", samples, "'y' is not finite"),
+            (
+                "screening:undefined",
+                samples,
+                "it sent an undefined tensor",
+            ),
+            ("screening:no_y", samples, "'y'"),
+            (
+                "screening:wide_valid",
+                samples,
+                "'valid' has shape [1, 1, 1, 9]",
+            ),
+            ("screening:nan_valid", samples, "'valid' is not finite"),
+        ],
+    );
+}
+
+#[test]
+fn reference_losses_that_break_the_rules() {
+    let method = "Task::reference_loss";
+    broke(
+        &["evaluate", "own"],
+        &[
+            ("reference:map", method, "a loss of shape [8, 3, 8, 8]"),
+            ("reference:undefined", method, "it sent an undefined tensor"),
+            ("reference:detached", method, "gradient"),
+        ],
+    );
+}
+
+#[test]
+fn a_search_ends_with_the_fault_and_can_go_on_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let out = out.to_str().unwrap();
+    let search = ["search", "--max-proxies", "2", "--no-final", "--out", out];
+    let ended = with_fault(&search, "panic:ProxyNetwork::forward");
+    ended.failed(&["plugin 'misbehaving' panicked in ProxyNetwork::forward: the dog ate it"]);
+    assert!(ended.stderr.contains("can be resumed"), "{ended:#?}");
+    run(&mut autoloss_tests::host::host([
+        "resume",
+        out,
+        "--no-final",
+    ]))
+    .succeeded();
+    assert_eq!(
+        autoloss_tests::run::count(folder.path().join("run").as_path(), "evaluations"),
+        2
+    );
+}
+
+#[test]
+fn the_setting_of_the_task_serves_as_well() {
+    let plugin = misbehaving();
+    let command = [
+        "evaluate",
+        "ce",
+        "--set",
+        "task.fault=error:Metric::compute",
+    ];
+    run(&mut with_plugins(&command, &[&plugin])).failed(&["failed in Metric::compute"]);
+}
