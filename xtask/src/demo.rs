@@ -35,8 +35,6 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     process::run(
         std::process::Command::new(root.join("target/release/autoloss-host"))
             .current_dir(root)
-            // Waiting threads that spin slow each other down where something else runs.
-            .env("OMP_WAIT_POLICY", "passive")
             .args(["--plugin", "libvoc_seg.so"])
             .args(arguments),
     )
