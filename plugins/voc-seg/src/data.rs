@@ -150,13 +150,13 @@ fn attributes() -> Vec<(&'static str, Value)> {
 /// fewer steps on larger batches.
 fn defaults() -> Vec<(&'static str, Value)> {
     vec![
-        ("proxy.budget.steps", json!(500)),
+        ("proxy.budget.steps", json!(450)),
         ("proxy.budget.batch_size", json!(8)),
         ("proxy.budget.optimizer", json!("adam")),
         ("proxy.budget.learning_rate", json!(0.01)),
         ("proxy.budget.weight_decay", json!(0.05)),
         ("proxy.budget.schedule", json!("cosine")),
-        ("proxy.budget.warmup_steps", json!(100)),
+        ("proxy.budget.warmup_steps", json!(90)),
     ]
 }
 
