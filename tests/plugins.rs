@@ -236,7 +236,7 @@ fn what_a_plugin_offers() {
     let offer = &ended.json()[0];
     assert_eq!(offer["name"], "misbehaving");
     assert_eq!(offer["tasks"][0]["branches"][0]["name"], "map");
-    assert_eq!(offer["networks"][0]["name"], "pebble");
+    assert_eq!(offer["networks"][1]["name"], "pebble");
     assert_eq!(offer["metrics"][0]["scores"][0], "mIoU");
 }
 

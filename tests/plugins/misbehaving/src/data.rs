@@ -3,6 +3,7 @@
 use crate::fault;
 use crate::maps::{Map, SIDE, Stream};
 use autoloss_plugin_api::serde_json::{Value, json};
+use autoloss_plugin_api::tracing;
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors,
@@ -65,6 +66,7 @@ impl Task for Misbehaving {
             }
         }
         fault::strike("Task::open")?;
+        tracing::debug!(seed = options.seed, "opened the patches");
         Ok(Self {
             seed: options.seed,
             batches: 0,

@@ -9,6 +9,7 @@
 
 mod data;
 mod fault;
+mod guest;
 mod maps;
 mod metric;
 mod network;
@@ -29,4 +30,6 @@ const CLASSES: i64 = 3;
 register_task!(Misbehaving);
 register_network!(Pebble);
 register_metric!(Agreement);
+register_network!(guest::Guest);
+register_metric!(guest::GuestAccuracy);
 export_plugin!();
