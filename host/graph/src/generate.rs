@@ -40,7 +40,8 @@ pub fn random_graph<R: Rng + ?Sized>(
     let mut depth = config.depth.min(limits.max_depth);
     loop {
         let mut builder = GraphBuilder::new();
-        let root = random_subgraph(rng, &mut builder, signature, depth);
+        let mut room = limits.max_tree_size;
+        let root = random_subgraph(rng, &mut builder, signature, depth, &mut room);
         let graph = crate::graph::in_order(builder.nodes(), root);
         if depth == 0 || graph.validate(limits).is_ok() {
             return graph;
@@ -73,17 +74,21 @@ fn random_subgraph<R: Rng + ?Sized>(
     builder: &mut GraphBuilder,
     signature: &Signature,
     depth: usize,
+    room: &mut u64,
 ) -> NodeId {
-    // Depth is at most `Limits::max_depth`, and a node of arity 2 doubles the work: small by nature.
-    if depth == 0 {
+    // A tree beyond the limits is thrown away: without room left it only has to end quickly, since
+    // every operator of two operands doubles the work.
+    let full = *room == 0;
+    *room = room.saturating_sub(1);
+    if depth == 0 || full {
         return random_leaf(rng, builder, signature);
     }
     let op = random_op(rng);
-    let a = random_subgraph(rng, builder, signature, depth - 1);
+    let a = random_subgraph(rng, builder, signature, depth - 1, room);
     if op.arity() == 1 {
         return builder.add(crate::Node::Unary(op, a));
     }
-    let b = random_subgraph(rng, builder, signature, depth - 1);
+    let b = random_subgraph(rng, builder, signature, depth - 1, room);
     builder.add(crate::Node::Binary(op, a, b))
 }
 
@@ -114,6 +119,18 @@ mod tests {
             }
         }
         assert_eq!((ops.len(), leaves.len()), (14, 3));
+    }
+
+    #[test]
+    fn a_great_depth_ends() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let limits = Limits {
+            max_depth: 200,
+            ..Limits::default()
+        };
+        let config = GenerateConfig { depth: 200 };
+        let graph = random_graph(&mut rng, &Signature::dense(), &config, &limits);
+        graph.validate(&limits).unwrap();
     }
 
     #[test]

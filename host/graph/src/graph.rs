@@ -10,7 +10,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-const MAX_NODES: usize = u16::MAX as usize;
+/// Operators are refused from here on; the few inputs and the constant still find a number.
+const MAX_NODES: usize = u16::MAX as usize - crate::MAX_INPUTS - 1;
 
 /// Position of a node in its graph or builder.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
