@@ -78,6 +78,9 @@ pub use register::{MetricEntry, NetworkEntry, TaskEntry};
 // Authors and the macros use exactly the versions the boundary was built with.
 pub use {inventory, serde_json, tch, tracing};
 
+/// Version of the libtorch this crate was built with.
+pub const LIBTORCH_VERSION: &str = env!("AUTOLOSS_LIBTORCH_VERSION");
+
 /// Major number of the plugin interface; host and plugin must have the same.
 pub const API_MAJOR: u32 = 1;
 /// Minor number of the plugin interface; a plugin may not need a newer one than the host's.

@@ -3,7 +3,7 @@
 use crate::table;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
-use autoloss_search::ProxyBudget;
+use autoloss_search::{ProxyBudget, mean_and_deviation};
 use autoloss_train::{Ending, Workbench};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,16 +36,8 @@ impl Row {
             .iter()
             .map(|scores| scores.as_ref()?.get(score).copied())
             .collect();
-        let values = values.filter(|values| !values.is_empty())?;
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let spread = if values.len() > 1 {
-            (squares / (count - 1.0)).sqrt()
-        } else {
-            0.0
-        };
-        Some((mean, spread))
+        let (mean, deviation) = mean_and_deviation(&values?)?;
+        Some((mean, deviation.unwrap_or(0.0)))
     }
 }
 

@@ -5,30 +5,21 @@ use crate::args::EvaluateArgs;
 use crate::compare::{Contender, measure, table};
 use crate::loss_input;
 use crate::session::Session;
-use anyhow::{Result, anyhow};
-use autoloss_plugin_api::Split;
-use autoloss_train::TrainError;
+use anyhow::Result;
+use autoloss_train::split;
 
 /// Trains and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
-    let split = Split::ALL
-        .into_iter()
-        .find(|split| split.name() == args.split);
-    let split = split.ok_or_else(|| anyhow!("there is no split '{}'", args.split))?;
+    let split = split(&args.split)?;
     let texts = loss_input::read(workbench, &args.loss, &config.limits)?;
     let contender = Contender {
         name: args.loss.clone(),
         texts,
     };
     let seeds = config.seed..config.seed + u64::from(args.seeds);
-    let row = match measure(workbench, &contender, &config.proxy.budget, seeds, split) {
-        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted)) => {
-            return Ok(Outcome::Interrupted);
-        }
-        row => row?,
-    };
+    let row = measure(workbench, &contender, &config.proxy.budget, seeds, split)?;
     if args.task.json {
         println!("{}", serde_json::to_string_pretty(&row)?);
     } else {

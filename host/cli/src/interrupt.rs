@@ -1,7 +1,8 @@
 //! Ctrl-C: the first asks the work to end cleanly, the second ends the process at once. Finished
 //! evaluations are on disk by then.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
+use autoloss_train::TrainError;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -13,6 +14,11 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     watch(&stop).context("cannot watch for Ctrl-C")?;
     Ok(stop)
+}
+
+/// Whether an error is the interrupt that was asked for, which is no failure.
+pub(crate) fn caused(error: &Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Interrupted))
 }
 
 fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) if interrupt::caused(&error) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             // Some messages already hold their cause; `brief` says everything once.
             logging::line(&format!(

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::compare::{Contender, Row, measure, table};
+use crate::interrupt;
 use crate::logging;
 use crate::progress::{Progress, clock};
 use crate::session::{Recipe, Session};
@@ -12,7 +13,6 @@ use autoloss_graph::{LossFile, LossGraph};
 use autoloss_plugin_api::Split;
 use autoloss_search::store::RunReader;
 use autoloss_search::{Confirmed, Origin, Search, SearchError, Store, Summary, VerdictKind};
-use autoloss_train::TrainError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,9 @@ struct Findings {
     best: Option<Found>,
     #[serde(skip_serializing_if = "Option::is_none")]
     random_accepted_median: Option<f64>,
+    /// The loss of that score.
+    #[serde(skip)]
+    median_random: Option<BTreeMap<String, String>>,
     test: Vec<Row>,
     #[serde(skip_serializing_if = "Option::is_none")]
     noise_floor: Option<f64>,
@@ -191,6 +194,7 @@ fn findings(session: &Session, search: &Search, summary: &Summary) -> Result<Fin
         .into_iter()
         .map(|kind| (kind.code(), counts.of(kind)))
         .filter(|(_, count)| *count > 0);
+    let (random_accepted_median, median_random) = random_median(search.store().reader())?.unzip();
     Ok(Findings {
         run: search.store().folder().to_owned(),
         explored: counts.explored(),
@@ -200,7 +204,8 @@ fn findings(session: &Session, search: &Search, summary: &Summary) -> Result<Fin
         store_seconds: summary.store_seconds,
         score: session.workbench.score().to_owned(),
         best: None,
-        random_accepted_median: random_median(search.store().reader())?.map(|(score, _)| score),
+        random_accepted_median,
+        median_random,
         test: Vec::new(),
         noise_floor: None,
     })
@@ -248,11 +253,9 @@ fn conclude(session: &mut Session, search: &mut Search, findings: &mut Findings)
         return Ok(true);
     };
     findings.best = Some(found(session, search, chosen)?);
-    match test_rows(session, search, chosen) {
+    match test_rows(session, search, chosen, findings.median_random.clone()) {
         Ok(rows) => findings.test = rows,
-        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted)) => {
-            return Ok(false);
-        }
+        Err(error) if interrupt::caused(&error) => return Ok(false),
         Err(error) => return Err(error),
     }
     let spreads: Vec<f64> = findings
@@ -313,7 +316,12 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
 
 /// The chosen loss, the reference loss and the median random loss on the test split, under the
 /// search's own budget with the same seeds.
-fn test_rows(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Vec<Row>> {
+fn test_rows(
+    session: &Session,
+    search: &Search,
+    chosen: &Confirmed,
+    median_random: Option<BTreeMap<String, String>>,
+) -> Result<Vec<Row>> {
     let workbench = &session.workbench;
     let config = search.config();
     let mut contenders = vec![Contender {
@@ -327,7 +335,7 @@ fn test_rows(session: &Session, search: &Search, chosen: &Confirmed) -> Result<V
             texts,
         });
     }
-    if let Some((_, texts)) = random_median(search.store().reader())? {
+    if let Some(texts) = median_random {
         contenders.push(Contender {
             name: "median random".into(),
             texts,

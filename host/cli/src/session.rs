@@ -26,7 +26,6 @@ pub(crate) struct Recipe {
     score: String,
     data: Option<PathBuf>,
     weights: Option<PathBuf>,
-    seed: u64,
     settings: TaskSettings,
 }
 
@@ -62,7 +61,6 @@ impl Session {
             score: args.score.clone().unwrap_or(info.default_score),
             data: args.data.as_deref().map(absolute),
             weights: args.weights.as_deref().map(absolute),
-            seed: config.seed,
             settings: overrides.task().clone(),
         };
         Self::with(registry, recipe, config, &args.device, args.threads)
@@ -101,7 +99,7 @@ impl Session {
             score: Some(recipe.score.clone()),
             options: TaskOptions {
                 data: recipe.data.clone(),
-                seed: recipe.seed,
+                seed: config.seed,
                 settings: recipe.settings.clone(),
             },
             weights: recipe.weights.clone(),

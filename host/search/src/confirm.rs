@@ -9,6 +9,7 @@ use crate::evaluation::{EvaluationOutcome, Evaluator};
 use crate::jobs::Job;
 use crate::observer::Observer;
 use crate::search::Search;
+use crate::spread::mean_and_deviation;
 use crate::store::{BestLoss, Purpose};
 
 /// One of the best losses, measured again.
@@ -26,19 +27,18 @@ impl Confirmed {
     /// sometimes has no mean worth comparing.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        let scores: Option<Vec<f64>> = self.outcomes.iter().map(EvaluationOutcome::score).collect();
-        let scores = scores.filter(|scores| !scores.is_empty())?;
-        Some(scores.iter().sum::<f64>() / scores.len() as f64)
+        self.summary().map(|(mean, _)| mean)
     }
 
     /// Sample standard deviation of the scores; none with fewer than two, or without a mean.
     #[must_use]
     pub fn deviation(&self) -> Option<f64> {
-        let mean = self.mean()?;
-        let scores = self.outcomes.iter().filter_map(EvaluationOutcome::score);
-        let squares: f64 = scores.map(|score| (score - mean).powi(2)).sum();
-        let count = self.outcomes.len();
-        (count > 1).then(|| (squares / (count - 1) as f64).sqrt())
+        self.summary()?.1
+    }
+
+    fn summary(&self) -> Option<(f64, Option<f64>)> {
+        let scores: Option<Vec<f64>> = self.outcomes.iter().map(EvaluationOutcome::score).collect();
+        mean_and_deviation(&scores?)
     }
 }
 

@@ -22,4 +22,4 @@ pub use optimizer::{Optimizer, OptimizerSettings, OptimizerState};
 pub use schedule::learning_rate;
 pub use screen::{LrpTrace, TorchScreener};
 pub use trainer::{BranchLoss, Ending, Trained};
-pub use workbench::{Choice, Workbench};
+pub use workbench::{Choice, Workbench, split};

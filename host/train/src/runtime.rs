@@ -76,7 +76,7 @@ pub fn device_name(device: Device) -> String {
 
 /// Version of the libtorch this program was built for.
 pub fn libtorch_version() -> &'static str {
-    env!("AUTOLOSS_LIBTORCH_VERSION")
+    autoloss_plugin_api::LIBTORCH_VERSION
 }
 
 /// Sets the threads of libtorch's operators.

@@ -133,16 +133,6 @@ impl Workbench {
         &self.signatures
     }
 
-    /// The open task.
-    pub fn task(&self) -> &RemoteTask {
-        &self.task
-    }
-
-    /// Where networks live.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
     /// The task as the search sees it.
     ///
     /// # Errors
@@ -353,7 +343,7 @@ impl Evaluator for Workbench {
 ///
 /// # Errors
 /// [`TrainError::Unknown`].
-fn split(name: &str) -> Result<Split> {
+pub fn split(name: &str) -> Result<Split> {
     let found = Split::ALL.into_iter().find(|split| split.name() == name);
     found.ok_or_else(|| {
         crate::plugin::unknown(

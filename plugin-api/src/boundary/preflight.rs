@@ -39,7 +39,7 @@ impl Preflight {
             version: fixed(version),
             rustc: fixed(env!("AUTOLOSS_RUSTC")),
             target: fixed(env!("AUTOLOSS_TARGET")),
-            libtorch: fixed(env!("AUTOLOSS_LIBTORCH_VERSION")),
+            libtorch: fixed(crate::LIBTORCH_VERSION),
         }
     }
 

@@ -63,23 +63,17 @@ pub(super) extern "C" fn create(request: RSlice<'_, u8>) -> RResult<u64, Failure
     let make = || {
         let object = match decode(&request)? {
             Create::Task(name, options) => {
-                let entry =
-                    inventory::iter::<TaskEntry>().find(|entry| (entry.info)().name == name);
-                let entry = entry.ok_or_else(|| unknown("task", &name))?;
+                let entry = entry::<TaskEntry>("task", &name, |entry| (entry.info)().name)?;
                 Object::Task((entry.open)(&options).map_err(failed)?)
             }
             Create::Network(name, options) => {
-                let entry =
-                    inventory::iter::<NetworkEntry>().find(|entry| (entry.info)().name == name);
-                let entry = entry.ok_or_else(|| unknown("network", &name))?;
+                let entry = entry::<NetworkEntry>("network", &name, |entry| (entry.info)().name)?;
                 // One generator per process: networks of every plugin draw from it.
                 tch::manual_seed(i64::from_ne_bytes(options.seed.to_ne_bytes()));
                 Object::Network((entry.build)(&options).map_err(failed)?)
             }
             Create::Metric(name, options) => {
-                let entry =
-                    inventory::iter::<MetricEntry>().find(|entry| (entry.info)().name == name);
-                let entry = entry.ok_or_else(|| unknown("metric", &name))?;
+                let entry = entry::<MetricEntry>("metric", &name, |entry| (entry.info)().name)?;
                 Object::Metric((entry.create)(&options).map_err(failed)?)
             }
         };
@@ -337,12 +331,20 @@ fn failed(error: Error) -> Failure {
     failure(FailureKind::Error, brief(&*error), format!("{error:?}"))
 }
 
-fn unknown(kind: &str, name: &str) -> Failure {
-    failure(
-        FailureKind::Error,
-        format!("there is no {kind} '{name}'"),
-        "",
-    )
+/// The registered entry of a name.
+fn entry<T: inventory::Collect>(
+    kind: &str,
+    name: &str,
+    name_of: impl Fn(&T) -> String,
+) -> Result<&'static T, Failure> {
+    let mut entries = inventory::iter::<T>.into_iter();
+    entries.find(|entry| name_of(entry) == name).ok_or_else(|| {
+        failure(
+            FailureKind::Error,
+            format!("there is no {kind} '{name}'"),
+            "",
+        )
+    })
 }
 
 fn protocol(message: impl Into<String>) -> Failure {
