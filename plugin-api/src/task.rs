@@ -14,6 +14,9 @@ pub struct TaskOptions {
     pub data: Option<PathBuf>,
     /// Decides everything random in the data.
     pub seed: u64,
+    /// Whether samples that cannot be read are left out and counted in a warning, rather than ending
+    /// the run.
+    pub skip_bad: bool,
     /// Settings of this task alone, from `[task]` of the configuration or `--set KEY=VALUE`.
     pub settings: BTreeMap<String, serde_json::Value>,
 }
@@ -70,8 +73,11 @@ pub struct ScreeningSamples {
 
 /// Data and the conventions of its losses.
 ///
-/// The host calls with gradients switched off, except [`Task::reference_loss`].
-pub trait Task: Send {
+/// The host calls with gradients switched off, except [`Task::reference_loss`]. It loads batches ahead
+/// of the training step from several threads at once, which is why every method takes `&self`: a task
+/// reads and decodes one batch after the other as simply as it likes, and what it wants to keep
+/// between calls goes behind a lock.
+pub trait Task: Send + Sync {
     /// What the task offers, known without opening it.
     fn info() -> TaskInfo
     where
@@ -85,6 +91,12 @@ pub trait Task: Send {
     where
         Self: Sized;
 
+    /// Facts that are known only with the data open, such as `num_classes` of a folder. They go before
+    /// [`TaskInfo::attributes`] in what networks and metrics are given.
+    fn attributes(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
+
     /// Number of samples of a split. The train split may repeat for ever through augmentation; this
     /// is the length of one epoch.
     ///
@@ -96,13 +108,13 @@ pub trait Task: Send {
     ///
     /// # Errors
     /// Whatever keeps a sample from being read, with the file concerned.
-    fn batch(&mut self, request: &BatchRequest) -> Result<Batch>;
+    fn batch(&self, request: &BatchRequest) -> Result<Batch>;
 
     /// Samples for screening, taken from the train split.
     ///
     /// # Errors
     /// An unknown branch, or whatever keeps a sample from being read.
-    fn screening_samples(&mut self, request: &ScreeningRequest) -> Result<ScreeningSamples>;
+    fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples>;
 
     /// The value, a scalar with gradient, of a reference loss that has no formula. `inputs` are the
     /// branch's own.

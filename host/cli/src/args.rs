@@ -81,7 +81,14 @@ pub(crate) struct TaskArgs {
     /// Data folder [default: the task's embedded data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Pretrained weights
+    /// Leave out samples that cannot be read, with a warning, instead of ending
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Threads that load and augment batches; 0 loads between the steps [default: half the cores; all
+    /// of them with a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256))]
+    pub(crate) loaders: Option<u16>,
+    /// Pretrained weights or a checkpoint (safetensors)
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
     /// Device for training: auto, cpu or cuda:N
@@ -93,7 +100,8 @@ pub(crate) struct TaskArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// A setting by its dotted key, as proxy.budget.steps=100; task.KEY is the task's own (repeatable)
+    /// A setting by its dotted key, as proxy.budget.steps=100; task.KEY and network.KEY are those of the
+    /// task and of the network (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Seed that decides everything random

@@ -6,7 +6,7 @@ use crate::compare::{Contender, Row, measure, table};
 use crate::interrupt;
 use crate::logging;
 use crate::progress::{Progress, clock};
-use crate::session::{Recipe, Session};
+use crate::session::{Machine, Recipe, Session};
 use crate::settings::Overrides;
 use anyhow::{Context, Result};
 use autoloss_graph::{LossFile, LossGraph};
@@ -74,7 +74,12 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let recipe = Recipe::read(&args.run)?;
     let mut config = header.config;
     change_budget(&mut config.budget, &args.budget);
-    let session = Session::reopen(recipe, config, &args.plugins, &args.device, args.threads)?;
+    let machine = Machine {
+        device: &args.device,
+        threads: args.threads,
+        loaders: None,
+    };
+    let session = Session::reopen(recipe, config, &args.plugins, machine)?;
     if let Some(change) = header.provenance.change(&session.provenance()) {
         tracing::warn!("{change}: scores from before and after may not be comparable");
     }

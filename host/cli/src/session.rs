@@ -2,7 +2,7 @@
 
 use crate::args::TaskArgs;
 use crate::interrupt;
-use crate::settings::{Overrides, TaskSettings, compose};
+use crate::settings::{Overrides, OwnSettings, compose};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::TaskOptions;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
@@ -26,7 +26,19 @@ pub(crate) struct Recipe {
     score: String,
     data: Option<PathBuf>,
     weights: Option<PathBuf>,
-    settings: TaskSettings,
+    settings: OwnSettings,
+    #[serde(default)]
+    network_settings: OwnSettings,
+    #[serde(default)]
+    skip_bad: bool,
+}
+
+/// What of the machine is used; none of it changes which samples a step is given.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine<'a> {
+    pub(crate) device: &'a str,
+    pub(crate) threads: Option<u16>,
+    pub(crate) loaders: Option<u16>,
 }
 
 /// An open session.
@@ -62,8 +74,15 @@ impl Session {
             data: args.data.as_deref().map(absolute),
             weights: args.weights.as_deref().map(absolute),
             settings: overrides.task().clone(),
+            network_settings: overrides.network().clone(),
+            skip_bad: args.skip_bad,
         };
-        Self::with(registry, recipe, config, &args.device, args.threads)
+        let machine = Machine {
+            device: &args.device,
+            threads: args.threads,
+            loaders: args.loaders,
+        };
+        Self::with(registry, recipe, config, machine)
     }
 
     /// Opens what a run folder names; `plugins`, where given, stand for the recorded paths.
@@ -71,27 +90,25 @@ impl Session {
         recipe: Recipe,
         config: SearchConfig,
         plugins: &[PathBuf],
-        device: &str,
-        threads: Option<u16>,
+        machine: Machine<'_>,
     ) -> Result<Self> {
         let registry = Registry::load(if plugins.is_empty() {
             &recipe.plugins
         } else {
             plugins
         })?;
-        Self::with(registry, recipe, config, device, threads)
+        Self::with(registry, recipe, config, machine)
     }
 
     fn with(
         registry: Registry,
         recipe: Recipe,
         config: SearchConfig,
-        device: &str,
-        threads: Option<u16>,
+        machine: Machine<'_>,
     ) -> Result<Self> {
-        let device = runtime::device(device)?;
+        let device = runtime::device(machine.device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        runtime::set_threads(threads.map_or(cores, usize::from));
+        runtime::set_threads(machine.threads.map_or(cores, usize::from));
         let stop = interrupt::stop_flag()?;
         let choice = Choice {
             task: Some(recipe.task.clone()),
@@ -100,9 +117,12 @@ impl Session {
             options: TaskOptions {
                 data: recipe.data.clone(),
                 seed: config.seed,
+                skip_bad: recipe.skip_bad,
                 settings: recipe.settings.clone(),
             },
             weights: recipe.weights.clone(),
+            network_settings: recipe.network_settings.clone(),
+            loaders: machine.loaders.map(usize::from),
         };
         let workbench =
             Workbench::open(registry, &choice, device, config.limits, Arc::clone(&stop))?;

@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Settings of the task itself, by key.
-pub(crate) type TaskSettings = BTreeMap<String, serde_json::Value>;
+/// Settings of a task or a network itself, by key.
+pub(crate) type OwnSettings = BTreeMap<String, serde_json::Value>;
 
 /// What `--set` said.
 #[derive(Default)]
 pub(crate) struct Overrides {
     config: Vec<(String, Value)>,
-    task: TaskSettings,
+    task: OwnSettings,
+    network: OwnSettings,
 }
 
 impl Overrides {
@@ -29,11 +30,14 @@ impl Overrides {
                 .ok()
                 .and_then(|mut table| table.remove("value"))
                 .unwrap_or_else(|| Value::String(text.to_owned()));
-            match key.strip_prefix("task.") {
-                Some(key) => {
-                    overrides
-                        .task
-                        .insert(key.to_owned(), serde_json::to_value(value)?);
+            let own = match key.split_once('.') {
+                Some(("task", rest)) => Some((&mut overrides.task, rest)),
+                Some(("network", rest)) => Some((&mut overrides.network, rest)),
+                _ => None,
+            };
+            match own {
+                Some((own, key)) => {
+                    own.insert(key.to_owned(), serde_json::to_value(value)?);
                 }
                 None => overrides.config.push((key.to_owned(), value)),
             }
@@ -42,8 +46,13 @@ impl Overrides {
     }
 
     /// The task's own settings.
-    pub(crate) fn task(&self) -> &TaskSettings {
+    pub(crate) fn task(&self) -> &OwnSettings {
         &self.task
+    }
+
+    /// The network's own settings.
+    pub(crate) fn network(&self) -> &OwnSettings {
+        &self.network
     }
 
     /// Adds a setting as if by `--set`.

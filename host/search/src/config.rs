@@ -26,7 +26,9 @@ mod violation;
 
 pub use evolution::{EvolutionConfig, Strategy};
 pub use limits::{Budget, Confirmation};
-pub use proxy::{Optimizer, ProxyBudget, ProxyConfig, Schedule};
+pub use proxy::{
+    MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
+};
 pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningMode};
 pub use violation::{ConfigError, Violation};
 
@@ -56,6 +58,8 @@ pub struct SearchConfig {
     pub equivalence: EquivalenceConfig,
     /// The proxy training that scores a loss.
     pub proxy: ProxyConfig,
+    /// The full-length training of one loss, outside of any search.
+    pub retrain: RetrainConfig,
     /// When the search ends.
     pub budget: Budget,
     /// The repeated measurement of the best losses after the search.
@@ -73,6 +77,7 @@ impl Default for SearchConfig {
             screening: ScreeningConfig::default(),
             equivalence: EquivalenceConfig::default(),
             proxy: ProxyConfig::default(),
+            retrain: RetrainConfig::default(),
             budget: Budget {
                 max_seconds: Some(3600.0),
                 ..Budget::default()
@@ -129,6 +134,7 @@ impl SearchConfig {
         self.screening.check(&mut check);
         self.equivalence.check(&mut check);
         self.proxy.check(&mut check);
+        self.retrain.check(&mut check);
         self.budget.check(&mut check);
         self.confirmation
             .check(&mut check, self.proxy.split.as_str());
@@ -138,12 +144,13 @@ impl SearchConfig {
     /// The first key in which two configurations differ so that a run started with one cannot go
     /// on with the other, as a dotted path.
     ///
-    /// `[budget]`, `[confirmation]` and `keep_best` decide only where a run ends and what is kept
+    /// `[budget]`, `[confirmation]`, `[retrain]` and `keep_best` decide only where a run ends and what is kept
     /// of it, so they may change on resume.
     pub(crate) fn first_difference(&self, other: &Self) -> Option<String> {
         let mut other = other.clone();
         other.budget = self.budget;
         other.confirmation = self.confirmation.clone();
+        other.retrain = self.retrain.clone();
         other.keep_best = self.keep_best;
         if *self == other {
             return None;

@@ -41,8 +41,9 @@ mod verdict;
 
 pub use branch_verdict::BranchVerdict;
 pub use config::{
-    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, Optimizer, ProxyBudget,
-    ProxyConfig, Schedule, ScreeningConfig, ScreeningMode, SearchConfig, Strategy, Violation,
+    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, MemoryFormat, Optimizer,
+    Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule, ScreeningConfig, ScreeningMode,
+    SearchConfig, Strategy, Violation,
 };
 pub use confirm::Confirmed;
 pub use counts::Counts;

@@ -3,6 +3,7 @@
 use crate::plugin::{LoadError, PluginError};
 use autoloss_graph::ParseError;
 use autoloss_plugin_api::brief;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// What this crate's functions return.
@@ -74,6 +75,14 @@ pub enum TrainError {
         /// The name given.
         name: String,
         /// Why not.
+        why: String,
+    },
+    /// A checkpoint that cannot be written, read, or does not belong to this training.
+    #[error("checkpoint {}: {why}", file.display())]
+    Checkpoint {
+        /// The file or folder.
+        file: PathBuf,
+        /// What is wrong.
         why: String,
     },
     /// The caller's stop flag was raised.

@@ -8,18 +8,23 @@
 
 mod error;
 mod graph_eval;
+mod loader;
+mod network;
 mod optimizer;
 pub mod plugin;
 pub mod runtime;
 mod schedule;
 mod screen;
+mod shim;
 mod trainer;
 mod workbench;
 
 pub use error::{Result, TrainError};
 pub use graph_eval::{Scope, evaluate_graph, loss_of};
+pub use loader::Loading;
+pub use network::{Compute, Network};
 pub use optimizer::{Optimizer, OptimizerSettings, OptimizerState};
 pub use schedule::learning_rate;
 pub use screen::{LrpTrace, TorchScreener};
-pub use trainer::{BranchLoss, Ending, Trained};
+pub use trainer::{BranchLoss, Ending, Step, Trained};
 pub use workbench::{Choice, Workbench, split};

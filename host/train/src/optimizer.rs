@@ -5,6 +5,7 @@
 //! with decoupled decay, as AdamW).
 
 use crate::Result;
+use crate::shim::{self, AdamStep};
 use autoloss_plugin_api::{Parameter, Tensors};
 use autoloss_search::Optimizer as Kind;
 use tch::Tensor;
@@ -38,6 +39,14 @@ struct Slot {
     parameter: Parameter,
     first: Tensor,
     second: Option<Tensor>,
+}
+
+impl Slot {
+    /// Parameter and both averages; none of SGD, which has but one.
+    fn averages(&self) -> Option<(&Tensor, &Tensor, &Tensor)> {
+        let second = self.second.as_ref()?;
+        Some((&self.parameter.tensor, &self.first, second))
+    }
 }
 
 /// Updates parameters in place.
@@ -74,10 +83,11 @@ impl Optimizer {
     }
 
     /// Forgets the gradients.
-    pub fn zero_gradients(&mut self) {
-        for slot in &mut self.slots {
-            slot.parameter.tensor.zero_grad();
-        }
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub fn drop_gradients(&mut self) -> Result<()> {
+        shim::drop_gradients(self.slots.iter().map(|slot| &slot.parameter.tensor))
     }
 
     /// The norm of all gradients together; not finite where one of them is not.
@@ -85,15 +95,7 @@ impl Optimizer {
     /// # Errors
     /// libtorch's own.
     pub fn gradient_norm(&self) -> Result<f64> {
-        let mut squares = 0.0;
-        for slot in &self.slots {
-            let gradient = slot.parameter.tensor.f_grad()?;
-            if gradient.defined() {
-                let norm = gradient.f_norm()?.f_double_value(&[])?;
-                squares += norm * norm;
-            }
-        }
-        Ok(squares.sqrt())
+        shim::gradient_norm(self.slots.iter().map(|slot| &slot.parameter.tensor))
     }
 
     /// One step with the gradients that are there, scaled by `scale`.
@@ -101,33 +103,36 @@ impl Optimizer {
     /// # Errors
     /// libtorch's own.
     pub fn step(&mut self, learning_rate: f64, scale: f64) -> Result<()> {
-        let _guard = tch::no_grad_guard();
         self.steps += 1;
-        for slot in &mut self.slots {
-            let gradient = slot.parameter.tensor.f_grad()?;
-            if !gradient.defined() {
-                continue;
-            }
-            let gradient = if scale == 1.0 {
-                gradient
-            } else {
-                gradient.f_mul_scalar(scale)?
-            };
-            let decay = if slot.parameter.decay {
+        for decays in [true, false] {
+            let slots = self.slots.iter().filter(|slot| {
+                slot.parameter.decay == decays && slot.parameter.tensor.grad().defined()
+            });
+            let decay = if decays {
                 self.settings.weight_decay
             } else {
                 0.0
             };
-            match &mut slot.second {
-                None => slot.sgd(&gradient, learning_rate, self.settings.momentum, decay)?,
-                Some(_) => {
-                    slot.adam(
-                        &gradient,
-                        learning_rate,
-                        self.settings.momentum,
+            let momentum = self.settings.momentum;
+            match self.settings.kind {
+                Kind::Sgd => {
+                    let pairs: Vec<_> = slots
+                        .map(|slot| (&slot.parameter.tensor, &slot.first))
+                        .collect();
+                    shim::sgd(&pairs, learning_rate, momentum, decay, scale)?;
+                }
+                Kind::Adam => {
+                    let slots: Vec<_> = slots.filter_map(Slot::averages).collect();
+                    let step = AdamStep {
+                        rate: learning_rate,
+                        beta1: momentum,
+                        beta2: BETA2,
+                        epsilon: ADAM_EPSILON,
                         decay,
-                        self.steps,
-                    )?;
+                        scale,
+                        step: i64::try_from(self.steps).unwrap_or(i64::MAX),
+                    };
+                    shim::adamw(&slots, step)?;
                 }
             }
         }
@@ -171,47 +176,6 @@ impl Optimizer {
         }
         self.steps = state.steps;
         Ok(())
-    }
-}
-
-impl Slot {
-    fn sgd(&mut self, gradient: &Tensor, rate: f64, momentum: f64, decay: f64) -> Result<()> {
-        let decayed;
-        let gradient = if decay == 0.0 {
-            gradient
-        } else {
-            decayed = gradient.f_add(&self.parameter.tensor.f_mul_scalar(decay)?)?;
-            &decayed
-        };
-        // The first step's average is the gradient itself: m·0 + g.
-        self.first = self.first.f_mul_scalar_(momentum)?.f_add_(gradient)?;
-        let change = self.first.f_mul_scalar(rate)?;
-        let _ = self.parameter.tensor.f_sub_(&change)?;
-        Ok(())
-    }
-
-    fn adam(
-        &mut self,
-        gradient: &Tensor,
-        rate: f64,
-        beta1: f64,
-        decay: f64,
-        step: u64,
-    ) -> Result<()> {
-        let Some(second) = &mut self.second else {
-            return Ok(());
-        };
-        if decay != 0.0 {
-            let _ = self.parameter.tensor.f_mul_scalar_(1.0 - rate * decay)?;
-        }
-        let power = i32::try_from(step).unwrap_or(i32::MAX);
-        adam_update(
-            &mut self.parameter.tensor,
-            gradient,
-            (&mut self.first, second),
-            rate,
-            (beta1, power),
-        )
     }
 }
 
@@ -269,7 +233,7 @@ mod tests {
 
     /// One step on Σ w³, whose gradient depends on the state.
     fn step(optimizer: &mut Optimizer, weights: &Tensor) {
-        optimizer.zero_gradients();
+        optimizer.drop_gradients().unwrap();
         weights
             .pow_tensor_scalar(3)
             .sum(tch::Kind::Double)

@@ -1,16 +1,19 @@
 //! The training loop, one for every task: batch → forward → loss of each branch → backward → step.
 
-use crate::plugin::{RemoteNetwork, RemoteTask};
+use crate::loader::{Loading, with_batches};
+use crate::network::Network;
+use crate::plugin::RemoteTask;
 use crate::{Optimizer, OptimizerSettings, Result, Scope, TrainError, learning_rate, loss_of};
 use autoloss_graph::LossGraph;
-use autoloss_plugin_api::{Batch, BatchRequest, BranchInfo, Mode, Split, Tensors};
+use autoloss_plugin_api::{Batch, BatchRequest, BranchInfo, Split, Tensors};
 use autoloss_search::ProxyBudget;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tch::{Device, Tensor};
+use std::time::Instant;
+use tch::Tensor;
 
 /// What trains a branch.
 #[derive(Clone, Debug)]
@@ -39,83 +42,148 @@ pub struct Trained {
     pub steps: usize,
     /// Loss of the last step that had a finite one.
     pub final_loss: Option<f64>,
+    /// Seconds from the first to the last step.
+    pub seconds: f64,
+    /// Seconds of these in which the training waited for a batch.
+    pub waited_seconds: f64,
+}
+
+/// A step that was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Steps made so far, this one included.
+    pub done: usize,
+    /// Its loss.
+    pub loss: f64,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Whether the caller asked for an end; the training ends after this step.
+    pub interrupted: bool,
 }
 
 /// One training.
 pub(crate) struct Training<'a> {
     pub(crate) task: &'a RemoteTask,
-    pub(crate) network: &'a RemoteNetwork,
+    pub(crate) network: &'a Network,
     pub(crate) branches: &'a [BranchInfo],
     pub(crate) losses: &'a BTreeMap<String, BranchLoss>,
     pub(crate) budget: &'a ProxyBudget,
     pub(crate) seed: u64,
     pub(crate) stop_invalid: bool,
-    pub(crate) device: Device,
+    pub(crate) loading: Loading,
     pub(crate) stop: &'a AtomicBool,
 }
 
 impl Training<'_> {
-    /// Runs it. The same seed gives the same batches in the same order.
-    pub(crate) fn run(&self) -> Result<Trained> {
-        let budget = self.budget;
+    /// The optimiser of the network's parameters that has made no step.
+    pub(crate) fn optimizer(&self) -> Result<Optimizer> {
         let settings = OptimizerSettings {
-            kind: budget.optimizer,
-            momentum: budget.momentum,
-            weight_decay: budget.weight_decay,
+            kind: self.budget.optimizer,
+            momentum: self.budget.momentum,
+            weight_decay: self.budget.weight_decay,
         };
-        let mut optimizer = Optimizer::new(settings, self.network.parameters()?)?;
-        let mut order = Order::new(self.task.len(Split::Train)?, self.seed);
+        Optimizer::new(settings, self.network.parameters()?)
+    }
+
+    /// Runs it. The same seed gives the same batches in the same order, however they are loaded.
+    pub(crate) fn run(&self) -> Result<Trained> {
+        self.run_from(0, &mut self.optimizer()?, &mut |_, _| Ok(()))
+    }
+
+    /// Runs the steps from `first` on; `after` sees each with the optimiser as it left it.
+    pub(crate) fn run_from(
+        &self,
+        first: usize,
+        optimizer: &mut Optimizer,
+        after: &mut dyn FnMut(Step, &Optimizer) -> Result<()>,
+    ) -> Result<Trained> {
+        let requests = self.requests(first)?;
+        let device = self.network.compute().device;
+        let started = Instant::now();
         let mut trained = Trained {
             ending: Ending::Complete,
-            steps: 0,
+            steps: first,
             final_loss: None,
+            seconds: 0.0,
+            waited_seconds: 0.0,
         };
-        for step in 0..budget.steps {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(TrainError::Interrupted);
+        with_batches(self.task, device, self.loading, requests, |batches| {
+            while trained.steps < self.budget.steps && trained.ending == Ending::Complete {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(TrainError::Interrupted);
+                }
+                let batch = batches.next()?;
+                self.step(&mut trained, &batch, optimizer, after)?;
             }
-            let batch = self.batch(&mut order, step)?;
-            optimizer.zero_gradients();
-            let loss = self.loss(&batch)?;
-            let value = loss.f_double_value(&[])?;
-            if value.is_finite() {
-                trained.final_loss = Some(value);
-            }
-            // A loss that depends on no prediction has the gradient zero.
-            if loss.requires_grad() {
-                loss.f_backward()?;
-            }
-            let norm = optimizer.gradient_norm()?;
-            if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
-                trained.ending = Ending::Invalid(step);
-                return Ok(trained);
-            }
-            let scale = match budget.clip_norm {
-                Some(most) if norm > most => most / norm,
-                _ => 1.0,
-            };
-            optimizer.step(learning_rate(budget, step), scale)?;
-            trained.steps = step + 1;
-        }
+            trained.waited_seconds = batches.waited().as_secs_f64();
+            Ok(())
+        })?;
+        trained.seconds = started.elapsed().as_secs_f64();
         Ok(trained)
     }
 
-    fn batch(&self, order: &mut Order, step: usize) -> Result<Batch> {
-        let request = BatchRequest {
-            split: Split::Train,
-            indices: order.take(self.budget.batch_size),
-            augment: Some(mix(self.seed, step as u64)),
+    fn step(
+        &self,
+        trained: &mut Trained,
+        batch: &Batch,
+        optimizer: &mut Optimizer,
+        after: &mut dyn FnMut(Step, &Optimizer) -> Result<()>,
+    ) -> Result<()> {
+        let (budget, step) = (self.budget, trained.steps);
+        // Dropout and the like then depend on the step alone, and a resumed training is the same.
+        tch::manual_seed(i64::from_ne_bytes(
+            mix(self.seed, step as u64).to_ne_bytes(),
+        ));
+        optimizer.drop_gradients()?;
+        let loss = self.loss(batch)?;
+        // A loss that depends on no prediction has the gradient zero.
+        if loss.requires_grad() {
+            loss.f_backward()?;
+        }
+        // Read only now: on a GPU reading waits for all that was started.
+        let norm = optimizer.gradient_norm()?;
+        let value = loss.f_double_value(&[])?;
+        if value.is_finite() {
+            trained.final_loss = Some(value);
+        }
+        if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
+            trained.ending = Ending::Invalid(step);
+            return Ok(());
+        }
+        let scale = match budget.clip_norm {
+            Some(most) if norm > most => most / norm,
+            _ => 1.0,
         };
-        let batch = self.task.batch(request)?;
-        Ok(Batch {
-            inputs: batch.inputs.to_device(self.device)?,
-            targets: batch.targets.to_device(self.device)?,
-        })
+        let learning_rate = learning_rate(budget, step);
+        optimizer.step(learning_rate, scale)?;
+        trained.steps = step + 1;
+        let made = Step {
+            done: trained.steps,
+            loss: value,
+            learning_rate,
+            interrupted: self.stop.load(Ordering::Relaxed),
+        };
+        after(made, optimizer)
+    }
+
+    /// What the steps from `first` on are to be given.
+    fn requests(&self, first: usize) -> Result<impl Iterator<Item = BatchRequest> + Send + use<>> {
+        let mut order = Order::new(self.task.len(Split::Train)?, self.seed);
+        let (size, seed) = (self.budget.batch_size, self.seed);
+        for _ in 0..first {
+            order.take(size);
+        }
+        let request = move |step: usize| BatchRequest {
+            split: Split::Train,
+            indices: order.take(size),
+            augment: Some(mix(seed, step as u64)),
+        };
+        Ok((first..self.budget.steps).map(request))
     }
 
     /// Σ of the branches' losses.
     fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        let inputs = self.network.forward(self.branches, batch, Mode::Train)?;
+        let inputs = self.network.forward(self.branches, batch)?;
         let mut total: Option<Tensor> = None;
         for (branch, inputs) in &inputs {
             let loss = self

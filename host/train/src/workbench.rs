@@ -1,6 +1,8 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
-use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteNetwork, RemoteTask};
+use crate::loader::{Loading, with_batches};
+use crate::network::{Compute, Network};
+use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
 use crate::screen::backend;
 use crate::trainer::{BranchLoss, Ending, Trained, Training};
 use crate::{Result, TorchScreener, TrainError, runtime};
@@ -36,6 +38,10 @@ pub struct Choice {
     pub options: TaskOptions,
     /// Pretrained weights.
     pub weights: Option<PathBuf>,
+    /// Settings of the network alone.
+    pub network_settings: BTreeMap<String, serde_json::Value>,
+    /// Threads that load batches; none takes what suits the device.
+    pub loaders: Option<usize>,
 }
 
 /// Trains and judges.
@@ -48,7 +54,9 @@ pub struct Workbench {
     score: String,
     signatures: BTreeMap<BranchName, Signature>,
     weights: Option<PathBuf>,
+    network_settings: BTreeMap<String, serde_json::Value>,
     device: Device,
+    loading: Loading,
     limits: Limits,
     stop: Arc<AtomicBool>,
 }
@@ -65,7 +73,7 @@ impl Workbench {
         limits: Limits,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
-        let (plugin, info) = registry.task(choice.task.as_deref())?;
+        let (plugin, mut info) = registry.task(choice.task.as_deref())?;
         let signatures = signatures(&info)?;
         let name = choice.network.as_deref().unwrap_or(&info.default_network);
         let network = registry.network(name, &info.name)?;
@@ -85,6 +93,10 @@ impl Workbench {
         // The metric of the raised score leads in every table.
         metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
         let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
+        info.attributes.extend(task.attributes()?);
+        let loading = choice
+            .loaders
+            .map_or_else(|| Loading::for_device(device), Loading::with_threads);
         Ok(Self {
             registry,
             task,
@@ -94,7 +106,9 @@ impl Workbench {
             score,
             signatures,
             weights: choice.weights.clone(),
+            network_settings: choice.network_settings.clone(),
             device,
+            loading,
             limits,
             stop,
         })
@@ -218,6 +232,27 @@ impl Workbench {
         Ok(self.signatures.keys().map(text).collect())
     }
 
+    /// A fresh network that computes as the budget says.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say.
+    pub fn build(&self, budget: &ProxyBudget, seed: u64) -> Result<Network> {
+        let options = NetworkOptions {
+            task: self.info.clone(),
+            device: runtime::device_name(self.device),
+            seed,
+            weights: self.weights.clone(),
+            settings: self.network_settings.clone(),
+        };
+        let (plugin, info) = &self.network;
+        Network::build(
+            plugin,
+            &info.name,
+            options,
+            Compute::new(budget, self.device),
+        )
+    }
+
     /// Trains a fresh network.
     ///
     /// # Errors
@@ -228,36 +263,39 @@ impl Workbench {
         budget: &ProxyBudget,
         seed: u64,
         stop_invalid: bool,
-    ) -> Result<(RemoteNetwork, Trained)> {
-        let options = NetworkOptions {
-            task: self.info.clone(),
-            device: runtime::device_name(self.device),
-            seed,
-            weights: self.weights.clone(),
-            settings: BTreeMap::new(),
-        };
-        let (plugin, info) = &self.network;
-        let network = RemoteNetwork::build(plugin, &info.name, options)?;
-        let training = Training {
+    ) -> Result<(Network, Trained)> {
+        let network = self.build(budget, seed)?;
+        let training = self.training(&network, losses, budget, seed, stop_invalid);
+        let trained = training.run()?;
+        Ok((network, trained))
+    }
+
+    pub(crate) fn training<'a>(
+        &'a self,
+        network: &'a Network,
+        losses: &'a BTreeMap<String, BranchLoss>,
+        budget: &'a ProxyBudget,
+        seed: u64,
+        stop_invalid: bool,
+    ) -> Training<'a> {
+        Training {
             task: &self.task,
-            network: &network,
+            network,
             branches: &self.info.branches,
             losses,
             budget,
             seed,
             stop_invalid,
-            device: self.device,
+            loading: self.loading,
             stop: &self.stop,
-        };
-        let trained = training.run()?;
-        Ok((network, trained))
+        }
     }
 
     /// Every score of the task on the first `images` samples of a split (0: all of them).
     ///
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
-    pub fn judge(&self, network: &RemoteNetwork, split: Split, images: usize) -> Result<Scores> {
+    pub fn judge(&self, network: &Network, split: Split, images: usize) -> Result<Scores> {
         let metrics = self
             .metrics
             .iter()
@@ -270,25 +308,26 @@ impl Workbench {
             len.min(images as u64)
         };
         let _guard = tch::no_grad_guard();
-        let mut next = 0;
-        while next < count {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(TrainError::Interrupted);
+        let starts = (0..count).step_by(EVALUATION_BATCH);
+        let requests = starts.clone().map(|start| BatchRequest {
+            split,
+            indices: (start..count.min(start + EVALUATION_BATCH as u64)).collect(),
+            augment: None,
+        });
+        // Metrics count on the CPU, so that is where targets stay; the network moves its inputs.
+        with_batches(&self.task, Device::Cpu, self.loading, requests, |batches| {
+            for _ in starts {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(TrainError::Interrupted);
+                }
+                let batch = batches.next()?;
+                let predictions = network.predict(&batch.inputs)?.to_device(Device::Cpu)?;
+                for metric in &metrics {
+                    metric.update(&predictions, &batch.targets)?;
+                }
             }
-            let end = count.min(next + EVALUATION_BATCH as u64);
-            let request = BatchRequest {
-                split,
-                indices: (next..end).collect(),
-                augment: None,
-            };
-            let batch = self.task.batch(request)?;
-            let predictions = network.predict(&batch.inputs.to_device(self.device)?)?;
-            let predictions = predictions.to_device(Device::Cpu)?;
-            for metric in &metrics {
-                metric.update(&predictions, &batch.targets)?;
-            }
-            next = end;
-        }
+            Ok(())
+        })?;
         let mut scores = Scores::new();
         for metric in &metrics {
             scores.extend(metric.compute()?);

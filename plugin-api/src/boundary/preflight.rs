@@ -48,6 +48,11 @@ impl Preflight {
         self.magic == MAGIC && self.size as usize >= size_of::<Self>()
     }
 
+    /// Minor number of the interface the plugin was built for.
+    pub fn api_minor(&self) -> u32 {
+        self.api_minor
+    }
+
     /// Package name of the plugin.
     pub fn name(&self) -> String {
         text(&self.name)
@@ -158,6 +163,7 @@ mod tests {
         );
         let older = Preflight {
             api_major: 0,
+            api_minor: 0,
             ..record()
         };
         assert!(older.mismatch(&record()).unwrap().contains("interface 0.0"));

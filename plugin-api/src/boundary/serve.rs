@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tch::Tensor;
 
 enum Object {
-    Task(Box<dyn Task>),
+    /// Shared: the host loads batches from several threads at once.
+    Task(Arc<dyn Task>),
     Network(Box<dyn ProxyNetwork>),
     Metric(Box<dyn Metric>),
 }
@@ -25,8 +26,11 @@ static OBJECTS: OnceLock<Mutex<HashMap<u64, Slot>>> = OnceLock::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn objects() -> MutexGuard<'static, HashMap<u64, Slot>> {
-    let table = OBJECTS.get_or_init(Mutex::default);
-    table.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(OBJECTS.get_or_init(Mutex::default))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) extern "C" fn describe() -> RResult<RVec<u8>, Failure> {
@@ -64,7 +68,7 @@ pub(super) extern "C" fn create(request: RSlice<'_, u8>) -> RResult<u64, Failure
         let object = match decode(&request)? {
             Create::Task(name, options) => {
                 let entry = entry::<TaskEntry>("task", &name, |entry| (entry.info)().name)?;
-                Object::Task((entry.open)(&options).map_err(failed)?)
+                Object::Task((entry.open)(&options).map_err(failed)?.into())
             }
             Create::Network(name, options) => {
                 let entry = entry::<NetworkEntry>("network", &name, |entry| (entry.info)().name)?;
@@ -93,30 +97,52 @@ pub(super) extern "C" fn call(
     let outcome = decode::<Request>(&request).and_then(|request| {
         let slot = objects().get(&number).cloned();
         let slot = slot.ok_or_else(|| protocol(format!("there is no object {number}")))?;
-        let mut object = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let work = || {
-            let mut inside = Inside::new(&tensors);
-            let Some(object) = object.as_mut() else {
-                return Err(protocol("the object was lost in an earlier panic"));
-            };
-            dispatch(object, &request, &mut inside)
-        };
-        // Grad mode belongs to the thread and outlives a caught panic; the closure form restores it.
-        let outcome = if request.records_gradients() {
-            tch::with_grad(|| catch(work))
-        } else {
-            tch::no_grad(|| catch(work))
-        };
+        let outcome = serve(&slot, &request, &tensors);
         if matches!(&outcome, Err(failure) if failure.kind == FailureKind::Panic) {
+            let lost = lock(&slot).take();
             // Dropping a half-changed object may panic again.
             let _ = catch(|| {
-                *object = None;
+                drop(lost);
                 Ok(())
             });
         }
         outcome
     });
     outcome.into()
+}
+
+/// Runs one call: on a task beside others, on a network or a metric alone.
+fn serve(
+    slot: &Slot,
+    request: &Request,
+    tensors: &RSlice<'_, TensorHandle>,
+) -> Result<Answer, Failure> {
+    let mut inside = Inside::new(tensors);
+    let mut object = lock(slot);
+    if let Some(Object::Task(task)) = &*object {
+        let task = Arc::clone(task);
+        drop(object);
+        return guarded(request, || dispatch_task(&*task, request, &mut inside));
+    }
+    guarded(request, || match object.as_mut() {
+        None => Err(protocol("the object was lost in an earlier panic")),
+        Some(Object::Network(network)) => dispatch_network(&mut **network, request, &mut inside),
+        Some(Object::Metric(metric)) => dispatch_metric(&mut **metric, request, &mut inside),
+        Some(Object::Task(_)) => Err(wrong_object(request)),
+    })
+}
+
+/// Catches panics, with the grad mode the request wants. The mode belongs to the thread and outlives a
+/// caught panic; the closure form restores it.
+fn guarded(
+    request: &Request,
+    work: impl FnOnce() -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    if request.records_gradients() {
+        tch::with_grad(|| catch(work))
+    } else {
+        tch::no_grad(|| catch(work))
+    }
 }
 
 pub(super) extern "C" fn destroy(number: u64) {
@@ -164,24 +190,13 @@ impl<'a> Inside<'a> {
     }
 }
 
-fn dispatch(
-    object: &mut Object,
-    request: &Request,
-    inside: &mut Inside<'_>,
-) -> Result<Answer, Failure> {
-    match object {
-        Object::Task(task) => dispatch_task(task.as_mut(), request, inside),
-        Object::Network(network) => dispatch_network(network.as_mut(), request, inside),
-        Object::Metric(metric) => dispatch_metric(metric.as_mut(), request, inside),
-    }
-}
-
 fn dispatch_task(
-    task: &mut dyn Task,
+    task: &dyn Task,
     request: &Request,
     inside: &mut Inside<'_>,
 ) -> Result<Answer, Failure> {
     match request {
+        Request::Attributes => answer(&Response::Attributes(task.attributes()), []),
         Request::Len(split) => answer(&Response::Len(task.len(*split).map_err(failed)?), []),
         Request::Batch(request) => {
             let Batch { inputs, targets } = task.batch(request).map_err(failed)?;

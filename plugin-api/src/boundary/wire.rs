@@ -6,6 +6,7 @@ use crate::{
     BatchRequest, MetricOptions, Mode, NetworkOptions, Scores, ScreeningRequest, Split, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Names of tensors, in the order they travel.
 pub type Names = Vec<String>;
@@ -26,6 +27,8 @@ pub enum Create {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
+    /// [`Task::attributes`](crate::Task::attributes), since interface 1.1
+    Attributes,
     /// [`Task::len`](crate::Task::len)
     Len(Split),
     /// [`Task::batch`](crate::Task::batch)
@@ -83,6 +86,7 @@ impl Request {
     /// The method's name, for messages.
     pub fn method(&self) -> &'static str {
         match self {
+            Request::Attributes => "Task::attributes",
             Request::Len(_) => "Task::len",
             Request::Batch(_) => "Task::batch",
             Request::ScreeningSamples(_) => "Task::screening_samples",
@@ -115,6 +119,8 @@ impl Request {
 pub enum Response {
     /// Nothing to tell.
     Done,
+    /// Facts of an opened task.
+    Attributes(BTreeMap<String, serde_json::Value>),
     /// A number of samples.
     Len(u64),
     /// A batch.

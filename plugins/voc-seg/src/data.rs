@@ -30,7 +30,7 @@ const DEVIATION: f32 = 60.0;
 /// use autoloss_plugin_api::{BatchRequest, Split, Task, TaskOptions};
 /// use voc_seg::VocSeg;
 ///
-/// let mut task = VocSeg::open(&TaskOptions::default())?;
+/// let task = VocSeg::open(&TaskOptions::default())?;
 /// let batch = task.batch(&BatchRequest { split: Split::Reward, indices: vec![0, 1], augment: None })?;
 /// let size = batch.targets.get("labels")?.size();
 /// assert_eq!(batch.inputs.get("image")?.size(), [2, 3, size[1], size[2]]);
@@ -105,7 +105,7 @@ impl Task for VocSeg {
         Ok(Scenes::len(split))
     }
 
-    fn batch(&mut self, request: &BatchRequest) -> Result<Batch> {
+    fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         let mut pictures = Pictures::new(self.augmentation.crop, request.indices.len())?;
         for &index in &request.indices {
             let scene = self.scenes.get(request.split, index)?;
@@ -121,7 +121,7 @@ impl Task for VocSeg {
         pictures.into_batch()
     }
 
-    fn screening_samples(&mut self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
+    fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
         if request.branch != crate::BRANCH {
             return Err(format!(
                 "task 'voc_seg' has no branch '{}' (there is: {})",
@@ -130,7 +130,7 @@ impl Task for VocSeg {
             )
             .into());
         }
-        draw_samples(&mut self.scenes, request)
+        draw_samples(&self.scenes, request)
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
     fn equal_requests_give_equal_batches() {
         for augment in [None, Some(5)] {
             let request = request(&[7, 4095, 7], augment);
-            let mut task = open(1);
+            let task = open(1);
             let first = task.batch(&request).unwrap();
             for again in [
                 task.batch(&request).unwrap(),
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn augmentation_moves_labels_with_their_picture() {
-        let mut task = open(0);
+        let task = open(0);
         let plain = task.batch(&request(&[3], None)).unwrap();
         let plain = plain.targets.get("labels").unwrap();
         let mirrored = plain.flip([2i64]);
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_an_error() {
-        let mut task = open(0);
+        let task = open(0);
         assert!(task.batch(&request(&[], None)).is_err());
         assert!(task.batch(&request(&[4096], None)).is_err());
         let data = Some("/data/VOC2012".into());

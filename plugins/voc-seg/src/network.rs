@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        let mut task = VocSeg::open(&TaskOptions::default()).unwrap();
+        let task = VocSeg::open(&TaskOptions::default()).unwrap();
         let indices = vec![0, 1, 2];
         task.batch(&BatchRequest {
             split: Split::Train,

@@ -7,7 +7,7 @@
 use autoloss_plugin_api::{Result, Split};
 use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of pictures and labels kept in memory.
 const CACHE_BYTES: usize = 96 << 20;
@@ -23,7 +23,7 @@ const SIDES: [usize; 2] = [48, 80];
 pub(crate) struct Scenes {
     generator: SceneGenerator,
     seed: u64,
-    kept: HashMap<(Split, u64), Arc<LabelledImage>>,
+    kept: Mutex<HashMap<(Split, u64), Arc<LabelledImage>>>,
 }
 
 impl Scenes {
@@ -52,7 +52,7 @@ impl Scenes {
         Ok(Self {
             generator,
             seed,
-            kept: HashMap::new(),
+            kept: Mutex::default(),
         })
     }
 
@@ -69,7 +69,7 @@ impl Scenes {
     ///
     /// # Errors
     /// A number beyond the split.
-    pub(crate) fn get(&mut self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
+    pub(crate) fn get(&self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
         if index >= Self::len(split) {
             let len = Self::len(split);
             return Err(format!(
@@ -77,15 +77,17 @@ impl Scenes {
             )
             .into());
         }
-        if let Some(known) = self.kept.get(&(split, index)) {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept().get(&(split, index)) {
             return Ok(Arc::clone(known));
         }
         let scene = self.generator.scene(vision_split(split), index, self.seed);
         let bytes = scene.image.len() + scene.classes.len();
         let picture = LabelledImage::new(scene.height, scene.width, scene.image, scene.classes)?;
         let picture = Arc::new(picture);
-        if (self.kept.len() + 1) * bytes <= CACHE_BYTES {
-            self.kept.insert((split, index), Arc::clone(&picture));
+        let mut kept = kept();
+        if (kept.len() + 1) * bytes <= CACHE_BYTES {
+            kept.insert((split, index), Arc::clone(&picture));
         }
         Ok(picture)
     }
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_scene_is_the_same_however_often_and_by_whomever_it_is_asked_for() {
-        let (mut one, mut other) = (Scenes::new(64, 3).unwrap(), Scenes::new(64, 3).unwrap());
+        let (one, other) = (Scenes::new(64, 3).unwrap(), Scenes::new(64, 3).unwrap());
         let last = Scenes::len(Split::Test) - 1;
         let first = one.get(Split::Test, last).unwrap();
         assert_eq!(first, one.get(Split::Test, last).unwrap());
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn scenes_beyond_the_split_are_refused() {
-        let mut scenes = Scenes::new(64, 0).unwrap();
+        let scenes = Scenes::new(64, 0).unwrap();
         let error = scenes.get(Split::Reward, 256).unwrap_err().to_string();
         assert_eq!(
             error,

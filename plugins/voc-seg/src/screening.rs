@@ -23,7 +23,7 @@ const LIMIT: usize = 1024;
 /// # Errors
 /// Sizes or numbers of samples outside 1 to 1024.
 pub(crate) fn draw_samples(
-    scenes: &mut Scenes,
+    scenes: &Scenes,
     request: &ScreeningRequest,
 ) -> Result<ScreeningSamples> {
     let (samples, size) = (request.samples, request.size);
@@ -47,7 +47,7 @@ pub(crate) fn draw_samples(
 }
 
 /// Small maps of different scenes, two classes or more in each.
-fn coherent_maps(scenes: &mut Scenes, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
+fn coherent_maps(scenes: &Scenes, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
     let len = Scenes::len(Split::Train);
     // An odd step visits every number of a power-of-two epoch before the first comes again.
     let (start, step) = (scramble(seed), scramble(seed ^ 1) | 1);
@@ -128,11 +128,7 @@ mod tests {
     }
 
     fn draw(samples: usize, size: usize, seed: u64) -> ScreeningSamples {
-        draw_samples(
-            &mut Scenes::new(64, 0).unwrap(),
-            &request(samples, size, seed),
-        )
-        .unwrap()
+        draw_samples(&Scenes::new(64, 0).unwrap(), &request(samples, size, seed)).unwrap()
     }
 
     #[test]
@@ -197,9 +193,9 @@ mod tests {
 
     #[test]
     fn requests_out_of_range_are_refused() {
-        let mut scenes = Scenes::new(64, 0).unwrap();
+        let scenes = Scenes::new(64, 0).unwrap();
         for (samples, size) in [(0, 16), (5, 0), (5, 1), (5, 5000), (usize::MAX, 16)] {
-            let error = draw_samples(&mut scenes, &request(samples, size, 0)).unwrap_err();
+            let error = draw_samples(&scenes, &request(samples, size, 0)).unwrap_err();
             assert!(
                 error.to_string().starts_with(&samples.to_string()),
                 "{error}"

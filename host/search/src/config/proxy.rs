@@ -29,6 +29,32 @@ pub enum Schedule {
     Cosine,
 }
 
+/// The numbers a network computes with. Losses, optimiser and parameters stay in f32.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// `bf16` on a GPU, `f32` on the CPU.
+    #[default]
+    Auto,
+    /// Single precision throughout.
+    F32,
+    /// Convolutions and products of matrices in bf16, by libtorch's autocast.
+    Bf16,
+}
+
+/// The order in which images and kernels lie in memory. It changes speed and the last bits of results.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryFormat {
+    /// `channels_last` on a GPU, `contiguous` on the CPU.
+    #[default]
+    Auto,
+    /// Channel after channel.
+    Contiguous,
+    /// Position after position, its channels together.
+    ChannelsLast,
+}
+
 /// How long and how a network is trained and evaluated. All defaults are ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,6 +80,10 @@ pub struct ProxyBudget {
     pub clip_norm: Option<f64>,
     /// Images of the evaluated split that are scored; 0 means all. Default 200.
     pub eval_images: usize,
+    /// `"auto"` (default), `"f32"` or `"bf16"`.
+    pub precision: Precision,
+    /// `"auto"` (default), `"contiguous"` or `"channels_last"`.
+    pub memory_format: MemoryFormat,
 }
 
 impl Default for ProxyBudget {
@@ -69,24 +99,25 @@ impl Default for ProxyBudget {
             warmup_steps: 10,
             clip_norm: None,
             eval_images: 200,
+            precision: Precision::default(),
+            memory_format: MemoryFormat::default(),
         }
     }
 }
 
 impl ProxyBudget {
-    fn check(&self, check: &mut Checker) {
-        check.range("proxy.budget.steps", self.steps, 1..=10_000_000);
-        check.range("proxy.budget.batch_size", self.batch_size, 1..=65_536);
-        check.positive("proxy.budget.learning_rate", self.learning_rate, 1000.0);
-        check.range("proxy.budget.momentum", self.momentum, 0.0..=0.9999);
-        check.range("proxy.budget.weight_decay", self.weight_decay, 0.0..=1.0);
-        check.range(
-            "proxy.budget.warmup_steps",
-            self.warmup_steps,
-            0..=self.steps.max(1),
-        );
+    /// Checks every range; `section` is the dotted path of this budget.
+    fn check(&self, check: &mut Checker, section: &str) {
+        let key = |name: &str| format!("{section}.{name}");
+        check.range(&key("steps"), self.steps, 1..=10_000_000);
+        check.range(&key("batch_size"), self.batch_size, 1..=65_536);
+        check.positive(&key("learning_rate"), self.learning_rate, 1000.0);
+        check.range(&key("momentum"), self.momentum, 0.0..=0.9999);
+        check.range(&key("weight_decay"), self.weight_decay, 0.0..=1.0);
+        let warm_up = 0..=self.steps.max(1);
+        check.range(&key("warmup_steps"), self.warmup_steps, warm_up);
         if let Some(norm) = self.clip_norm {
-            check.positive("proxy.budget.clip_norm", norm, 1e12);
+            check.positive(&key("clip_norm"), norm, 1e12);
         }
     }
 }
@@ -116,6 +147,50 @@ impl Default for ProxyConfig {
 impl ProxyConfig {
     pub(super) fn check(&self, check: &mut Checker) {
         check.holds("proxy.split", !self.split.is_empty(), "must name a split");
-        self.budget.check(check);
+        self.budget.check(check, "proxy.budget");
+    }
+}
+
+/// Section `[retrain]`: the full-length training of one loss, for `retrain` and `compare --full`.
+/// It decides nothing of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrainConfig {
+    /// Split the finished network is judged on. Default `"test"`.
+    pub split: String,
+    /// Steps between two checkpoints, `1..=10000000`. Default 500.
+    pub checkpoint_every: usize,
+    /// Length and shape of the training. Defaults differ from a proxy's: 20000 steps of 16 images,
+    /// SGD with momentum and a peak learning rate of 0.01 that falls by the poly rule, all images judged.
+    pub budget: ProxyBudget,
+}
+
+impl Default for RetrainConfig {
+    fn default() -> Self {
+        Self {
+            split: "test".into(),
+            checkpoint_every: 500,
+            budget: ProxyBudget {
+                steps: 20_000,
+                batch_size: 16,
+                learning_rate: 0.01,
+                weight_decay: 1e-4,
+                warmup_steps: 500,
+                eval_images: 0,
+                ..ProxyBudget::default()
+            },
+        }
+    }
+}
+
+impl RetrainConfig {
+    pub(super) fn check(&self, check: &mut Checker) {
+        check.holds("retrain.split", !self.split.is_empty(), "must name a split");
+        check.range(
+            "retrain.checkpoint_every",
+            self.checkpoint_every,
+            1..=10_000_000,
+        );
+        self.budget.check(check, "retrain.budget");
     }
 }

@@ -69,7 +69,7 @@ impl ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Dotted path, such as `evolution.population`.
-    pub key: &'static str,
+    pub key: String,
     /// A sentence without its full stop, beginning with the key.
     pub sentence: String,
 }
@@ -95,7 +95,7 @@ impl Checker {
     /// The value must lie in the closed range; NaN lies in none.
     pub(super) fn range<T: PartialOrd + Debug + Copy>(
         &mut self,
-        key: &'static str,
+        key: &str,
         value: T,
         range: RangeInclusive<T>,
     ) {
@@ -109,7 +109,7 @@ impl Checker {
     }
 
     /// The value must be finite, above zero and at most `high`.
-    pub(super) fn positive(&mut self, key: &'static str, value: f64, high: f64) {
+    pub(super) fn positive(&mut self, key: &str, value: f64, high: f64) {
         if !(value > 0.0 && value <= high) {
             self.say(
                 key,
@@ -118,15 +118,15 @@ impl Checker {
         }
     }
 
-    pub(super) fn holds(&mut self, key: &'static str, holds: bool, rest: impl Display) {
+    pub(super) fn holds(&mut self, key: &str, holds: bool, rest: impl Display) {
         if !holds {
             self.say(key, rest);
         }
     }
 
-    fn say(&mut self, key: &'static str, rest: impl Display) {
+    fn say(&mut self, key: &str, rest: impl Display) {
         self.violations.push(Violation {
-            key,
+            key: key.to_owned(),
             sentence: format!("{key} {rest}"),
         });
     }

@@ -23,6 +23,7 @@ pub struct Plugin {
     info: PluginInfo,
     path: PathBuf,
     sha256: String,
+    api_minor: u32,
     module: PluginModule_Ref,
 }
 
@@ -84,6 +85,7 @@ impl Plugin {
             info,
             path: path.to_owned(),
             sha256,
+            api_minor: preflight.api_minor(),
             module,
         })
     }
@@ -101,6 +103,11 @@ impl Plugin {
     /// SHA-256 of its file in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Minor number of the interface it was built for: what it does not know it is not asked.
+    pub(super) fn api_minor(&self) -> u32 {
+        self.api_minor
     }
 
     /// Makes an object and returns its number.

@@ -122,6 +122,20 @@ impl RemoteTask {
         })
     }
 
+    /// Facts known only with the data open; none of a plugin built for interface 1.0.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn attributes(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        if self.object.plugin.api_minor() < 1 {
+            return Ok(BTreeMap::new());
+        }
+        match self.object.call(&Request::Attributes, &[])? {
+            (Response::Attributes(attributes), _) => Ok(attributes),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
     /// Number of samples of a split, at least 1.
     ///
     /// # Errors
@@ -134,11 +148,14 @@ impl RemoteTask {
         }
     }
 
-    /// Loads samples: tensors whose first dimension is the number asked for, all finite.
+    /// Loads samples: tensors whose first dimension is the number asked for.
+    ///
+    /// Only calls into the plugin: nothing here runs libtorch's operators, so that a loading thread
+    /// starts no team of OpenMP threads of its own. [`RemoteTask::check`] is the other half.
     ///
     /// # Errors
     /// Whatever the plugin says, or how its answer is wrong.
-    pub fn batch(&self, request: BatchRequest) -> Result<Batch> {
+    pub fn load(&self, request: BatchRequest) -> Result<Batch> {
         let wanted = request.indices.len();
         let (response, mut sent) = self.object.call(&Request::Batch(request), &[])?;
         let Response::Batch { inputs, targets } = response else {
@@ -158,9 +175,22 @@ impl RemoteTask {
                     format!("'{name}' has shape {size:?} where {wanted} samples were asked for");
                 return Err(sent.broke(message));
             }
-            sent.finite(name, tensor)?;
         }
         Ok(batch)
+    }
+
+    /// Refuses a batch that is not finite throughout.
+    ///
+    /// # Errors
+    /// Names the tensor.
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        let sent = Sent {
+            plugin: &self.object.plugin.info().name,
+            call: "Task::batch",
+            tensors: Vec::new().into_iter(),
+        };
+        let mut tensors = batch.inputs.iter().chain(batch.targets.iter());
+        tensors.try_for_each(|(name, tensor)| sent.finite(name, tensor))
     }
 
     /// Samples for screening, consistent with the branch's declaration.

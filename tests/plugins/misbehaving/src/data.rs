@@ -9,6 +9,7 @@ use autoloss_plugin_api::{
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
 /// Samples of every split.
@@ -19,7 +20,7 @@ const LEN: u64 = 64;
 pub(crate) struct Misbehaving {
     seed: u64,
     /// Batches made so far.
-    batches: u64,
+    batches: AtomicU64,
 }
 
 impl Task for Misbehaving {
@@ -69,7 +70,7 @@ impl Task for Misbehaving {
         tracing::debug!(seed = options.seed, "opened the patches");
         Ok(Self {
             seed: options.seed,
-            batches: 0,
+            batches: AtomicU64::new(0),
         })
     }
 
@@ -79,10 +80,10 @@ impl Task for Misbehaving {
         Ok(if empty { 0 } else { LEN })
     }
 
-    fn batch(&mut self, request: &BatchRequest) -> Result<Batch> {
+    fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         fault::strike("Task::batch")?;
-        self.batches += 1;
-        fault::hang_at(self.batches);
+        let before = self.batches.fetch_add(1, Ordering::Relaxed);
+        fault::hang_at(before + 1);
         let maps: Vec<Map> = request
             .indices
             .iter()
@@ -116,7 +117,7 @@ impl Task for Misbehaving {
         })
     }
 
-    fn screening_samples(&mut self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
+    fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
         fault::strike("Task::screening_samples")?;
         let mut stream = Stream(request.seed);
         let maps: Vec<Map> = (0..request.samples)

@@ -1,0 +1,219 @@
+//! Batches loaded ahead of the training step, in order.
+//!
+//! The host loads ahead, not the plugin: every task gains by it and a plugin author writes a plain
+//! `batch`. Which samples a batch holds and how they are augmented is in its request, so the batches
+//! are the same whatever the number of threads. Memory is bounded by the number of batches ahead.
+
+use crate::plugin::RemoteTask;
+use crate::{Result, TrainError};
+use autoloss_plugin_api::{Batch, BatchRequest, Tensors};
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tch::Device;
+
+/// How batches are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// Threads that load beside the training step; 0 loads in the training thread itself.
+    pub threads: usize,
+    /// Batches that may wait to be used, at least 1.
+    pub ahead: usize,
+}
+
+impl Loading {
+    /// Half of the cores where libtorch trains on them, all of them where a GPU trains; twice as many
+    /// batches ahead.
+    pub fn for_device(device: Device) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if device.is_cuda() { cores } else { cores / 2 };
+        Self::with_threads(threads.clamp(1, 16))
+    }
+
+    /// This many threads, twice as many batches ahead.
+    pub fn with_threads(threads: usize) -> Self {
+        Self {
+            threads,
+            ahead: 2 * threads.max(1),
+        }
+    }
+}
+
+struct State<I> {
+    requests: I,
+    /// Requests handed to threads so far.
+    issued: usize,
+    /// Batches used so far.
+    taken: usize,
+    ready: BTreeMap<usize, Result<Batch>>,
+    closed: bool,
+}
+
+struct Shared<I> {
+    state: Mutex<State<I>>,
+    /// A place became free, or the loader was closed.
+    room: Condvar,
+    /// A batch became ready.
+    filled: Condvar,
+}
+
+impl<I: Iterator<Item = BatchRequest>> Shared<I> {
+    fn lock(&self) -> MutexGuard<'_, State<I>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads until nothing is left to be asked for.
+    fn work(&self, task: &RemoteTask, ahead: usize, device: Device) {
+        while let Some((number, request)) = self.issue(ahead) {
+            let batch = load(task, request, device);
+            self.lock().ready.insert(number, batch);
+            self.filled.notify_one();
+        }
+    }
+
+    fn issue(&self, ahead: usize) -> Option<(usize, BatchRequest)> {
+        let mut state = self.lock();
+        while !state.closed && state.issued - state.taken >= ahead {
+            let waited = self.room.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return None;
+        }
+        let request = state.requests.next()?;
+        state.issued += 1;
+        Some((state.issued - 1, request))
+    }
+
+    /// Waits for the next batch in order.
+    fn take(&self) -> Option<Result<Batch>> {
+        let mut state = self.lock();
+        let number = state.taken;
+        let batch = loop {
+            if let Some(batch) = state.ready.remove(&number) {
+                break batch;
+            }
+            let waited = self.filled.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        };
+        state.taken += 1;
+        drop(state);
+        self.room.notify_all();
+        Some(batch)
+    }
+}
+
+/// Batches in the order of their requests.
+pub(crate) struct Batches<'a> {
+    next: Box<dyn FnMut() -> Option<Result<Batch>> + 'a>,
+    task: &'a RemoteTask,
+    device: Device,
+    waited: Duration,
+}
+
+impl Batches<'_> {
+    /// The next batch, on the device and known to be finite.
+    ///
+    /// # Errors
+    /// Whatever the plugin or libtorch say of this batch.
+    pub(crate) fn next(&mut self) -> Result<Batch> {
+        let started = Instant::now();
+        let batch = (self.next)().unwrap_or_else(|| Err(TrainError::Interrupted))?;
+        self.waited += started.elapsed();
+        self.task.check(&batch)?;
+        Ok(Batch {
+            inputs: moved(&batch.inputs, self.device)?,
+            targets: moved(&batch.targets, self.device)?,
+        })
+    }
+
+    /// Time spent waiting for batches so far.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+/// Runs `body` with the batches of `requests`, of which it may take no more than there are. On return,
+/// whatever its outcome, no thread loads any more.
+pub(crate) fn with_batches<R>(
+    task: &RemoteTask,
+    device: Device,
+    loading: Loading,
+    mut requests: impl Iterator<Item = BatchRequest> + Send,
+    body: impl FnOnce(&mut Batches<'_>) -> Result<R>,
+) -> Result<R> {
+    if loading.threads == 0 {
+        let next = || requests.next().map(|request| load(task, request, device));
+        return body(&mut Batches::new(task, device, Box::new(next)));
+    }
+    let shared = Shared {
+        state: Mutex::new(State {
+            requests,
+            issued: 0,
+            taken: 0,
+            ready: BTreeMap::new(),
+            closed: false,
+        }),
+        room: Condvar::new(),
+        filled: Condvar::new(),
+    };
+    std::thread::scope(|scope| {
+        let _closing = Closing(|| {
+            shared.lock().closed = true;
+            shared.room.notify_all();
+        });
+        for _ in 0..loading.threads {
+            scope.spawn(|| shared.work(task, loading.ahead.max(1), device));
+        }
+        body(&mut Batches::new(task, device, Box::new(|| shared.take())))
+    })
+}
+
+/// Calls its closure when dropped, also while a panic unwinds: the scope waits for its threads.
+struct Closing<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Closing<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl<'a> Batches<'a> {
+    fn new(
+        task: &'a RemoteTask,
+        device: Device,
+        next: Box<dyn FnMut() -> Option<Result<Batch>> + 'a>,
+    ) -> Self {
+        Self {
+            next,
+            task,
+            device,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+/// One batch; for a GPU in pinned memory, from which copies run beside computation.
+fn load(task: &RemoteTask, request: BatchRequest, device: Device) -> Result<Batch> {
+    let batch = task.load(request)?;
+    if !device.is_cuda() {
+        return Ok(batch);
+    }
+    let pinned = |tensors: Tensors| -> Result<Tensors> {
+        let pin = |(name, tensor): (String, tch::Tensor)| Ok((name, tensor.f_pin_memory(device)?));
+        tensors.into_iter().map(pin).collect()
+    };
+    Ok(Batch {
+        inputs: pinned(batch.inputs)?,
+        targets: pinned(batch.targets)?,
+    })
+}
+
+/// The tensors on the device; the copy is only started.
+fn moved(tensors: &Tensors, device: Device) -> Result<Tensors> {
+    let copy = |(name, tensor): (&str, &tch::Tensor)| {
+        let tensor = tensor.f_to_device_(device, tensor.kind(), true, false)?;
+        Ok((name.to_owned(), tensor))
+    };
+    tensors.iter().map(copy).collect()
+}

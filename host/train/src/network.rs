@@ -1,0 +1,229 @@
+//! A network as the host runs it: precision, memory format, and its state as a checkpoint.
+//!
+//! Both choices are the host's, so that no plugin author has to care: autocast belongs to the thread
+//! and reaches the plugin's operators, and kernels are laid out anew once, after the plugin built
+//! them. What a loss sees is single precision either way.
+
+use crate::plugin::{Plugin, RemoteNetwork};
+use crate::shim::Autocast;
+use crate::{Result, TrainError};
+use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
+use autoloss_search::{MemoryFormat, Precision, ProxyBudget};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tch::{Device, Kind, Tensor};
+
+/// How a network computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compute {
+    /// Where.
+    pub device: Device,
+    /// Whether convolutions and products of matrices run in bf16.
+    pub bf16: bool,
+    /// Whether images and kernels lie position after position.
+    pub channels_last: bool,
+}
+
+impl Compute {
+    /// What a budget asks for on a device.
+    pub fn new(budget: &ProxyBudget, device: Device) -> Self {
+        let gpu = device.is_cuda();
+        Self {
+            device,
+            bf16: match budget.precision {
+                Precision::Auto => gpu,
+                Precision::F32 => false,
+                Precision::Bf16 => true,
+            },
+            channels_last: match budget.memory_format {
+                MemoryFormat::Auto => gpu,
+                MemoryFormat::Contiguous => false,
+                MemoryFormat::ChannelsLast => true,
+            },
+        }
+    }
+}
+
+/// A network of a plugin, in training or finished.
+pub struct Network {
+    remote: RemoteNetwork,
+    compute: Compute,
+}
+
+impl Network {
+    /// Builds it with fresh, or the given pretrained, parameters.
+    ///
+    /// # Errors
+    /// Whatever the plugin or libtorch say.
+    pub fn build(
+        plugin: &Arc<Plugin>,
+        name: &str,
+        options: NetworkOptions,
+        compute: Compute,
+    ) -> Result<Self> {
+        let remote = RemoteNetwork::build(plugin, name, options)?;
+        if compute.channels_last {
+            for parameter in remote.parameters()? {
+                if parameter.tensor.dim() == 4 {
+                    let values = channels_last(&parameter.tensor.f_detach()?)?;
+                    parameter.tensor.shallow_clone().f_set_data(&values)?;
+                }
+            }
+        }
+        Ok(Self { remote, compute })
+    }
+
+    /// How it computes.
+    pub fn compute(&self) -> Compute {
+        self.compute
+    }
+
+    /// The inputs of every declared branch in single precision, for training.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or how its answer is wrong.
+    pub fn forward(
+        &self,
+        branches: &[BranchInfo],
+        batch: &Batch,
+    ) -> Result<BTreeMap<String, Tensors>> {
+        let batch = Batch {
+            inputs: self.laid_out(&batch.inputs)?,
+            targets: batch.targets.shallow_clone(),
+        };
+        let inputs = {
+            let _guard = self.autocast()?;
+            self.remote.forward(branches, &batch, Mode::Train)?
+        };
+        if !self.compute.bf16 {
+            return Ok(inputs);
+        }
+        let widened = |(branch, tensors): (String, Tensors)| {
+            let widen = |(name, tensor): (String, Tensor)| {
+                let half = matches!(tensor.kind(), Kind::BFloat16 | Kind::Half);
+                let tensor = if half {
+                    tensor.f_to_kind(Kind::Float)?
+                } else {
+                    tensor
+                };
+                Ok((name, tensor))
+            };
+            Ok((
+                branch,
+                tensors.into_iter().map(widen).collect::<Result<_>>()?,
+            ))
+        };
+        inputs.into_iter().map(widened).collect()
+    }
+
+    /// What metrics judge, on the network's device.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
+        let inputs = self.laid_out(&inputs.to_device(self.compute.device)?)?;
+        let _guard = self.autocast()?;
+        Ok(self.remote.predict(&inputs)?)
+    }
+
+    /// Every trainable tensor.
+    ///
+    /// # Errors
+    /// How the plugin's answer is wrong.
+    pub fn parameters(&self) -> Result<Vec<Parameter>> {
+        Ok(self.remote.parameters()?)
+    }
+
+    /// Writes parameters and buffers as safetensors, under the names the plugin gives them.
+    ///
+    /// # Errors
+    /// Whatever the plugin or libtorch say, or why the file cannot be written.
+    pub fn save(&self, file: &Path) -> Result<()> {
+        write_tensors(file, &self.state()?)
+    }
+
+    /// Overwrites every parameter and buffer with the tensor of its name in a file of
+    /// [`Network::save`].
+    ///
+    /// # Errors
+    /// A file that cannot be read, lacks a tensor, or has one of another shape.
+    pub fn restore(&self, file: &Path) -> Result<()> {
+        let stored = read_tensors(file)?;
+        let _guard = tch::no_grad_guard();
+        for (name, tensor) in self.state()?.iter() {
+            let new = stored.get(name).map_err(|error| checkpoint(file, error))?;
+            if new.size() != tensor.size() {
+                let (found, expected) = (new.size(), tensor.size());
+                let what = format!("'{name}' has shape {found:?}, expected {expected:?}");
+                return Err(checkpoint(file, what));
+            }
+            tensor.shallow_clone().f_copy_(new)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        let mut state: Tensors = self
+            .parameters()?
+            .into_iter()
+            .map(|own| (own.name, own.tensor))
+            .collect();
+        for (name, tensor) in self.remote.buffers()? {
+            state.insert(name, tensor);
+        }
+        Ok(state)
+    }
+
+    fn autocast(&self) -> Result<Option<Autocast>> {
+        let begin = || Autocast::to_bf16(self.compute.device);
+        self.compute.bf16.then(begin).transpose()
+    }
+
+    fn laid_out(&self, inputs: &Tensors) -> Result<Tensors> {
+        if !self.compute.channels_last {
+            return Ok(inputs.shallow_clone());
+        }
+        let lay_out = |(name, tensor): (&str, &Tensor)| {
+            let tensor = match tensor.dim() {
+                4 => channels_last(tensor)?,
+                _ => tensor.shallow_clone(),
+            };
+            Ok((name.to_owned(), tensor))
+        };
+        inputs.iter().map(lay_out).collect()
+    }
+}
+
+/// (N, C, H, W) with the channels of a position side by side in memory.
+fn channels_last(tensor: &Tensor) -> Result<Tensor> {
+    let positions = tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+    Ok(positions.f_permute([0, 3, 1, 2])?)
+}
+
+/// Writes tensors as a safetensors file.
+pub(crate) fn write_tensors(file: &Path, tensors: &Tensors) -> Result<()> {
+    let plain = |(name, tensor): (&str, &Tensor)| {
+        let tensor = tensor
+            .f_detach()?
+            .f_to_device(Device::Cpu)?
+            .f_contiguous()?;
+        Ok((name.to_owned(), tensor))
+    };
+    let plain = tensors.iter().map(plain).collect::<Result<Vec<_>>>()?;
+    let named: Vec<(&str, &Tensor)> = plain.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    Tensor::write_safetensors(&named, file).map_err(|error| checkpoint(file, error))
+}
+
+/// Reads a safetensors file.
+pub(crate) fn read_tensors(file: &Path) -> Result<Tensors> {
+    let read = Tensor::read_safetensors(file).map_err(|error| checkpoint(file, error))?;
+    Ok(read.into_iter().collect())
+}
+
+pub(crate) fn checkpoint(file: &Path, why: impl std::fmt::Display) -> TrainError {
+    TrainError::Checkpoint {
+        file: file.to_owned(),
+        why: why.to_string(),
+    }
+}
