@@ -1,7 +1,11 @@
 //! What can be said on the command line.
 
+use crate::formats::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+
+/// Names of splits.
+const SPLITS: [&str; 4] = ["train", "reward", "selection", "test"];
 
 /// Discovers loss functions from scratch: give it a task plugin, get a formula that trains a better
 /// network.
@@ -51,6 +55,18 @@ pub(crate) enum Command {
     /// Train with one loss and show every score
     #[command(after_help = "Example: autoloss-host evaluate ce --plugin libvoc_seg.so --seeds 3")]
     Evaluate(EvaluateArgs),
+    /// Hold reference losses and loss files against each other on every score
+    #[command(
+        after_help = "Example: autoloss-host compare runs/x/best.json --plugin libvoc_seg.so --out table"
+    )]
+    Compare(CompareArgs),
+    /// Train with one loss at full length, with checkpoints
+    #[command(
+        after_help = "Example: autoloss-host retrain runs/x/best.json --plugin libvoc_seg.so --out net\n\n\
+                      The same command goes on from the last checkpoint. The schedule is section \
+                      [retrain] of the configuration."
+    )]
+    Retrain(RetrainArgs),
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),
@@ -197,15 +213,58 @@ pub(crate) struct CheckArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EvaluateArgs {
     /// Loss file, name of a reference loss, or a formula where the task has one branch
-    pub(crate) loss: String,
+    #[arg(required_unless_present = "trained")]
+    pub(crate) loss: Option<String>,
+    /// Judge this trained network (safetensors, as `retrain` writes it) instead of training one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "seeds", "weights"])]
+    pub(crate) trained: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
     /// Trainings, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) seeds: u16,
     /// Split the scores are measured on
-    #[arg(long, value_name = "NAME", default_value = "test", value_parser = ["train", "reward", "selection", "test"])]
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
     pub(crate) split: String,
+}
+
+/// Options of `compare`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompareArgs {
+    /// Loss files, formulas or names of reference losses, besides all reference losses of the task
+    pub(crate) losses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Only the losses named, the first of them as the one to be held against
+    #[arg(long)]
+    pub(crate) only: bool,
+    /// Trainings of each loss, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Train at full length, as `retrain` does, instead of a proxy's
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
+    pub(crate) split: String,
+    /// What is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Folder for the table in every format and for finished trainings, which are not repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `retrain`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RetrainArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Folder of checkpoints and results [default: runs/retrain-TASK-NETWORK-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// Options of `doctor`.

@@ -1,108 +1,221 @@
-//! Trainings of several losses under one budget, side by side: mean and spread over seeds.
+//! `compare`: reference losses and loss files side by side, on every score, under one budget.
+//!
+//! Each training is recorded when it ends, so that a comparison of hours that is stopped goes on where
+//! it was.
 
-use crate::table;
-use anyhow::Result;
-use autoloss_plugin_api::{Scores, Split};
-use autoloss_search::{ProxyBudget, mean_and_deviation};
-use autoloss_train::{Ending, Workbench};
-use serde::Serialize;
+use crate::Outcome;
+use crate::args::CompareArgs;
+use crate::formats::{Comparison, Format};
+use crate::logging;
+use crate::loss_input;
+use crate::measure::{Contender, Measured, Row, once};
+use crate::session::Session;
+use anyhow::{Context, Result, bail};
+use autoloss_plugin_api::Split;
+use autoloss_search::ProxyBudget;
+use autoloss_search::store::RunLock;
+use autoloss_train::split;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-/// One loss of a comparison.
-#[derive(Clone, Debug)]
-pub(crate) struct Contender {
-    /// The row's name.
-    pub(crate) name: String,
-    /// Texts by branch.
-    pub(crate) texts: BTreeMap<String, String>,
-}
+/// Name of the file that holds finished trainings, one JSON object a line.
+const FILE: &str = "trainings.jsonl";
 
-/// A loss, measured.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Row {
-    /// The row's name.
-    pub(crate) name: String,
-    /// Texts by branch.
-    pub(crate) losses: BTreeMap<String, String>,
-    /// The scores of each seed; none where the training became invalid.
-    pub(crate) scores: Vec<Option<Scores>>,
-}
-
-impl Row {
-    /// Mean and sample standard deviation of a score over the seeds; none where a seed has none.
-    pub(crate) fn summary(&self, score: &str) -> Option<(f64, f64)> {
-        let values: Option<Vec<f64>> = self
-            .scores
-            .iter()
-            .map(|scores| scores.as_ref()?.get(score).copied())
-            .collect();
-        let (mean, deviation) = mean_and_deviation(&values?)?;
-        Some((mean, deviation.unwrap_or(0.0)))
+/// Trains, judges, prints.
+pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
+    let session = Session::open(&args.task, |_| ())?;
+    let plan = Plan::new(args, &session)?;
+    let contenders = contenders(args, &session)?;
+    let mut records = args.out.as_deref().map(Records::open).transpose()?;
+    let mut rows = Vec::new();
+    for contender in &contenders {
+        rows.push(plan.row(&session, contender, records.as_mut())?);
     }
-}
-
-/// Trains a contender with `seeds` seeds from `first` and judges it on a split.
-pub(crate) fn measure(
-    workbench: &Workbench,
-    contender: &Contender,
-    budget: &ProxyBudget,
-    seeds: impl IntoIterator<Item = u64>,
-    split: Split,
-) -> Result<Row> {
-    let losses = workbench.losses(&contender.texts)?;
-    let mut scores = Vec::new();
-    for seed in seeds {
-        let (network, trained) = workbench.train(&losses, budget, seed, true)?;
-        scores.push(match trained.ending {
-            Ending::Complete => Some(workbench.judge(&network, split, 0)?),
-            Ending::Invalid(_) => None,
-        });
+    let seeds = plan.seeds.clone();
+    let comparison = Comparison::new(&session, plan.split, Some(&plan.budget), seeds, rows);
+    if let Some(folder) = &args.out {
+        comparison.write(folder)?;
+        logging::line(&format!("written to {}", folder.display()));
     }
-    Ok(Row {
-        name: contender.name.clone(),
-        losses: contender.texts.clone(),
-        scores,
-    })
+    let format = if args.task.json {
+        Format::Json
+    } else {
+        args.format
+    };
+    print!("{}", comparison.render(format)?);
+    Ok(Outcome::Done)
 }
 
-/// The table: a row for each loss, a column for each score, `mean ± spread`.
-pub(crate) fn table(rows: &[Row], scores: &[String]) -> String {
-    let mut header = vec!["loss"];
-    header.extend(scores.iter().map(String::as_str));
-    let cells = rows.iter().map(|row| {
-        let cell = |score: &String| match row.summary(score) {
-            Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
-            Some((mean, spread)) => format!("{mean:.3} ± {spread:.3}"),
-            None => "invalid".to_owned(),
-        };
-        std::iter::once(row.name.clone())
-            .chain(scores.iter().map(cell))
-            .collect()
-    });
-    table::numbers(&header, cells)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(values: &[Option<f64>]) -> Row {
-        let scores = |value: &Option<f64>| value.map(|value| Scores::from([("m".into(), value)]));
-        Row {
-            name: "n".into(),
-            losses: BTreeMap::new(),
-            scores: values.iter().map(scores).collect(),
+/// The rows: the reference losses, then what was named; with `--only` just the latter.
+fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
+    let workbench = &session.workbench;
+    let mut contenders = Vec::new();
+    if !args.only {
+        for loss in &workbench.info().reference_losses {
+            let texts = workbench.reference(&loss.name)?;
+            let name = loss.title.clone();
+            contenders.push(Contender { name, texts });
         }
     }
+    for named in &args.losses {
+        let texts = loss_input::read(workbench, named, &session.config.limits)?;
+        let name = loss_input::title(workbench, named);
+        if contenders.iter().all(|known| known.texts != texts) {
+            contenders.push(Contender { name, texts });
+        }
+    }
+    if contenders.is_empty() {
+        bail!("--only leaves nothing to compare: name losses too");
+    }
+    Ok(contenders)
+}
 
-    #[test]
-    fn mean_and_spread() {
-        let (mean, spread) = row(&[Some(1.0), Some(2.0), Some(3.0)])
-            .summary("m")
-            .unwrap();
-        assert!((mean - 2.0).abs() < 1e-12 && (spread - 1.0).abs() < 1e-12);
-        assert_eq!(row(&[Some(1.0), None]).summary("m"), None);
-        assert_eq!(row(&[Some(1.0)]).summary("m"), Some((1.0, 0.0)));
-        assert_eq!(row(&[Some(1.0)]).summary("other"), None);
+/// How every row is measured.
+struct Plan {
+    budget: ProxyBudget,
+    seeds: Vec<u64>,
+    split: Split,
+}
+
+impl Plan {
+    fn new(args: &CompareArgs, session: &Session) -> Result<Self> {
+        let config = &session.config;
+        let budget = if args.full {
+            config.retrain.budget.clone()
+        } else {
+            config.proxy.budget.clone()
+        };
+        Ok(Self {
+            budget,
+            seeds: (config.seed..config.seed + u64::from(args.seeds)).collect(),
+            split: split(&args.split)?,
+        })
+    }
+
+    fn row(
+        &self,
+        session: &Session,
+        contender: &Contender,
+        mut records: Option<&mut Records>,
+    ) -> Result<Row> {
+        let workbench = &session.workbench;
+        let mut scores = Vec::new();
+        for &seed in &self.seeds {
+            let setting = self.setting(session, contender, seed)?;
+            let known = records.as_ref().and_then(|records| records.find(&setting));
+            let measured = match known {
+                Some(measured) => measured,
+                None => {
+                    let whole = (self.split, 0);
+                    let measured = once(workbench, contender, &self.budget, seed, whole)?;
+                    let score = measured
+                        .scores
+                        .as_ref()
+                        .and_then(|s| s.get(workbench.score()));
+                    logging::line(&format!(
+                        "{}, seed {seed}: {} in {:.0} s ({:.1} % waiting for data)",
+                        contender.name,
+                        score.map_or("invalid".into(), |s| {
+                            format!("{} {s:.4}", workbench.score())
+                        }),
+                        measured.train_seconds,
+                        100.0 * measured.waited_seconds / measured.train_seconds.max(1e-9)
+                    ));
+                    if let Some(records) = &mut records {
+                        records.add(setting, &measured)?;
+                    }
+                    measured
+                }
+            };
+            scores.push(measured.scores);
+        }
+        Ok(Row {
+            name: contender.name.clone(),
+            losses: contender.texts.clone(),
+            scores,
+        })
+    }
+
+    /// Everything that decides the outcome of a training.
+    fn setting(
+        &self,
+        session: &Session,
+        contender: &Contender,
+        seed: u64,
+    ) -> Result<serde_json::Value> {
+        Ok(serde_json::json!({
+            "recipe": session.recipe.identity()?,
+            "libraries": session.provenance().versions,
+            "losses": contender.texts,
+            "budget": self.budget,
+            "data_seed": session.config.seed,
+            "seed": seed,
+            "split": self.split,
+        }))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    setting: serde_json::Value,
+    measured: Measured,
+}
+
+/// Finished trainings of an output folder.
+struct Records {
+    path: PathBuf,
+    file: File,
+    known: BTreeMap<String, Measured>,
+    _lock: RunLock,
+}
+
+impl Records {
+    fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let lock = RunLock::take(folder)?;
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let mut known = BTreeMap::new();
+        // A line cut short by a kill is a training to repeat.
+        for line in text.lines() {
+            if let Ok(record) = serde_json::from_str::<Record>(line) {
+                known.insert(record.setting.to_string(), record.measured);
+            }
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            writeln!(file).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(Self {
+            path,
+            file,
+            known,
+            _lock: lock,
+        })
+    }
+
+    fn find(&self, setting: &serde_json::Value) -> Option<Measured> {
+        self.known.get(&setting.to_string()).cloned()
+    }
+
+    fn add(&mut self, setting: serde_json::Value, measured: &Measured) -> Result<()> {
+        let record = Record {
+            setting,
+            measured: measured.clone(),
+        };
+        let line = serde_json::to_string(&record)?;
+        writeln!(self.file, "{line}")
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

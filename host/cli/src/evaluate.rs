@@ -1,33 +1,56 @@
-//! `evaluate`: train with one loss and show every score.
+//! `evaluate`: every score of one loss, by training with it, or of one trained network.
 
 use crate::Outcome;
 use crate::args::EvaluateArgs;
-use crate::compare::{Contender, measure, table};
+use crate::formats::{Comparison, Format};
 use crate::loss_input;
+use crate::measure::{Contender, Row, measure};
 use crate::session::Session;
 use anyhow::Result;
+use autoloss_plugin_api::Split;
 use autoloss_train::split;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Trains and prints.
+/// Trains where it must, judges and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = split(&args.split)?;
-    let texts = loss_input::read(workbench, &args.loss, &config.limits)?;
-    let contender = Contender {
-        name: args.loss.clone(),
-        texts,
+    let seeds: Vec<u64> = (config.seed..config.seed + u64::from(args.seeds)).collect();
+    let budget = &config.proxy.budget;
+    let comparison = match (&args.trained, &args.loss) {
+        (Some(file), _) => {
+            let row = judged(&session, file, split)?;
+            Comparison::new(&session, split, None, vec![config.seed], vec![row])
+        }
+        (None, loss) => {
+            let named = loss.as_deref().unwrap_or_default();
+            let contender = Contender {
+                name: loss_input::title(workbench, named),
+                texts: loss_input::read(workbench, named, &config.limits)?,
+            };
+            let row = measure(workbench, &contender, budget, seeds.iter().copied(), split)?;
+            Comparison::new(&session, split, Some(budget), seeds, vec![row])
+        }
     };
-    let seeds = config.seed..config.seed + u64::from(args.seeds);
-    let row = measure(workbench, &contender, &config.proxy.budget, seeds, split)?;
-    if args.task.json {
-        println!("{}", serde_json::to_string_pretty(&row)?);
+    let format = if args.task.json {
+        Format::Json
     } else {
-        println!("{}", table(&[row], &workbench.scores()));
-        println!(
-            "{} seed(s), {} split, {} steps",
-            args.seeds, split, config.proxy.budget.steps
-        );
-    }
+        Format::Text
+    };
+    print!("{}", comparison.render(format)?);
     Ok(Outcome::Done)
+}
+
+/// The scores of a network as it lies on disk.
+fn judged(session: &Session, file: &Path, split: Split) -> Result<Row> {
+    let workbench = &session.workbench;
+    let network = workbench.build(&session.config.proxy.budget, session.config.seed)?;
+    network.restore(file)?;
+    Ok(Row {
+        name: file.display().to_string(),
+        losses: BTreeMap::new(),
+        scores: vec![Some(workbench.judge(&network, split, 0)?)],
+    })
 }

@@ -16,6 +16,12 @@ pub(crate) fn read(
     if info.reference_losses.iter().any(|loss| loss.name == named) {
         return Ok(workbench.reference(named)?);
     }
+    let computed = named.strip_prefix('@');
+    if computed.is_some_and(|name| info.reference_losses.iter().any(|loss| loss.name == name)) {
+        // Computed by the task itself, also where it has a formula.
+        let branches = info.branches.iter().map(|branch| branch.name.clone());
+        return Ok(branches.map(|branch| (branch, named.to_owned())).collect());
+    }
     if named.contains('(') {
         return match info.branches.as_slice() {
             [only] => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
@@ -51,4 +57,17 @@ pub(crate) fn read(
     file.resolve(graphs, limits)
         .with_context(|| path.display().to_string())?;
     Ok(file.branches)
+}
+
+/// What a row of a table calls it: the title of a reference loss, the name inside a loss file, or what
+/// the user wrote.
+pub(crate) fn title(workbench: &Workbench, named: &str) -> String {
+    let references = &workbench.info().reference_losses;
+    if let Some(loss) = references.iter().find(|loss| loss.name == named) {
+        return loss.title.clone();
+    }
+    let file = std::fs::read_to_string(named).ok();
+    let file = file.and_then(|text| LossFile::from_json(&text).ok());
+    file.and_then(|file| file.name)
+        .unwrap_or_else(|| named.to_owned())
 }

@@ -8,14 +8,18 @@ mod check;
 mod compare;
 mod doctor;
 mod evaluate;
+mod formats;
 mod inspect;
 mod interrupt;
 mod logging;
 mod loss_input;
+mod measure;
 mod progress;
+mod retrain;
 mod search;
 mod session;
 mod settings;
+mod steps;
 mod table;
 
 use args::{Cli, Command};
@@ -58,6 +62,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Inspect(options)) => inspect::run(&options),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Evaluate(options)) => evaluate::run(&options),
+        Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Retrain(options)) => retrain::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
     }
 }

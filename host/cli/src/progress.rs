@@ -6,12 +6,11 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Between two lines where standard error is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows a search as it goes: a bar on a terminal, a line now and then in a log file.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    quiet: bool,
     budget: Budget,
     counts: Counts,
     best: Option<f64>,
@@ -25,18 +24,9 @@ pub(crate) struct Progress {
 impl Progress {
     /// `before` is what earlier sessions of the run have taken, in seconds.
     pub(crate) fn new(budget: Budget, score: &str, best: Option<f64>, before: f64) -> Self {
-        let quiet = tracing::level_filters::LevelFilter::current()
-            < tracing::level_filters::LevelFilter::WARN;
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:12} {prefix}\n{wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
+        let bar = visible_bar(1000);
         Self {
             bar,
-            quiet,
             budget,
             counts: Counts::default(),
             best,
@@ -117,7 +107,7 @@ impl Progress {
             bar.set_position((self.used() * 1000.0) as u64);
             bar.set_prefix(self.headline());
             bar.set_message(self.details());
-        } else if !self.quiet && self.lined.elapsed() >= LINE_EVERY {
+        } else if shown() && self.lined.elapsed() >= LINE_EVERY {
             self.lined = Instant::now();
             eprintln!("{} | {}", self.headline(), self.details());
         }
@@ -135,6 +125,22 @@ impl Observer for Progress {
         }
         self.draw();
     }
+}
+
+/// Whether progress is wanted at all.
+pub(crate) fn shown() -> bool {
+    tracing::level_filters::LevelFilter::current() >= tracing::level_filters::LevelFilter::WARN
+}
+
+/// A bar on standard error, where that is a terminal and progress is wanted.
+pub(crate) fn visible_bar(length: u64) -> Option<ProgressBar> {
+    (shown() && std::io::stderr().is_terminal()).then(|| {
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:12} {prefix}\n{wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
+    })
 }
 
 /// Seconds as minutes and seconds.

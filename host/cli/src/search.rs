@@ -2,11 +2,12 @@
 
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
-use crate::compare::{Contender, Row, measure, table};
+use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::logging;
+use crate::measure::{Contender, Row, measure};
 use crate::progress::{Progress, clock};
-use crate::session::{Machine, Recipe, Session};
+use crate::session::{Machine, Recipe, Session, dated_folder};
 use crate::settings::Overrides;
 use anyhow::{Context, Result};
 use autoloss_graph::{LossFile, LossGraph};
@@ -16,7 +17,7 @@ use autoloss_search::{Confirmed, Origin, Search, SearchError, Store, Summary, Ve
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// What a finished search found.
 #[derive(Serialize)]
@@ -55,7 +56,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let folder = args
         .out
         .clone()
-        .unwrap_or_else(|| default_folder(session.workbench.info()));
+        .unwrap_or_else(|| dated_folder(&session.workbench.info().name));
     let store = Store::create(&folder)?;
     session.recipe.write(&folder)?;
     let search = Search::new(
@@ -414,11 +415,11 @@ fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) ->
     }
     println!("  written to {}", best.file.display());
     if !findings.test.is_empty() {
-        println!("\n{}", table(&findings.test, &session.workbench.scores()));
-        println!(
-            "test split, mean ± standard deviation over {} seeds, equal budget",
-            findings.test[0].scores.len()
-        );
+        let seeds = (0..findings.test[0].scores.len() as u64).map(|n| session.config.seed + 1 + n);
+        let budget = Some(&session.config.proxy.budget);
+        let rows = findings.test.clone();
+        let comparison = Comparison::new(session, Split::Test, budget, seeds.collect(), rows);
+        print!("\n{}", comparison.render(Format::Text)?);
     }
     if let Some(floor) = findings.noise_floor {
         println!(
@@ -427,48 +428,4 @@ fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) ->
         );
     }
     Ok(())
-}
-
-fn default_folder(task: &autoloss_plugin_api::TaskInfo) -> PathBuf {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let time = timestamp(seconds);
-    PathBuf::from("runs").join(format!("{}-{time}", task.name))
-}
-
-/// `YYYYMMDD-HHMMSS` in UTC (civil-from-days after Howard Hinnant's calendar algorithms).
-fn timestamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_are_civil() {
-        assert_eq!(timestamp(0), "19700101-000000");
-        assert_eq!(timestamp(951_782_400), "20000229-000000");
-        assert_eq!(timestamp(1_795_503_661), "20261124-070101");
-    }
 }

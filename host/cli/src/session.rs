@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name of the file in a run folder that tells `resume` what to load.
 const FILE: &str = "session.json";
@@ -164,6 +165,21 @@ impl Session {
 }
 
 impl Recipe {
+    /// The data folder, where it is not the embedded data.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// What of it decides the outcome of a training; where plugins lie does not.
+    pub(crate) fn identity(&self) -> Result<serde_json::Value> {
+        let mut identity = serde_json::to_value(self)?;
+        if let Some(fields) = identity.as_object_mut() {
+            fields.remove("plugins");
+            fields.remove("score");
+        }
+        Ok(identity)
+    }
+
     /// Writes it into a run folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FILE);
@@ -180,6 +196,50 @@ impl Recipe {
     }
 }
 
+/// `runs/PREFIX-YYYYMMDD-HHMMSS`, the time in UTC.
+pub(crate) fn dated_folder(prefix: &str) -> PathBuf {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    PathBuf::from("runs").join(format!("{prefix}-{}", timestamp(seconds)))
+}
+
+/// `YYYYMMDD-HHMMSS` in UTC (civil-from-days after Howard Hinnant's calendar algorithms).
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_civil() {
+        assert_eq!(timestamp(0), "19700101-000000");
+        assert_eq!(timestamp(951_782_400), "20000229-000000");
+        assert_eq!(timestamp(1_795_503_661), "20261124-070101");
+    }
 }

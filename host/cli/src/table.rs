@@ -1,6 +1,6 @@
 //! Tables on the terminal.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// A table with all columns but the first aligned to the right where `numbers` says so.
@@ -32,4 +32,13 @@ pub(crate) fn plain(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
 /// A table whose first column names what the numbers of the others belong to.
 pub(crate) fn numbers(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     table(header, rows, true).to_string()
+}
+
+/// The same in Markdown, as wide as it needs to be.
+pub(crate) fn markdown(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = table(header, rows, true);
+    table
+        .load_style(ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.to_string()
 }

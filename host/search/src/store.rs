@@ -35,6 +35,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+pub use RunLock;
 pub use best::write_loss_file;
 pub use error::StoreError;
 pub use provenance::{PluginIdentity, Provenance};
@@ -54,7 +55,7 @@ pub const FLUSH_AFTER: Duration = Duration::from_millis(1000);
 #[derive(Debug)]
 pub struct Store {
     reader: RunReader,
-    _lock: lock::RunLock,
+    _lock: RunLock,
     candidates: Vec<CandidateRecord>,
     entries: Vec<(u64, BranchEntry)>,
     flushed: Instant,
@@ -73,7 +74,7 @@ impl Store {
     /// [`StoreError::AlreadyARun`] where there is one, [`StoreError::InUse`], or what the disk says.
     pub fn create(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, folder, error))?;
-        let lock = lock::RunLock::take(folder)?;
+        let lock = RunLock::take(folder)?;
         let path = folder.join("run.db");
         if path.is_file() && !is_unused(&path) {
             return Err(StoreError::AlreadyARun {
@@ -101,7 +102,7 @@ impl Store {
                 folder: folder.to_path_buf(),
             });
         }
-        let lock = lock::RunLock::take(folder)?;
+        let lock = RunLock::take(folder)?;
         let connection = connect(folder, &path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check(&connection, folder)?;
         let store = Self::with(connection, folder, lock)?;
@@ -109,11 +110,7 @@ impl Store {
         Ok(store)
     }
 
-    fn with(
-        connection: Connection,
-        folder: &Path,
-        lock: lock::RunLock,
-    ) -> Result<Self, StoreError> {
+    fn with(connection: Connection, folder: &Path, lock: RunLock) -> Result<Self, StoreError> {
         let reader = RunReader::over(connection, folder);
         let before = reader.elapsed_seconds()?;
         Ok(Self {

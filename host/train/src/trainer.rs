@@ -85,12 +85,8 @@ impl Training<'_> {
         Optimizer::new(settings, self.network.parameters()?)
     }
 
-    /// Runs it. The same seed gives the same batches in the same order, however they are loaded.
-    pub(crate) fn run(&self) -> Result<Trained> {
-        self.run_from(0, &mut self.optimizer()?, &mut |_, _| Ok(()))
-    }
-
-    /// Runs the steps from `first` on; `after` sees each with the optimiser as it left it.
+    /// Runs the steps from `first` on; `after` sees each with the optimiser as it left it. The same seed
+    /// gives the same batches in the same order, however they are loaded.
     pub(crate) fn run_from(
         &self,
         first: usize,
@@ -108,12 +104,13 @@ impl Training<'_> {
             waited_seconds: 0.0,
         };
         with_batches(self.task, device, self.loading, requests, |batches| {
+            let mut interrupted = self.stop.load(Ordering::Relaxed);
             while trained.steps < self.budget.steps && trained.ending == Ending::Complete {
-                if self.stop.load(Ordering::Relaxed) {
+                if interrupted {
                     return Err(TrainError::Interrupted);
                 }
                 let batch = batches.next()?;
-                self.step(&mut trained, &batch, optimizer, after)?;
+                interrupted = self.step(&mut trained, &batch, optimizer, after)?;
             }
             trained.waited_seconds = batches.waited().as_secs_f64();
             Ok(())
@@ -122,13 +119,14 @@ impl Training<'_> {
         Ok(trained)
     }
 
+    /// One step. Whether the caller asked for an end, as `after` was told.
     fn step(
         &self,
         trained: &mut Trained,
         batch: &Batch,
         optimizer: &mut Optimizer,
         after: &mut dyn FnMut(Step, &Optimizer) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (budget, step) = (self.budget, trained.steps);
         // Dropout and the like then depend on the step alone, and a resumed training is the same.
         tch::manual_seed(i64::from_ne_bytes(
@@ -148,7 +146,7 @@ impl Training<'_> {
         }
         if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
             trained.ending = Ending::Invalid(step);
-            return Ok(());
+            return Ok(false);
         }
         let scale = match budget.clip_norm {
             Some(most) if norm > most => most / norm,
@@ -163,7 +161,8 @@ impl Training<'_> {
             learning_rate,
             interrupted: self.stop.load(Ordering::Relaxed),
         };
-        after(made, optimizer)
+        after(made, optimizer)?;
+        Ok(made.interrupted)
     }
 
     /// What the steps from `first` on are to be given.

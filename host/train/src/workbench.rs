@@ -4,7 +4,7 @@ use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
 use crate::screen::backend;
-use crate::trainer::{BranchLoss, Ending, Trained, Training};
+use crate::trainer::{BranchLoss, Ending, Step, Trained, Training};
 use crate::{Result, TorchScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature};
 use autoloss_plugin_api::{
@@ -253,7 +253,7 @@ impl Workbench {
         )
     }
 
-    /// Trains a fresh network.
+    /// Trains a fresh network; `watch` is told every step.
     ///
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
@@ -263,10 +263,15 @@ impl Workbench {
         budget: &ProxyBudget,
         seed: u64,
         stop_invalid: bool,
+        watch: &mut dyn FnMut(Step),
     ) -> Result<(Network, Trained)> {
         let network = self.build(budget, seed)?;
         let training = self.training(&network, losses, budget, seed, stop_invalid);
-        let trained = training.run()?;
+        let mut optimizer = training.optimizer()?;
+        let trained = training.run_from(0, &mut optimizer, &mut |step, _| {
+            watch(step);
+            Ok(())
+        })?;
         Ok((network, trained))
     }
 
@@ -346,8 +351,9 @@ impl Workbench {
         let split = split(&request.split)?;
         let losses = self.losses(&request.losses)?;
         let started = Instant::now();
+        let (budget, seed) = (&request.budget, request.seed);
         let (network, trained) =
-            self.train(&losses, &request.budget, request.seed, request.stop_invalid)?;
+            self.train(&losses, budget, seed, request.stop_invalid, &mut |_| {})?;
         let train_seconds = started.elapsed().as_secs_f64();
         let started = Instant::now();
         let verdict = match trained.ending {

@@ -7,15 +7,18 @@ use std::path::Path;
 
 use super::error::StoreError;
 
-/// Holds the lock on a run folder while it lives.
+/// Holds the lock on a run folder, or any other that one process at a time may write to, while it lives.
 #[derive(Debug)]
-pub(super) struct RunLock {
+pub struct RunLock {
     _file: File,
 }
 
 impl RunLock {
     /// Takes the lock and writes this process's id beside it, for the message of the next one.
-    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] where another process holds it, or why the file cannot be written.
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("run.lock");
         let failed = |error| StoreError::io(folder, &path, error);
         let mut file = OpenOptions::new()

@@ -1,0 +1,251 @@
+//! A comparison as text, Markdown, CSV and JSON.
+
+use crate::measure::Row;
+use crate::session::Session;
+use crate::table;
+use anyhow::{Context, Result};
+use autoloss_plugin_api::Split;
+use autoloss_search::ProxyBudget;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Below this probability a difference from the reference row is marked.
+const SIGNIFICANT: f64 = 0.05;
+
+/// What was compared, and how.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Comparison {
+    task: String,
+    network: String,
+    data: Option<PathBuf>,
+    split: Split,
+    /// None where a finished network was judged.
+    budget: Option<ProxyBudget>,
+    seeds: Vec<u64>,
+    scores: Vec<String>,
+    /// The first is what the others are held against.
+    rows: Vec<Row>,
+}
+
+/// A table's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For the terminal
+    Text,
+    /// For a document
+    Markdown,
+    /// One line for each loss and score
+    Csv,
+    /// Everything
+    Json,
+}
+
+/// A score of a row.
+#[derive(Serialize)]
+struct Line<'a> {
+    loss: &'a str,
+    score: &'a str,
+    mean: Option<f64>,
+    deviation: Option<f64>,
+    seeds: usize,
+    /// Two-sided p-value of Welch's t-test against the first row.
+    p_value: Option<f64>,
+}
+
+impl Comparison {
+    /// Rows measured in a session; `budget` is what each was trained with.
+    pub(crate) fn new(
+        session: &Session,
+        split: Split,
+        budget: Option<&ProxyBudget>,
+        seeds: Vec<u64>,
+        rows: Vec<Row>,
+    ) -> Self {
+        let workbench = &session.workbench;
+        Self {
+            task: workbench.info().name.clone(),
+            network: workbench.network().name.clone(),
+            data: session.recipe.data().map(Path::to_owned),
+            split,
+            budget: budget.cloned(),
+            seeds,
+            scores: workbench.scores(),
+            rows,
+        }
+    }
+
+    /// The comparison in a form.
+    pub(crate) fn render(&self, format: Format) -> Result<String> {
+        match format {
+            Format::Text => Ok(self.with_notes(table::numbers(&self.header(), self.cells()))),
+            Format::Markdown => Ok(self.with_notes(format!(
+                "{}\n",
+                table::markdown(&self.header(), self.cells())
+            ))),
+            Format::Csv => self.csv(),
+            Format::Json => self.json(),
+        }
+    }
+
+    /// Writes every form into a folder, as `comparison.md` and so on.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        for (format, name) in [
+            (Format::Text, "comparison.txt"),
+            (Format::Markdown, "comparison.md"),
+            (Format::Csv, "comparison.csv"),
+            (Format::Json, "comparison.json"),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, self.render(format)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn header(&self) -> Vec<&str> {
+        let scores = self.scores.iter().map(String::as_str);
+        std::iter::once("loss").chain(scores).collect()
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Vec<String>> {
+        self.rows.iter().map(|row| {
+            let cells = self.scores.iter().map(|score| self.cell(row, score));
+            std::iter::once(row.name.clone()).chain(cells).collect()
+        })
+    }
+
+    fn cell(&self, row: &Row, score: &str) -> String {
+        let Some((mean, deviation)) = row.summary(score) else {
+            return "invalid".to_owned();
+        };
+        if row.scores.len() == 1 {
+            return format!("{mean:.3}");
+        }
+        let differs = self.p_value(row, score).is_some_and(|p| p < SIGNIFICANT);
+        let mark = if differs { "*" } else { "" };
+        format!("{mean:.3} ± {deviation:.3}{mark}")
+    }
+
+    fn p_value(&self, row: &Row, score: &str) -> Option<f64> {
+        let first = self.rows.first()?;
+        if std::ptr::eq(first, row) {
+            return None;
+        }
+        row.p_value(first, score)
+    }
+
+    fn with_notes(&self, table: String) -> String {
+        let mut text = format!("{table}\n{} split, network {}", self.split, self.network);
+        if let Some(budget) = &self.budget {
+            text += &format!(", {} steps of {} images", budget.steps, budget.batch_size);
+        }
+        if let Some(data) = &self.data {
+            text += &format!(", data {}", data.display());
+        }
+        if self.seeds.len() > 1 {
+            text += &format!(
+                "; mean ± standard deviation over {} seeds, the same for every loss",
+                self.seeds.len()
+            );
+            if let (Some(first), true) = (self.rows.first(), self.rows.len() > 1) {
+                text += &format!(
+                    "\n* differs from {} (Welch's t-test, two-sided p < {SIGNIFICANT})",
+                    first.name
+                );
+            }
+        }
+        text + "\n"
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.rows.iter().flat_map(move |row| {
+            self.scores.iter().map(move |score| {
+                let summary = row.summary(score);
+                Line {
+                    loss: &row.name,
+                    score,
+                    mean: summary.map(|(mean, _)| mean),
+                    deviation: summary.map(|(_, deviation)| deviation),
+                    seeds: row.scores.len(),
+                    p_value: self.p_value(row, score),
+                }
+            })
+        })
+    }
+
+    fn csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for line in self.lines() {
+            writer.serialize(line)?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    fn json(&self) -> Result<String> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            comparison: &'a Comparison,
+            summary: Vec<Line<'a>>,
+        }
+        let summary = self.lines().collect();
+        let whole = Whole {
+            comparison: self,
+            summary,
+        };
+        Ok(serde_json::to_string_pretty(&whole)? + "\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::tests::row;
+
+    fn comparison() -> Comparison {
+        Comparison {
+            task: "t".into(),
+            network: "net".into(),
+            data: None,
+            split: Split::Test,
+            budget: Some(ProxyBudget::default()),
+            seeds: vec![0, 1, 2],
+            scores: vec!["m".into()],
+            rows: vec![
+                row("ce", &[Some(0.61), Some(0.62), Some(0.60)]),
+                row("a \"b\", c", &[Some(0.64), Some(0.66), Some(0.65)]),
+                row("same", &[Some(0.61), Some(0.63), Some(0.60)]),
+                row("lost", &[Some(0.61), None, Some(0.60)]),
+            ],
+        }
+    }
+
+    #[test]
+    fn differences_are_marked_and_lost_trainings_said() {
+        let text = comparison().render(Format::Markdown).unwrap();
+        assert!(text.contains("0.610 ± 0.010 |"), "{text}");
+        assert!(text.contains("0.650 ± 0.010* |"), "{text}");
+        assert!(text.contains("0.613 ± 0.015 |"), "{text}");
+        assert!(text.contains("invalid"), "{text}");
+        assert!(text.contains("differs from ce"), "{text}");
+    }
+
+    #[test]
+    fn csv_has_a_line_for_each_loss_and_score() {
+        let text = comparison().render(Format::Csv).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(records.len(), 4);
+        assert_eq!(&records[1][0], "a \"b\", c");
+        assert!((records[1][5].parse::<f64>().unwrap() - 0.00805).abs() < 1e-5);
+        assert_eq!((&records[0][5], &records[3][2]), ("", ""));
+    }
+
+    #[test]
+    fn json_holds_every_value() {
+        let text = comparison().render(Format::Json).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["rows"][1]["scores"][2]["m"], 0.65);
+        assert_eq!(value["summary"][0]["loss"], "ce");
+    }
+}

@@ -1,0 +1,157 @@
+//! Trainings of a loss with several seeds: mean, spread, and whether two losses differ.
+
+use crate::steps::StepProgress;
+use anyhow::Result;
+use autoloss_plugin_api::{Scores, Split};
+use autoloss_search::{ProxyBudget, mean_and_deviation};
+use autoloss_train::{Ending, Workbench};
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::BTreeMap;
+
+/// One loss of a comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    /// The row's name.
+    pub(crate) name: String,
+    /// Texts by branch.
+    pub(crate) texts: BTreeMap<String, String>,
+}
+
+/// A loss, measured.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    /// The row's name.
+    pub(crate) name: String,
+    /// Texts by branch.
+    pub(crate) losses: BTreeMap<String, String>,
+    /// The scores of each seed; none where the training became invalid.
+    pub(crate) scores: Vec<Option<Scores>>,
+}
+
+impl Row {
+    /// The values of a score, one for each seed; none where a seed has none.
+    pub(crate) fn values(&self, score: &str) -> Option<Vec<f64>> {
+        let value = |scores: &Option<Scores>| scores.as_ref()?.get(score).copied();
+        self.scores.iter().map(value).collect()
+    }
+
+    /// Mean and sample standard deviation of a score over the seeds; none where a seed has none.
+    pub(crate) fn summary(&self, score: &str) -> Option<(f64, f64)> {
+        let (mean, deviation) = mean_and_deviation(&self.values(score)?)?;
+        Some((mean, deviation.unwrap_or(0.0)))
+    }
+
+    /// The two-sided p-value of Welch's t-test that a score differs from another row's; none with
+    /// fewer than two values on a side.
+    pub(crate) fn p_value(&self, other: &Row, score: &str) -> Option<f64> {
+        welch(&self.values(score)?, &other.values(score)?)
+    }
+}
+
+/// One training of a contender and its scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// The scores; none where the training became invalid.
+    pub(crate) scores: Option<Scores>,
+    /// Seconds of the training.
+    pub(crate) train_seconds: f64,
+    /// Seconds of these spent waiting for batches.
+    pub(crate) waited_seconds: f64,
+}
+
+/// Trains once and judges on a split, the first `images` samples of it or, for 0, all.
+pub(crate) fn once(
+    workbench: &Workbench,
+    contender: &Contender,
+    budget: &ProxyBudget,
+    seed: u64,
+    (split, images): (Split, usize),
+) -> Result<Measured> {
+    let losses = workbench.losses(&contender.texts)?;
+    let what = format!("{}, seed {seed}", contender.name);
+    let mut progress = StepProgress::new(&what, 0, budget);
+    let watched = workbench.train(&losses, budget, seed, true, &mut |step| progress.step(step));
+    progress.finish();
+    let (network, trained) = watched?;
+    let scores = match trained.ending {
+        Ending::Complete => Some(workbench.judge(&network, split, images)?),
+        Ending::Invalid(_) => None,
+    };
+    Ok(Measured {
+        seed,
+        scores,
+        train_seconds: trained.seconds,
+        waited_seconds: trained.waited_seconds,
+    })
+}
+
+/// Trains a contender with every seed and judges it on the whole of a split.
+pub(crate) fn measure(
+    workbench: &Workbench,
+    contender: &Contender,
+    budget: &ProxyBudget,
+    seeds: impl IntoIterator<Item = u64>,
+    split: Split,
+) -> Result<Row> {
+    let train = |seed| once(workbench, contender, budget, seed, (split, 0));
+    let scores = seeds.into_iter().map(|seed| Ok(train(seed)?.scores));
+    Ok(Row {
+        name: contender.name.clone(),
+        losses: contender.texts.clone(),
+        scores: scores.collect::<Result<_>>()?,
+    })
+}
+
+/// Welch's unequal-variances t-test, two-sided (Welch 1947; degrees of freedom by Satterthwaite).
+fn welch(ours: &[f64], theirs: &[f64]) -> Option<f64> {
+    let (mean_a, deviation_a) = mean_and_deviation(ours)?;
+    let (mean_b, deviation_b) = mean_and_deviation(theirs)?;
+    let (n_a, n_b) = (ours.len() as f64, theirs.len() as f64);
+    let (a, b) = (deviation_a?.powi(2) / n_a, deviation_b?.powi(2) / n_b);
+    if a + b == 0.0 {
+        return Some(if mean_a == mean_b { 1.0 } else { 0.0 });
+    }
+    let t = (mean_a - mean_b) / (a + b).sqrt();
+    let freedom = (a + b).powi(2) / (a * a / (n_a - 1.0) + b * b / (n_b - 1.0));
+    let distribution = StudentsT::new(0.0, 1.0, freedom).ok()?;
+    Some(2.0 * distribution.cdf(-t.abs()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn row(name: &str, values: &[Option<f64>]) -> Row {
+        let scores = |value: &Option<f64>| value.map(|value| Scores::from([("m".into(), value)]));
+        Row {
+            name: name.into(),
+            losses: BTreeMap::new(),
+            scores: values.iter().map(scores).collect(),
+        }
+    }
+
+    #[test]
+    fn mean_and_spread() {
+        let summary = |values: &[Option<f64>], score| row("n", values).summary(score);
+        let (mean, spread) = summary(&[Some(1.0), Some(2.0), Some(3.0)], "m").unwrap();
+        assert!((mean - 2.0).abs() < 1e-12 && (spread - 1.0).abs() < 1e-12);
+        assert_eq!(summary(&[Some(1.0), None], "m"), None);
+        assert_eq!(summary(&[Some(1.0)], "m"), Some((1.0, 0.0)));
+        assert_eq!(summary(&[Some(1.0)], "other"), None);
+    }
+
+    #[test]
+    fn p_values_are_those_of_welchs_test() {
+        // By scipy.stats.ttest_ind(a, b, equal_var=False).
+        let p = welch(&[0.61, 0.62, 0.60], &[0.64, 0.66, 0.65]).unwrap();
+        assert!((p - 0.008_049_893_100_837_72).abs() < 1e-9, "{p}");
+        let p = welch(&[0.61, 0.62, 0.60, 0.63], &[0.60, 0.66, 0.65]).unwrap();
+        assert!((p - 0.365_284_858_068_518_07).abs() < 1e-9, "{p}");
+        assert_eq!(welch(&[1.0, 1.0], &[1.0, 1.0]), Some(1.0));
+        assert_eq!(welch(&[1.0, 1.0], &[2.0, 2.0]), Some(0.0));
+        assert_eq!(welch(&[1.0], &[2.0, 3.0]), None);
+    }
+}

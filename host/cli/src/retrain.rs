@@ -1,0 +1,188 @@
+//! `retrain`: one loss at full length, with checkpoints; saying it again goes on.
+
+use crate::Outcome;
+use crate::args::RetrainArgs;
+use crate::formats::{Comparison, Format};
+use crate::interrupt;
+use crate::logging;
+use crate::loss_input;
+use crate::measure::Row;
+use crate::session::Session;
+use crate::steps::StepProgress;
+use anyhow::{Context, Result, bail};
+use autoloss_search::store::RunLock;
+use autoloss_train::{Ending, Retraining, Trained, split};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a folder is the training of.
+const RECIPE: &str = "retrain.json";
+const CHECKPOINTS: &str = "checkpoints";
+const NETWORK: &str = "network.safetensors";
+
+/// Trains, saves the network, judges, prints.
+pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
+    let session = Session::open(&args.task, |_| ())?;
+    let workbench = &session.workbench;
+    let config = &session.config.retrain;
+    let split = split(&config.split)?;
+    let texts = loss_input::read(workbench, &args.loss, &session.config.limits)?;
+    let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let _lock = RunLock::take(&folder)?;
+    claim(&folder, &recipe(&session, &texts)?)?;
+    logging::line(&format!(
+        "task {}, network {}, {} steps of {} images, folder {}",
+        workbench.info().name,
+        workbench.network().name,
+        config.budget.steps,
+        config.budget.batch_size,
+        folder.display()
+    ));
+    let losses = workbench.losses(&texts)?;
+    let retraining = Retraining {
+        losses: &losses,
+        budget: &config.budget,
+        seed: session.config.seed,
+        folder: &folder.join(CHECKPOINTS),
+        every: config.checkpoint_every,
+    };
+    let trained = train(&retraining, &session);
+    let (network, trained) = match trained {
+        Err(error) if interrupt::caused(&error) => {
+            logging::line("interrupted; the same command goes on from the last checkpoint");
+            return Ok(Outcome::Interrupted);
+        }
+        other => other?,
+    };
+    let scores = match trained.ending {
+        Ending::Invalid(step) => bail!("loss or gradient was not finite at step {step}"),
+        Ending::Complete => workbench.judge(&network, split, config.budget.eval_images)?,
+    };
+    let file = folder.join(NETWORK);
+    network.save(&file)?;
+    let row = Row {
+        name: loss_input::title(workbench, &args.loss),
+        losses: texts,
+        scores: vec![Some(scores)],
+    };
+    let seeds = vec![session.config.seed];
+    let comparison = Comparison::new(&session, split, Some(&config.budget), seeds, vec![row]);
+    comparison.write(&folder)?;
+    let format = if args.task.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    print!("{}", comparison.render(format)?);
+    report(&trained, &file);
+    Ok(Outcome::Done)
+}
+
+fn train(
+    retraining: &Retraining<'_>,
+    session: &Session,
+) -> Result<(autoloss_train::Network, Trained)> {
+    let mut first = 0;
+    let mut progress = None;
+    let outcome = retraining.run(
+        &session.workbench,
+        &mut |steps| {
+            first = steps;
+            logging::line(&format!("going on after {steps} steps"));
+        },
+        &mut |step| {
+            let begin = || StepProgress::new("retraining", step.done - 1, retraining.budget);
+            progress.get_or_insert_with(begin).step(step);
+        },
+    );
+    if let Some(progress) = &progress {
+        progress.finish();
+    }
+    Ok(outcome?)
+}
+
+fn report(trained: &Trained, file: &Path) {
+    logging::line(&format!(
+        "trained {:.0} s ({:.1} % waiting for data); the network is in {}",
+        trained.seconds,
+        100.0 * trained.waited_seconds / trained.seconds.max(1e-9),
+        file.display()
+    ));
+}
+
+/// Everything that decides the outcome.
+fn recipe(session: &Session, texts: &BTreeMap<String, String>) -> Result<Value> {
+    Ok(json!({
+        "schema": 1,
+        "recipe": session.recipe.identity()?,
+        "losses": texts,
+        "budget": session.config.retrain.budget,
+        "seed": session.config.seed,
+    }))
+}
+
+/// Makes the folder that of this training, or refuses one of another.
+fn claim(folder: &Path, recipe: &Value) -> Result<()> {
+    let path = folder.join(RECIPE);
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::write(&path, serde_json::to_string_pretty(recipe)?)
+                .with_context(|| format!("cannot write {}", path.display()))
+        }
+        read => {
+            let text = read.with_context(|| format!("cannot read {}", path.display()))?;
+            let before: Value = serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged", path.display()))?;
+            match difference("", &before, recipe) {
+                None => Ok(()),
+                Some((key, before, now)) => bail!(
+                    "{} is the folder of another training: its {key} is {before}, not {now}. \
+                     Name another with --out",
+                    folder.display()
+                ),
+            }
+        }
+    }
+}
+
+/// The first place in which two values differ, with both sides.
+fn difference(key: &str, before: &Value, now: &Value) -> Option<(String, String, String)> {
+    if let (Value::Object(ours), Value::Object(theirs)) = (before, now) {
+        let keys: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        return keys.into_iter().find_map(|name| {
+            let path = if key.is_empty() {
+                name.clone()
+            } else {
+                format!("{key}.{name}")
+            };
+            let side = |object: &serde_json::Map<String, Value>| {
+                object.get(name).cloned().unwrap_or_default()
+            };
+            difference(&path, &side(ours), &side(theirs))
+        });
+    }
+    (before != now).then(|| (key.to_owned(), before.to_string(), now.to_string()))
+}
+
+fn default_folder(session: &Session) -> PathBuf {
+    let (task, network) = (session.workbench.info(), session.workbench.network());
+    crate::session::dated_folder(&format!("retrain-{}-{}", task.name, network.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_another_training_is_refused_with_the_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0});
+        claim(folder.path(), &recipe(5)).unwrap();
+        claim(folder.path(), &recipe(5)).unwrap();
+        let message = claim(folder.path(), &recipe(6)).unwrap_err().to_string();
+        assert!(message.contains("budget.steps is 5, not 6"), "{message}");
+    }
+}
