@@ -4,7 +4,17 @@ use autoloss_tests::host::{host, run};
 
 #[test]
 fn every_command_has_an_example() {
-    for command in ["search", "resume", "inspect", "check", "evaluate", "doctor"] {
+    for command in [
+        "search",
+        "resume",
+        "inspect",
+        "check",
+        "evaluate",
+        "compare",
+        "retrain",
+        "write-data",
+        "doctor",
+    ] {
         let help = run(&mut host([command, "--help"]));
         let example = format!("Example: autoloss-host {command}");
         assert!(

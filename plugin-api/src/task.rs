@@ -3,7 +3,7 @@
 use crate::{Result, Split, TaskInfo, Tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// How a task is opened.
@@ -115,6 +115,15 @@ pub trait Task: Send + Sync {
     /// # Errors
     /// An unknown branch, or whatever keeps a sample from being read.
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples>;
+
+    /// Writes the opened data, whole, into a new folder that [`TaskOptions::data`] reads, every sample at
+    /// its place in its split. Returns a line for the user on what is there now.
+    ///
+    /// # Errors
+    /// By default: that this task writes none. A folder that exists and is not empty.
+    fn write_data(&self, to: &Path) -> Result<String> {
+        Err(format!("this task does not write its data (to {})", to.display()).into())
+    }
 
     /// The value, a scalar with gradient, of a reference loss that has no formula. `inputs` are the
     /// branch's own.

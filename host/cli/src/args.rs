@@ -67,6 +67,11 @@ pub(crate) enum Command {
                       [retrain] of the configuration."
     )]
     Retrain(RetrainArgs),
+    /// Write the task's data into a new folder that --data reads
+    #[command(
+        after_help = "Example: autoloss-host write-data scenes --plugin libvoc_seg.so --set task.size=128"
+    )]
+    WriteData(WriteDataArgs),
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),
@@ -265,6 +270,15 @@ pub(crate) struct RetrainArgs {
     /// Folder of checkpoints and results [default: runs/retrain-TASK-NETWORK-DATE-TIME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `write-data`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WriteDataArgs {
+    /// Folder to write; it must be new or empty
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
 }
 
 /// Options of `doctor`.

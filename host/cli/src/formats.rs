@@ -134,8 +134,8 @@ impl Comparison {
         row.p_value(first, score)
     }
 
-    fn with_notes(&self, table: String) -> String {
-        let mut text = format!("{table}\n{} split, network {}", self.split, self.network);
+    fn with_notes(&self, mut text: String) -> String {
+        text += &format!("\n{} split, network {}", self.split, self.network);
         if let Some(budget) = &self.budget {
             text += &format!(", {} steps of {} images", budget.steps, budget.batch_size);
         }

@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod steps;
 mod table;
+mod write_data;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Evaluate(options)) => evaluate::run(&options),
         Some(Command::Compare(options)) => compare::run(&options),
         Some(Command::Retrain(options)) => retrain::run(&options),
+        Some(Command::WriteData(options)) => write_data::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
     }
 }

@@ -228,7 +228,8 @@ fn timestamp(seconds: u64) -> String {
     )
 }
 
-fn absolute(path: &Path) -> PathBuf {
+/// The path, whatever the working folder becomes.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 

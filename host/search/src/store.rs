@@ -35,9 +35,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-pub use RunLock;
 pub use best::write_loss_file;
 pub use error::StoreError;
+pub use lock::RunLock;
 pub use provenance::{PluginIdentity, Provenance};
 pub use reader::{BestLoss, CurvePoint, RunReader};
 pub use record::{CandidateRecord, EvaluationRecord, Purpose, RunHeader};

@@ -16,7 +16,7 @@ use autoloss_search::{
     ProxyBudget, ScreeningConfig, TaskSpec,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -169,6 +169,14 @@ impl Workbench {
             network: self.network.1.name.clone(),
             branches: branches.collect::<Result<_>>()?,
         })
+    }
+
+    /// Writes the opened data into a new folder and returns what the task says of it.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn write_data(&self, to: &Path) -> Result<String> {
+        Ok(self.task.write_data(to)?)
     }
 
     /// A screener on samples of this task.

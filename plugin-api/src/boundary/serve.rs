@@ -197,6 +197,7 @@ fn dispatch_task(
 ) -> Result<Answer, Failure> {
     match request {
         Request::Attributes => answer(&Response::Attributes(task.attributes()), []),
+        Request::WriteData(to) => answer(&Response::Said(task.write_data(to).map_err(failed)?), []),
         Request::Len(split) => answer(&Response::Len(task.len(*split).map_err(failed)?), []),
         Request::Batch(request) => {
             let Batch { inputs, targets } = task.batch(request).map_err(failed)?;

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Names of tensors, in the order they travel.
 pub type Names = Vec<String>;
@@ -29,6 +30,8 @@ pub enum Create {
 pub enum Request {
     /// [`Task::attributes`](crate::Task::attributes), since interface 1.1
     Attributes,
+    /// [`Task::write_data`](crate::Task::write_data), since interface 1.1
+    WriteData(PathBuf),
     /// [`Task::len`](crate::Task::len)
     Len(Split),
     /// [`Task::batch`](crate::Task::batch)
@@ -87,6 +90,7 @@ impl Request {
     pub fn method(&self) -> &'static str {
         match self {
             Request::Attributes => "Task::attributes",
+            Request::WriteData(_) => "Task::write_data",
             Request::Len(_) => "Task::len",
             Request::Batch(_) => "Task::batch",
             Request::ScreeningSamples(_) => "Task::screening_samples",
@@ -121,6 +125,8 @@ pub enum Response {
     Done,
     /// Facts of an opened task.
     Attributes(BTreeMap<String, serde_json::Value>),
+    /// A line for the user.
+    Said(String),
     /// A number of samples.
     Len(u64),
     /// A batch.

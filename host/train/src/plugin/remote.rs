@@ -14,6 +14,7 @@ use autoloss_plugin_api::{
 };
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use tch::Tensor;
 
@@ -132,6 +133,17 @@ impl RemoteTask {
         }
         match self.object.call(&Request::Attributes, &[])? {
             (Response::Attributes(attributes), _) => Ok(attributes),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Writes the opened data into a new folder and returns what the task says of it.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn write_data(&self, to: &Path) -> Result<String> {
+        match self.object.call(&Request::WriteData(to.to_owned()), &[])? {
+            (Response::Said(line), _) => Ok(line),
             (other, sent) => Err(sent.unexpected(&other)),
         }
     }
