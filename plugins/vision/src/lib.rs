@@ -22,6 +22,7 @@
 
 pub mod augment;
 mod boundary;
+pub mod codec;
 pub mod confusion;
 mod draw;
 mod error;
