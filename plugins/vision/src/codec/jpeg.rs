@@ -32,7 +32,10 @@ pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionErro
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let problem = |error: zune_jpeg::errors::DecodeErrors| {
-        damaged(file, format!("the JPEG data are damaged or cut short: {error}"))
+        damaged(
+            file,
+            format!("the JPEG data are damaged or cut short: {error}"),
+        )
     };
     decoder.decode_headers().map_err(problem)?;
     let info = decoder
@@ -86,7 +89,8 @@ pub fn encode_jpeg(height: usize, width: usize, rgb: &[u8]) -> Result<Vec<u8>, V
         problem,
     };
     let side = |length: usize| {
-        u16::try_from(length).map_err(|_| failed("a JPEG has at most 65535 rows and columns".into()))
+        u16::try_from(length)
+            .map_err(|_| failed("a JPEG has at most 65535 rows and columns".into()))
     };
     let (rows, columns) = (side(height)?, side(width)?);
     if rgb.len() != 3 * height * width {

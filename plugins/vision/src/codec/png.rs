@@ -37,7 +37,9 @@ pub(super) fn decode_rgb(bytes: &[u8], file: &Path) -> Result<Photograph, Vision
 
 pub(super) fn drop_alpha(rgba: &[u8]) -> Vec<u8> {
     let pixels = rgba.chunks_exact(4);
-    pixels.flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+    pixels
+        .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect()
 }
 
 /// The samples of a PNG after `transformations`.
@@ -106,5 +108,8 @@ pub(super) fn size(file: &Path) -> Result<(usize, usize), VisionError> {
 }
 
 fn broken(error: &DecodingError, file: &Path) -> VisionError {
-    damaged(file, format!("the PNG data are damaged or cut short: {error}"))
+    damaged(
+        file,
+        format!("the PNG data are damaged or cut short: {error}"),
+    )
 }
