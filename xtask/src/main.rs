@@ -6,6 +6,7 @@
 mod demo;
 mod lint;
 mod process;
+mod samples;
 mod setup;
 mod test;
 mod unpack;
@@ -27,6 +28,8 @@ struct Cli {
 enum Verb {
     /// Bring libtorch into `.libtorch/` from the pinned torch wheel (a second call is a no-op)
     Setup(setup::Options),
+    /// Bring real photographs with masks into `.samples/` for the loaders' tests (10 MB from Debian)
+    Samples(samples::Options),
     /// Set up, build in release mode and search a loss on the embedded data (about five minutes)
     Demo(demo::Options),
     /// Set up and run every test of the workspace
@@ -49,6 +52,7 @@ fn run(verb: Verb) -> Result<()> {
     let root = workspace_root();
     match verb {
         Verb::Setup(options) => setup::run(&root, &options),
+        Verb::Samples(options) => samples::run(&root, &options),
         Verb::Demo(options) => demo::run(&root, &options),
         Verb::Test(options) => test::run(&root, &options),
         Verb::Lint => lint::run(&root),

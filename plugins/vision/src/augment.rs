@@ -86,6 +86,11 @@ impl LabelledImage {
         &self.labels
     }
 
+    /// The mean of every channel, rounded.
+    pub(crate) fn mean_colour(&self) -> [u8; 3] {
+        mean_colour(&self.image)
+    }
+
     /// The two buffers.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {

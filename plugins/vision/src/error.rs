@@ -1,5 +1,7 @@
 //! One error type for the crate; every variant carries the values that did not fit.
 
+use std::path::PathBuf;
+
 use crate::Split;
 
 /// What can go wrong with pictures, scenes and metrics.
@@ -67,4 +69,102 @@ pub enum VisionError {
     /// A score was asked for although no pixel had a class.
     #[error("no pixel has a class, so there is no score")]
     NothingLabelled,
+    /// The operating system refused a file or folder.
+    #[error("cannot {action} {}: {problem}", file.display())]
+    File {
+        /// What was tried: read, write, create, rename.
+        action: &'static str,
+        /// The file or folder.
+        file: PathBuf,
+        /// The system's answer.
+        problem: String,
+    },
+    /// A picture file holds no picture that can be used.
+    #[error("cannot decode {}: {problem}", file.display())]
+    Decode {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A picture cannot be stored in a file format.
+    #[error("cannot encode a picture of {height}x{width} pixels: {problem}")]
+    Encode {
+        /// Rows, pixels.
+        height: usize,
+        /// Columns, pixels.
+        width: usize,
+        /// Why not.
+        problem: String,
+    },
+    /// A photograph and its mask have different sizes.
+    #[error(
+        "{} has {mask_height}x{mask_width} pixels but its photograph {} has {height}x{width}; labels \
+         must lie pixel on pixel",
+        mask.display(),
+        photograph.display()
+    )]
+    MaskSize {
+        /// The photograph's file.
+        photograph: PathBuf,
+        /// Rows of the photograph, pixels.
+        height: usize,
+        /// Columns of the photograph, pixels.
+        width: usize,
+        /// The mask's file.
+        mask: PathBuf,
+        /// Rows of the mask, pixels.
+        mask_height: usize,
+        /// Columns of the mask, pixels.
+        mask_width: usize,
+    },
+    /// A label is neither a class nor void.
+    #[error(
+        "{} has label {label} in {count} pixels, first at row {row}, column {column}; expected 0 to {} \
+         or 255 (void): correct the mask or the list of classes",
+        file.display(),
+        num_classes - 1
+    )]
+    Label {
+        /// The mask's file, or the sample's name where it comes from no file.
+        file: PathBuf,
+        /// The label that occurs first.
+        label: u8,
+        /// How many pixels have it.
+        count: usize,
+        /// Its first row, from 0.
+        row: usize,
+        /// Its first column, from 0.
+        column: usize,
+        /// The number of classes.
+        num_classes: usize,
+    },
+    /// A line of a list of names cannot be used.
+    #[error("{}, line {line}: {problem}", file.display())]
+    List {
+        /// The list.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder is not a data set that can be read, or not one that can be written.
+    #[error("{}: {problem}", folder.display())]
+    Folder {
+        /// The folder or the file in it.
+        folder: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A sample was asked for that the split does not have.
+    #[error("the {split} split has {len} samples, so there is no sample {index}")]
+    NoSample {
+        /// The split.
+        split: Split,
+        /// The index asked for, from 0.
+        index: usize,
+        /// The number of samples.
+        len: usize,
+    },
 }

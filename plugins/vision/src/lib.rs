@@ -5,6 +5,8 @@
 //!
 //! - [`pack`]: the embedded photographs, decoded once, split into train, reward, selection and test;
 //! - [`scene`]: a generator of scenes from that pack, with class and instance masks, boxes, keypoints;
+//! - [`folder`]: data sets on disk (PASCAL VOC with SBD, labelme, Cityscapes), read and written;
+//! - [`codec`] and [`resize`]: pictures and label maps as files, reduced and padded;
 //! - [`mod@augment`]: flips, crops and colour changes of any picture with its label map;
 //! - [`confusion`] and [`segmentation`]: mIoU, FWIoU, gAcc, mAcc, BIoU, BF1 over label maps;
 //! - [`palette`]: the colours in which PASCAL VOC stores label maps.
@@ -22,11 +24,14 @@
 
 pub mod augment;
 mod boundary;
+pub mod codec;
 pub mod confusion;
 mod draw;
 mod error;
+pub mod folder;
 pub mod pack;
 pub mod palette;
+pub mod resize;
 pub mod scene;
 pub mod segmentation;
 mod split;
@@ -34,6 +39,7 @@ mod split;
 pub use augment::{AugmentConfig, LabelledImage, augment};
 pub use confusion::ConfusionMatrix;
 pub use error::VisionError;
+pub use folder::{FolderOptions, SegmentationFolder};
 pub use pack::Pack;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};

@@ -1,0 +1,145 @@
+//! Pictures and label maps as files.
+//!
+//! What a file holds is told by its first bytes, never by its name: data sets contain PNG files called
+//! `.jpg`. Label maps are decoded to the *indices* a palette PNG stores, because its colours are only for
+//! viewers; an image library's usual conversion to RGB would lose the classes. A damaged file is an error
+//! naming it: decoders made for browsers fill what is missing with grey, which would be trained on as if
+//! it were a photograph. EXIF orientation is ignored, since masks are drawn over the stored pixels.
+//!
+//! Files come from strangers, so the size in the header is checked against [`MAX_PIXELS`] before memory
+//! is taken for it.
+
+mod jpeg;
+mod labels;
+mod png;
+
+use std::path::Path;
+
+use crate::{LabelledImage, VisionError};
+
+pub use jpeg::encode_jpeg;
+pub use labels::{decode_labels, encode_labels};
+
+/// The largest picture that is decoded: 64 megapixels, 192 MB as RGB.
+pub const MAX_PIXELS: usize = 64_000_000;
+
+/// The JPEG quality of written photographs, 1 to 100. At 95 without chroma subsampling the error is a
+/// few grey levels, far below what augmentation changes.
+pub const JPEG_QUALITY: u8 = 95;
+
+/// A decoded colour picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Photograph {
+    /// Rows, pixels.
+    pub height: usize,
+    /// Columns, pixels.
+    pub width: usize,
+    /// RGB bytes, row by row: `height * width * 3`.
+    pub rgb: Vec<u8>,
+}
+
+/// A decoded label map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMap {
+    /// Rows, pixels.
+    pub height: usize,
+    /// Columns, pixels.
+    pub width: usize,
+    /// One label a pixel, row by row: `height * width`.
+    pub labels: Vec<u8>,
+}
+
+/// Decodes a JPEG or PNG photograph to RGB. Grey is expanded, transparency dropped, 16 bits a channel are
+/// reduced to 8. `file` is only for messages.
+///
+/// # Errors
+/// [`VisionError::Decode`] where the bytes are neither format, damaged, cut short, of more than
+/// [`MAX_PIXELS`], or use a feature that the decoders lack (arithmetic coding, 12-bit or lossless JPEG).
+///
+/// ```
+/// use autoloss_vision::codec::{decode_photograph, encode_jpeg};
+/// use std::path::Path;
+///
+/// let grey = vec![90; 8 * 8 * 3];
+/// let bytes = encode_jpeg(8, 8, &grey)?;
+/// let decoded = decode_photograph(&bytes, Path::new("grey.jpg"))?;
+/// assert_eq!((decoded.height, decoded.width), (8, 8));
+/// assert!(decode_photograph(&bytes[..bytes.len() - 9], Path::new("grey.jpg")).is_err());
+/// # Ok::<(), autoloss_vision::VisionError>(())
+/// ```
+pub fn decode_photograph(bytes: &[u8], file: &Path) -> Result<Photograph, VisionError> {
+    if jpeg::recognises(bytes) {
+        jpeg::decode(bytes, file)
+    } else if png::recognises(bytes) {
+        png::decode_rgb(bytes, file)
+    } else {
+        Err(damaged(file, unknown_format(bytes)))
+    }
+}
+
+/// Height and width of a PNG file in pixels, from its header alone; nothing else is read.
+///
+/// # Errors
+/// [`VisionError::File`] where the file cannot be read, [`VisionError::Decode`] where it is no PNG.
+pub fn png_size(file: &Path) -> Result<(usize, usize), VisionError> {
+    png::size(file)
+}
+
+/// The picture as a reader of a written folder sees it: through [`encode_jpeg`] and
+/// [`decode_photograph`], labels untouched.
+///
+/// # Errors
+/// As from [`encode_jpeg`].
+///
+/// ```
+/// use autoloss_vision::LabelledImage;
+/// use autoloss_vision::codec::jpeg_round_trip;
+///
+/// let sharp = LabelledImage::new(1, 2, vec![255, 0, 0, 0, 0, 255], vec![3, 4])?;
+/// let read = jpeg_round_trip(&sharp)?;
+/// assert_eq!(read.labels(), [3, 4]);
+/// assert_ne!(read.image(), sharp.image());
+/// # Ok::<(), autoloss_vision::VisionError>(())
+/// ```
+pub fn jpeg_round_trip(sample: &LabelledImage) -> Result<LabelledImage, VisionError> {
+    let bytes = encode_jpeg(sample.height(), sample.width(), sample.image())?;
+    let decoded = decode_photograph(&bytes, Path::new("a picture just encoded"))?;
+    LabelledImage::new(
+        decoded.height,
+        decoded.width,
+        decoded.rgb,
+        sample.labels().to_vec(),
+    )
+}
+
+fn damaged(file: &Path, problem: impl Into<String>) -> VisionError {
+    VisionError::Decode {
+        file: file.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+fn unknown_format(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        "the file is empty".to_owned()
+    } else {
+        "it is neither a JPEG nor a PNG file".to_owned()
+    }
+}
+
+/// Refuses sizes that nothing should be allocated for.
+fn check_size(height: usize, width: usize, file: &Path) -> Result<(), VisionError> {
+    let pixels = height.saturating_mul(width);
+    if pixels == 0 {
+        return Err(damaged(file, format!("it has {height}x{width} pixels")));
+    }
+    if pixels > MAX_PIXELS {
+        let problem = format!(
+            "its header says {height}x{width} pixels, more than the {} megapixels that are read; \
+             reduce the picture",
+            MAX_PIXELS / 1_000_000
+        );
+        return Err(damaged(file, problem));
+    }
+    Ok(())
+}

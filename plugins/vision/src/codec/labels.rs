@@ -1,0 +1,116 @@
+//! Label maps as PNG files.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use ::png::{ColorType, Transformations};
+
+use super::png::{Raster, decode, drop_alpha};
+use super::{LabelMap, damaged};
+use crate::VisionError;
+use crate::palette::{voc_colour, voc_palette};
+
+static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
+    LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
+
+/// Decodes a label map from a PNG: the index of a palette PNG (1, 2, 4 or 8 bits), the value of an 8-bit
+/// grey one, the label of an RGB colour in the VOC palette. Whether the labels are classes is not checked
+/// here. `file` is only for messages.
+///
+/// # Errors
+/// [`VisionError::Decode`] where the bytes are no whole PNG, a colour is not VOC's, or the format leaves
+/// the labels open (16-bit, grey with alpha, grey of 1, 2 or 4 bits, which some programs scale).
+///
+/// ```
+/// use autoloss_vision::codec::{decode_labels, encode_labels};
+/// use std::path::Path;
+///
+/// let bytes = encode_labels(1, 3, &[0, 15, 255])?;
+/// assert_eq!(decode_labels(&bytes, Path::new("mask.png"))?.labels, [0, 15, 255]);
+/// # Ok::<(), autoloss_vision::VisionError>(())
+/// ```
+pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError> {
+    let raster = decode(bytes, file, Transformations::IDENTITY)?;
+    let (height, width) = (raster.height, raster.width);
+    let labels = match (raster.color, raster.depth) {
+        (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
+        (ColorType::Indexed, _) => unpacked(&raster),
+        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, file)?,
+        (ColorType::Rgba, 8) => labels_of_colours(&drop_alpha(&raster.bytes), width, file)?,
+        (color, depth) => {
+            let problem = format!(
+                "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG"
+            );
+            return Err(damaged(file, problem));
+        }
+    };
+    Ok(LabelMap {
+        height,
+        width,
+        labels,
+    })
+}
+
+/// Indices of fewer than 8 bits, the first in a byte's top bits.
+fn unpacked(raster: &Raster) -> Vec<u8> {
+    let depth = raster.depth;
+    let mask = (1u16 << depth) as u8 - 1;
+    let mut labels = Vec::with_capacity(raster.height * raster.width);
+    for line in raster.bytes.chunks_exact(raster.line) {
+        labels.extend((0..raster.width).map(|column| {
+            let bit = column * depth;
+            (line[bit / 8] >> (8 - depth - bit % 8)) & mask
+        }));
+    }
+    labels
+}
+
+fn labels_of_colours(rgb: &[u8], width: usize, file: &Path) -> Result<Vec<u8>, VisionError> {
+    let mut labels = Vec::with_capacity(rgb.len() / 3);
+    // Neighbours are mostly alike.
+    let mut last = (voc_colour(0), 0);
+    for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
+        let colour = [colour[0], colour[1], colour[2]];
+        if colour != last.0 {
+            let Some(&label) = LABEL_OF_COLOUR.get(&colour) else {
+                let problem = format!(
+                    "the colour {colour:?} at row {}, column {} is not in PASCAL VOC's palette, so it \
+                     names no label; save the mask as a palette PNG",
+                    pixel / width,
+                    pixel % width
+                );
+                return Err(damaged(file, problem));
+            };
+            last = (colour, label);
+        }
+        labels.push(last.1);
+    }
+    Ok(labels)
+}
+
+/// Encodes a label map as VOC stores it: an 8-bit palette PNG in VOC's colours.
+///
+/// # Errors
+/// [`VisionError::Encode`] where a side is 0 or `labels` has not `height * width` bytes.
+pub fn encode_labels(height: usize, width: usize, labels: &[u8]) -> Result<Vec<u8>, VisionError> {
+    let failed = |problem: String| VisionError::Encode {
+        height,
+        width,
+        problem,
+    };
+    let side = |length: usize| u32::try_from(length).map_err(|error| failed(error.to_string()));
+    let mut bytes = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut bytes, side(width)?, side(height)?);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(::png::BitDepth::Eight);
+    encoder.set_palette(voc_palette());
+    let mut writer = encoder
+        .write_header()
+        .map_err(|error| failed(error.to_string()))?;
+    writer
+        .write_image_data(labels)
+        .and_then(|()| writer.finish())
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,93 @@
+//! How a folder is read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::VisionError;
+
+/// What may be chosen about a data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FolderOptions {
+    /// The share of the training list that scores candidates, 0 to 0.5. Not used where
+    /// `ImageSets/Segmentation/reward.txt` names them.
+    pub reward_share: f64,
+    /// The share of the training list that the best losses are chosen on, 0 to 0.5. Not used where
+    /// `ImageSets/Segmentation/selection.txt` names them.
+    pub selection_share: f64,
+    /// The training list's name without `.txt`: `train`, `trainaug` (VOC with SBD's masks, 10,582
+    /// pictures) or another in `ImageSets/Segmentation`. Cityscapes has `train` alone.
+    pub train_list: String,
+    /// Pictures whose longer side has more pixels are reduced to it; None keeps every size.
+    pub longest: Option<usize>,
+    /// Whether names whose files are missing are left out rather than refused.
+    pub skip_bad: bool,
+}
+
+impl Default for FolderOptions {
+    fn default() -> FolderOptions {
+        FolderOptions {
+            reward_share: 0.1,
+            selection_share: 0.1,
+            train_list: "train".to_owned(),
+            longest: None,
+            skip_bad: false,
+        }
+    }
+}
+
+impl FolderOptions {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`VisionError::Config`] names the first field that is out of range.
+    pub fn validate(&self) -> Result<(), VisionError> {
+        let share = |share: f64| (0.0..=0.5).contains(&share);
+        let list = !self.train_list.is_empty()
+            && !self.train_list.contains(['/', '\\'])
+            && self.train_list != "val"
+            && self.train_list != "trainval";
+        let checks = [
+            (
+                "reward_share",
+                self.reward_share.to_string(),
+                share(self.reward_share),
+                "0 to 0.5",
+            ),
+            (
+                "selection_share",
+                self.selection_share.to_string(),
+                share(self.selection_share) && self.reward_share + self.selection_share < 1.0,
+                "0 to 0.5, below 1 together with reward_share",
+            ),
+            (
+                "train_list",
+                format!("{:?}", self.train_list),
+                list,
+                "the name of a list in ImageSets/Segmentation without the pictures of val.txt, such as \
+                 train or trainaug",
+            ),
+            (
+                "longest",
+                format!("{:?}", self.longest),
+                self.longest != Some(0),
+                "at least 1 pixel",
+            ),
+        ];
+        for (field, found, good, expected) in checks {
+            if !good {
+                return Err(VisionError::Config {
+                    field,
+                    found,
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The training list's name without its ending, which people add.
+    pub(super) fn train_name(&self) -> &str {
+        let name = self.train_list.as_str();
+        name.strip_suffix(".txt").unwrap_or(name)
+    }
+}

@@ -1,0 +1,347 @@
+//! Files of pictures and label maps: what is read from them, and that nothing damaged is accepted.
+
+#![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
+use autoloss_vision::codec::{
+    MAX_PIXELS, decode_labels, decode_photograph, encode_jpeg, encode_labels, jpeg_round_trip,
+    png_size,
+};
+use autoloss_vision::palette::{voc_colour, voc_palette};
+use autoloss_vision::{SceneConfig, SceneGenerator, Split, VisionError};
+use png::{BitDepth, ColorType};
+use proptest::prelude::*;
+use std::path::Path;
+
+fn file() -> &'static Path {
+    Path::new("some/file")
+}
+
+fn scene() -> autoloss_vision::LabelledImage {
+    let generator = SceneGenerator::embedded(SceneConfig::default()).unwrap();
+    let scene = generator.scene(Split::Train, 3, 0);
+    autoloss_vision::LabelledImage::new(scene.height, scene.width, scene.image, scene.classes)
+        .unwrap()
+}
+
+/// A PNG of any kind; palette PNGs get VOC's palette.
+fn png(width: u32, height: u32, color: ColorType, depth: BitDepth, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    if color == ColorType::Indexed {
+        encoder.set_palette(voc_palette()[..3 << depth as usize].to_vec());
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn problem(result: Result<impl std::fmt::Debug, VisionError>) -> String {
+    match result.unwrap_err() {
+        VisionError::Decode {
+            file: named,
+            problem,
+        } => {
+            assert_eq!(named, file());
+            problem
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_photograph_survives_jpeg_nearly_and_its_labels_exactly() {
+    let scene = scene();
+    let read = jpeg_round_trip(&scene).unwrap();
+    assert_eq!(read.labels(), scene.labels());
+    assert_eq!(
+        (read.height(), read.width()),
+        (scene.height(), scene.width())
+    );
+    let pairs = || read.image().iter().zip(scene.image());
+    let sum: u64 = pairs().map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let mean = sum as f64 / scene.image().len() as f64;
+    assert!(mean > 0.0 && mean < 3.0, "mean difference {mean}");
+    assert_eq!(read, jpeg_round_trip(&scene).unwrap());
+}
+
+#[test]
+fn every_shortened_jpeg_is_refused() {
+    let scene = scene();
+    let bytes = encode_jpeg(scene.height(), scene.width(), scene.image()).unwrap();
+    assert!(decode_photograph(&bytes, file()).is_ok());
+    for end in (0..bytes.len() - 1)
+        .rev()
+        .step_by(97)
+        .chain(bytes.len() - 40..bytes.len())
+    {
+        let message = problem(decode_photograph(&bytes[..end], file()));
+        assert!(!message.is_empty(), "{end} of {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn a_thumbnail_does_not_pass_for_the_end_of_the_picture() {
+    let bytes = encode_jpeg(16, 16, &[77; 16 * 16 * 3]).unwrap();
+    let mut with_thumbnail = bytes[..2].to_vec();
+    with_thumbnail.extend([0xff, 0xe1, 0, 6, 9, 9, 0xff, 0xd9]);
+    with_thumbnail.extend(&bytes[2..]);
+    assert!(decode_photograph(&with_thumbnail, file()).is_ok());
+    let message = problem(decode_photograph(
+        &with_thumbnail[..with_thumbnail.len() - 2],
+        file(),
+    ));
+    assert!(message.contains("cut short"), "{message}");
+    // Bytes after the end, which cameras append, do no harm.
+    let mut longer = bytes;
+    longer.extend([1, 2, 3]);
+    assert!(decode_photograph(&longer, file()).is_ok());
+}
+
+#[test]
+fn grey_jpegs_and_every_kind_of_png_become_rgb() {
+    let mut grey = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut grey, 100);
+    encoder
+        .encode(&[120; 64], 8, 8, jpeg_encoder::ColorType::Luma)
+        .unwrap();
+    assert_eq!(decode_photograph(&grey, file()).unwrap().rgb, [120; 3 * 64]);
+
+    use BitDepth::{Eight, One, Sixteen};
+    let rgb = [1, 2, 3, 4, 5, 6];
+    for (color, depth, data, expected) in [
+        (ColorType::Rgb, Eight, &rgb[..], rgb),
+        (ColorType::Rgba, Eight, &[1, 2, 3, 0, 4, 5, 6, 9], rgb),
+        (ColorType::Grayscale, Eight, &[7, 8], [7, 7, 7, 8, 8, 8]),
+        (
+            ColorType::Grayscale,
+            One,
+            &[0b0100_0000],
+            [0, 0, 0, 255, 255, 255],
+        ),
+        (
+            ColorType::GrayscaleAlpha,
+            Eight,
+            &[7, 1, 8, 2],
+            [7, 7, 7, 8, 8, 8],
+        ),
+        (
+            ColorType::Grayscale,
+            Sixteen,
+            &[7, 200, 8, 1],
+            [7, 7, 7, 8, 8, 8],
+        ),
+        (
+            ColorType::Indexed,
+            One,
+            &[0b0100_0000],
+            [0, 0, 0, 128, 0, 0],
+        ),
+    ] {
+        let bytes = png(2, 1, color, depth, data);
+        let decoded = decode_photograph(&bytes, file()).unwrap();
+        assert_eq!(decoded.rgb, expected, "{color:?} {depth:?}");
+    }
+}
+
+#[test]
+fn labels_are_indices_grey_values_or_colours_of_the_palette() {
+    for (depth, data, expected) in [
+        (
+            BitDepth::One,
+            vec![0b1011_0000, 0b0100_0000],
+            [1, 0, 1, 0, 1, 0],
+        ),
+        (
+            BitDepth::Two,
+            vec![0b0011_1000, 0b0110_1100],
+            [0, 3, 2, 1, 2, 3],
+        ),
+        (
+            BitDepth::Four,
+            vec![0x0f, 0x70, 0x12, 0x30],
+            [0, 15, 7, 1, 2, 3],
+        ),
+        (
+            BitDepth::Eight,
+            vec![0, 255, 7, 1, 2, 3],
+            [0, 255, 7, 1, 2, 3],
+        ),
+    ] {
+        let bytes = png(3, 2, ColorType::Indexed, depth, &data);
+        assert_eq!(
+            decode_labels(&bytes, file()).unwrap().labels,
+            expected,
+            "{depth:?}"
+        );
+    }
+    let grey = png(3, 1, ColorType::Grayscale, BitDepth::Eight, &[0, 9, 255]);
+    assert_eq!(decode_labels(&grey, file()).unwrap().labels, [0, 9, 255]);
+    let colours: Vec<u8> = [0, 20, 255].into_iter().flat_map(voc_colour).collect();
+    let rgb = png(3, 1, ColorType::Rgb, BitDepth::Eight, &colours);
+    assert_eq!(decode_labels(&rgb, file()).unwrap().labels, [0, 20, 255]);
+}
+
+#[test]
+fn ambiguous_labels_are_refused_with_the_reason() {
+    let odd = [voc_colour(0), voc_colour(3), [1, 2, 3], voc_colour(3)].concat();
+    let message = problem(decode_labels(
+        &png(2, 2, ColorType::Rgb, BitDepth::Eight, &odd),
+        file(),
+    ));
+    assert!(
+        message.contains("[1, 2, 3] at row 1, column 0"),
+        "{message}"
+    );
+    for (color, depth, data) in [
+        (ColorType::Grayscale, BitDepth::One, &[0u8][..]),
+        (ColorType::Grayscale, BitDepth::Sixteen, &[0, 0]),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[0, 0]),
+    ] {
+        let message = problem(decode_labels(&png(1, 1, color, depth, data), file()));
+        assert!(message.contains("save it as a palette"), "{message}");
+    }
+    // A JPEG holds no labels.
+    let jpeg = encode_jpeg(8, 8, &[0; 192]).unwrap();
+    assert!(problem(decode_labels(&jpeg, file())).contains("neither"));
+}
+
+#[test]
+fn every_shortened_or_altered_png_is_refused() {
+    let scene = scene();
+    let bytes = encode_labels(scene.height(), scene.width(), scene.labels()).unwrap();
+    for end in (0..bytes.len())
+        .step_by(13)
+        .chain(bytes.len() - 12..bytes.len())
+    {
+        problem(decode_labels(&bytes[..end], file()));
+    }
+    for position in (8..bytes.len()).step_by(101) {
+        let mut altered = bytes.clone();
+        altered[position] ^= 0x10;
+        let result = decode_labels(&altered, file());
+        assert!(result.is_err(), "byte {position} of {}", bytes.len());
+    }
+}
+
+/// Made with ImageMagick: `-interlace PNG`, a palette of 8 colours, 9x7 pixels, index (x + 2y) mod 8.
+#[test]
+fn interlaced_label_maps_are_read() {
+    let bytes = include_bytes!("fixtures/interlaced.png");
+    let map = decode_labels(bytes, file()).unwrap();
+    assert_eq!((map.height, map.width), (7, 9));
+    let expected: Vec<u8> = (0..63)
+        .map(|index| ((index % 9 + 2 * (index / 9)) % 8) as u8)
+        .collect();
+    assert_eq!(map.labels, expected);
+}
+
+#[test]
+fn sizes_are_checked_before_memory_is_taken() {
+    let mut huge = png(1, 1, ColorType::Grayscale, BitDepth::Eight, &[0]);
+    // The header's width and height, then its checksum.
+    huge[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+    let checksum = crc32(&huge[12..29]);
+    huge[29..33].copy_from_slice(&checksum.to_be_bytes());
+    for result in [
+        decode_labels(&huge, file()).map(|_| ()),
+        decode_photograph(&huge, file()).map(|_| ()),
+    ] {
+        let message = problem(result);
+        assert!(message.contains("65536x65536"), "{message}");
+    }
+    let mut jpeg = encode_jpeg(8, 8, &[0; 192]).unwrap();
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+    let message = problem(decode_photograph(&jpeg, file()));
+    assert!(message.contains("65535x65535"), "{message}");
+    assert!(MAX_PIXELS < 65_535 * 65_535);
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| {
+        if crc & 1 == 1 {
+            (crc >> 1) ^ 0xedb8_8320
+        } else {
+            crc >> 1
+        }
+    };
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), step)
+    })
+}
+
+#[test]
+fn what_no_format_holds_is_refused() {
+    assert!(matches!(
+        encode_jpeg(1, 65_536, &[]),
+        Err(VisionError::Encode { .. })
+    ));
+    assert!(matches!(
+        encode_jpeg(1, 2, &[0; 3]),
+        Err(VisionError::Encode { .. })
+    ));
+    assert!(matches!(
+        encode_labels(1, 2, &[0; 3]),
+        Err(VisionError::Encode { .. })
+    ));
+    assert!(matches!(
+        encode_labels(0, 2, &[]),
+        Err(VisionError::Encode { .. })
+    ));
+    assert!(problem(decode_photograph(b"", file())).contains("empty"));
+    assert!(problem(decode_photograph(b"GIF89a", file())).contains("neither a JPEG nor a PNG"));
+    let missing = png_size(Path::new("no/such/file.png"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("cannot read no/such/file.png: "),
+        "{missing}"
+    );
+}
+
+proptest! {
+    // Files of integration tests have no place for found failures.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn labels_survive_their_file(height in 1usize..20, width in 1usize..20, seed: u8) {
+        let labels: Vec<u8> = (0..height * width).map(|index| (index as u8).wrapping_mul(seed)).collect();
+        let bytes = encode_labels(height, width, &labels).unwrap();
+        let read = decode_labels(&bytes, file()).unwrap();
+        prop_assert_eq!((read.height, read.width, read.labels), (height, width, labels));
+    }
+
+    #[test]
+    fn any_bytes_give_a_picture_or_an_error(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        start in 0usize..3,
+    ) {
+        let magic: &[u8] = [&b""[..], b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"][start];
+        let bytes = [magic, &bytes].concat();
+        let _ = decode_labels(&bytes, file());
+        if let Ok(picture) = decode_photograph(&bytes, file()) {
+            prop_assert_eq!(picture.rgb.len(), 3 * picture.height * picture.width);
+        }
+    }
+
+    #[test]
+    fn altered_jpegs_give_a_picture_or_an_error(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let rgb: Vec<u8> = (0..24 * 40 * 3).map(|index| (index * index % 251) as u8).collect();
+        let mut bytes = encode_jpeg(24, 40, &rgb).unwrap();
+        for (place, value) in changes {
+            let length = bytes.len();
+            bytes[place.index(length)] = value;
+        }
+        if let Ok(picture) = decode_photograph(&bytes, file()) {
+            prop_assert_eq!(picture.rgb.len(), 3 * picture.height * picture.width);
+        }
+    }
+}
