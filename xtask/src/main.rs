@@ -3,6 +3,7 @@
 //! One verb does all that a person or CI would otherwise have to remember. It links nothing of the
 //! workspace, so that it compiles in seconds and runs before libtorch is there.
 
+mod bench;
 mod demo;
 mod lint;
 mod process;
@@ -34,6 +35,8 @@ enum Verb {
     Demo(demo::Options),
     /// Set up and run every test of the workspace
     Test(test::Options),
+    /// The measurements of docs/benchmarks.md
+    Bench(bench::Options),
     /// Formatting, clippy and rustdoc, warnings denied
     Lint,
 }
@@ -55,6 +58,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Samples(options) => samples::run(&root, &options),
         Verb::Demo(options) => demo::run(&root, &options),
         Verb::Test(options) => test::run(&root, &options),
+        Verb::Bench(options) => bench::run(&root, &options),
         Verb::Lint => lint::run(&root),
     }
 }

@@ -1,7 +1,7 @@
 //! Running other programs with errors that name them.
 
 use anyhow::{Context, Result, bail};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Runs `command` to its end with our own output streams; a status other than 0 is an error that
 /// shows the command line.
@@ -14,6 +14,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{line}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs `command` to its end and returns what it wrote to standard output; its messages stay ours.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let line = display(command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote no text"))
 }
 
 /// The cargo that started us, so that a toolchain override holds for what we start.

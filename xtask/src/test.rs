@@ -40,7 +40,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
 fn oracles(root: &Path) -> Result<()> {
     let folder = root.join("python/oracles");
     let scripts = scripts(&folder)?;
-    let python = interpreter(root, &folder.join("requirements.txt"))?;
+    let python = interpreter(root)?;
     let mut stale = Vec::new();
     for script in &scripts {
         eprintln!("{} --check", script.display());
@@ -77,22 +77,26 @@ fn scripts(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Python in a virtual environment that holds exactly `requirements`. A copy of them, written last,
+/// Python in a virtual environment that holds exactly what the oracles require. A copy of them, written last,
 /// marks a complete environment; any other is made anew.
-fn interpreter(root: &Path, requirements: &Path) -> Result<PathBuf> {
-    let environment = root.join(".venv/oracles");
-    let python = environment.join("bin/python");
-    let stamp = environment.join(STAMP);
+pub(crate) fn interpreter(root: &Path) -> Result<PathBuf> {
+    environment(root, &root.join("python/oracles/requirements.txt"))
+}
+
+fn environment(root: &Path, requirements: &Path) -> Result<PathBuf> {
+    let folder = root.join(".venv/oracles");
+    let python = folder.join("bin/python");
+    let stamp = folder.join(STAMP);
     let wanted = fs::read_to_string(requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let installed = fs::read_to_string(&stamp).unwrap_or_default();
     if installed == wanted && python.exists() {
         return Ok(python);
     }
-    remove(&environment)?;
+    remove(&folder)?;
     eprintln!("installing PyTorch and numpy for the oracles (5 GB on disk) …");
     let venv = ["-m", "venv"];
-    process::run(Command::new("python3").args(venv).arg(&environment))
+    process::run(Command::new("python3").args(venv).arg(&folder))
         .context("python3 with venv is needed (Debian: apt-get install python3-venv)")?;
     process::run(
         Command::new(&python)
@@ -134,7 +138,10 @@ mod tests {
         fs::copy(&requirements, environment.join(STAMP)).unwrap();
         let python = environment.join("bin/python");
         fs::write(&python, "").unwrap();
-        assert_eq!(interpreter(root.path(), &requirements).unwrap(), python);
+        assert_eq!(
+            super::environment(root.path(), &requirements).unwrap(),
+            python
+        );
     }
 
     #[test]

@@ -47,14 +47,14 @@ pub const SIDE_FILE: &str = "autoloss.json";
 ///
 /// ```
 /// use autoloss_vision::folder::{FolderOptions, SegmentationFolder, write_voc};
-/// use autoloss_vision::{LabelledImage, Split};
+/// use autoloss_vision::{LabelledImage, Split, VisionError};
 /// use std::collections::BTreeMap;
 ///
 /// let place = tempfile::tempdir()?;
 /// let folder = place.path().join("set");
 /// let grey = LabelledImage::new(8, 8, vec![90; 192], vec![1; 64])?;
-/// let samples = Split::ALL.map(|split| (split, format!("a_{split}"), grey.clone()));
-/// write_voc(&folder, samples, &["background".into(), "thing".into()], &BTreeMap::new())?;
+/// let sample = |split| Ok::<_, VisionError>((split, format!("a_{split}"), grey.clone()));
+/// write_voc(&folder, Split::ALL.map(sample), &["background".into(), "thing".into()], &BTreeMap::new())?;
 ///
 /// let set = SegmentationFolder::open(&folder, &FolderOptions::default())?;
 /// assert_eq!((set.len(Split::Reward), set.num_classes()), (1, 2));
@@ -68,6 +68,7 @@ pub struct SegmentationFolder {
     description: Description,
     contents: Contents,
     longest: Option<usize>,
+    skip_bad: bool,
 }
 
 impl SegmentationFolder {
@@ -118,6 +119,7 @@ impl SegmentationFolder {
             description,
             contents,
             longest: options.longest,
+            skip_bad: options.skip_bad,
         })
     }
 
@@ -224,11 +226,15 @@ impl SegmentationFolder {
     /// returns them; (0, 0) of an empty split. Only the masks' headers are read: 33 bytes a sample.
     ///
     /// # Errors
-    /// [`VisionError::File`] or [`VisionError::Decode`] where a mask has no header.
+    /// [`VisionError::File`] or [`VisionError::Decode`] where a mask has no header; with
+    /// [`FolderOptions::skip_bad`] such are passed over.
     pub fn largest(&self, split: Split) -> Result<(usize, usize), VisionError> {
         let mut largest = (0, 0);
         for entry in self.contents.of(split) {
-            let (height, width) = codec::png_size(&entry.mask)?;
+            let (height, width) = match codec::png_size(&entry.mask) {
+                Err(_) if self.skip_bad => continue,
+                size => size?,
+            };
             let (height, width) = match self.longest {
                 Some(longest) => reduced_size(height, width, longest),
                 None => (height, width),

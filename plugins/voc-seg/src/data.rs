@@ -1,30 +1,23 @@
-//! The data of the task.
+//! The task: batches and screening samples from whichever source the user named.
 //!
-//! Scenes are drawn from a seed rather than read, so the task runs with nothing installed. They are
-//! kept as bytes once drawn, up to a fixed amount of memory: a search trains hundreds of networks on
-//! the same scenes, and a scene costs more to draw than to copy. Normalised floating-point images
-//! are made per batch instead, since they would take four times the memory.
+//! Pictures are kept as bytes; normalised floating-point images are made per batch, since they would
+//! take four times the memory.
 
-use crate::scenes::Scenes;
+use crate::pictures::Pictures;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
+use crate::source::{Source, vision_split};
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
-    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
+    Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, ReferenceLoss, Result,
+    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, serde_json,
 };
-use autoloss_vision::{AugmentConfig, LabelledImage, Pack, augment};
+use autoloss_vision::{AugmentConfig, Pack, augment, folder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tch::Tensor;
+use std::path::Path;
 
-/// How far augmentation moves the colours, 0 to 1. The scenes' own tints vary more.
-const COLOUR_JITTER: f32 = 0.2;
-
-/// Mean and standard deviation that images are normalised by, of bytes; all channels alike.
-const MEAN: f32 = 118.0;
-const DEVIATION: f32 = 60.0;
-
-/// The task `voc_seg`: every pixel of a scene is background or one of ten classes.
+/// The task `voc_seg`: every pixel is background or one of the classes. Without a data folder it draws
+/// its embedded scenes, of ten classes; with one it reads the layouts of PASCAL VOC 2012 and Cityscapes.
 ///
 /// ```
 /// use autoloss_plugin_api::{BatchRequest, Split, Task, TaskOptions};
@@ -38,7 +31,8 @@ const DEVIATION: f32 = 60.0;
 /// ```
 #[derive(Debug)]
 pub struct VocSeg {
-    scenes: Scenes,
+    source: Source,
+    settings: Settings,
     augmentation: AugmentConfig,
 }
 
@@ -78,47 +72,31 @@ impl Task for VocSeg {
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
-        if let Some(folder) = &options.data {
-            return Err(format!(
-                "task 'voc_seg' cannot read {}: this version has its embedded data alone; leave \
-                 the data folder out",
-                folder.display()
-            )
-            .into());
-        }
-        let settings = Settings::read(&options.settings)?;
-        let augmentation = AugmentConfig {
-            crop: settings.size,
-            min_scale: 1.0,
-            max_scale: 1.0,
-            flip: true,
-            colour: COLOUR_JITTER,
-        };
-        augmentation.validate()?;
+        let (source, settings) = Source::open(options)?;
+        let augmentation = settings.augmentation()?;
         Ok(Self {
-            scenes: Scenes::new(settings.size, options.seed)?,
+            source,
+            settings,
             augmentation,
         })
     }
 
+    fn attributes(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("num_classes".to_owned(), json!(self.source.num_classes())),
+            ("class_names".to_owned(), json!(self.source.class_names())),
+        ])
+    }
+
     fn len(&self, split: Split) -> Result<u64> {
-        Ok(Scenes::len(split))
+        Ok(self.source.len(split))
     }
 
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
-        let mut pictures = Pictures::new(self.augmentation.crop, request.indices.len())?;
-        for &index in &request.indices {
-            let scene = self.scenes.get(request.split, index)?;
-            match request.augment {
-                None => pictures.push(&scene),
-                Some(seed) => {
-                    // One seed serves a whole batch; its samples must change differently.
-                    let own = seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                    pictures.push(&augment(&scene, &self.augmentation, own)?);
-                }
-            }
+        match request.augment {
+            Some(seed) => self.augmented(request, seed),
+            None => self.plain(request),
         }
-        pictures.into_batch()
     }
 
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
@@ -130,7 +108,56 @@ impl Task for VocSeg {
             )
             .into());
         }
-        draw_samples(&self.scenes, request)
+        draw_samples(&self.source, request)
+    }
+
+    fn write_data(&self, to: &Path) -> Result<String> {
+        let Some(scenes) = self.source.scenes() else {
+            return Err("only the embedded scenes are written, and --data names a folder".into());
+        };
+        let samples = Split::ALL.into_iter().flat_map(|split| {
+            let name = move |index: u64| format!("{split}_{index:06}");
+            let sample = move |index: u64| {
+                let picture = scenes.original(split, index)?;
+                Ok((vision_split(split), name(index), picture))
+            };
+            (0..self.source.len(split)).map(sample)
+        });
+        let classes = self.source.class_names();
+        let settings = self.settings.of_a_reader();
+        let written = folder::write_voc::<Error>(to, samples, classes, &settings)?;
+        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(vision_split(split))));
+        Ok(format!(
+            "{} photographs with label maps: {}",
+            written.total(),
+            counts.join(", ")
+        ))
+    }
+}
+
+impl VocSeg {
+    fn augmented(&self, request: &BatchRequest, seed: u64) -> Result<Batch> {
+        let side = self.augmentation.crop;
+        let mut pictures = Pictures::new((side, side), request.indices.len())?;
+        for &index in &request.indices {
+            let picture = self.source.get_or_next(request.split, index)?;
+            // One seed serves a whole batch; its samples must change differently.
+            let own = seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            pictures.push(&augment(&picture, &self.augmentation, own)?)?;
+        }
+        pictures.into_batch()
+    }
+
+    fn plain(&self, request: &BatchRequest) -> Result<Batch> {
+        let canvas = Pictures::canvas(self.source.largest(request.split)?);
+        let mut pictures = Pictures::new(canvas, request.indices.len())?;
+        for &index in &request.indices {
+            match self.source.get_or_skip(request.split, index)? {
+                Some(picture) => pictures.push(&picture)?,
+                None => pictures.push_nothing(),
+            }
+        }
+        pictures.into_batch()
     }
 }
 
@@ -160,53 +187,11 @@ fn defaults() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The pictures of a batch, planes of normalised values and label maps one after the other.
-struct Pictures {
-    size: usize,
-    table: [f32; 256],
-    image: Vec<f32>,
-    labels: Vec<u8>,
-}
-
-impl Pictures {
-    fn new(size: usize, count: usize) -> Result<Self> {
-        if count == 0 {
-            return Err("a batch of no samples was asked for".into());
-        }
-        let pixels = size * size * count;
-        Ok(Self {
-            size,
-            table: std::array::from_fn(|value| (value as f32 - MEAN) / DEVIATION),
-            image: Vec::with_capacity(3 * pixels),
-            labels: Vec::with_capacity(pixels),
-        })
-    }
-
-    fn push(&mut self, picture: &LabelledImage) {
-        for channel in 0..3 {
-            let bytes = picture.image().iter().skip(channel).step_by(3);
-            self.image
-                .extend(bytes.map(|&value| self.table[usize::from(value)]));
-        }
-        self.labels.extend_from_slice(picture.labels());
-    }
-
-    fn into_batch(self) -> Result<Batch> {
-        let side = self.size as i64;
-        let image = Tensor::f_from_slice(&self.image)?.f_view([-1, 3, side, side])?;
-        let labels = Tensor::f_from_slice(&self.labels)?.f_view([-1, side, side])?;
-        Ok(Batch {
-            inputs: Tensors::new().with("image", image),
-            targets: Tensors::new().with("labels", labels),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use autoloss_vision::VOID;
-    use tch::Kind;
+    use tch::{Kind, Tensor};
 
     fn open(seed: u64) -> VocSeg {
         VocSeg::open(&TaskOptions {
@@ -293,13 +278,13 @@ mod tests {
         let task = open(0);
         assert!(task.batch(&request(&[], None)).is_err());
         assert!(task.batch(&request(&[4096], None)).is_err());
-        let data = Some("/data/VOC2012".into());
+        let data = Some("/nowhere/VOC2012".into());
         let error = VocSeg::open(&TaskOptions {
             data,
             ..TaskOptions::default()
         })
         .unwrap_err();
-        assert!(error.to_string().contains("/data/VOC2012"), "{error}");
+        assert!(error.to_string().contains("/nowhere/VOC2012"), "{error}");
     }
 
     #[test]

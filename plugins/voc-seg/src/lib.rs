@@ -13,9 +13,11 @@ mod inputs;
 mod layers;
 mod metrics;
 mod network;
+mod pictures;
 mod scenes;
 mod screening;
 mod settings;
+mod source;
 
 pub use data::VocSeg;
 pub use inputs::one_hot;
@@ -28,7 +30,7 @@ use autoloss_plugin_api::{export_plugin, register_metric, register_network, regi
 const TASK: &str = "voc_seg";
 /// The name of its only branch.
 const BRANCH: &str = "seg";
-/// Background and ten classes.
+/// Background and the ten classes of the embedded scenes.
 const CLASSES: i64 = 11;
 
 register_task!(VocSeg);

@@ -8,10 +8,14 @@ use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Ten
 use autoloss_vision::{
     ConfusionMatrix, SegmentationConfig, SegmentationMetrics, VOID, VisionError,
 };
+use std::borrow::Cow;
 use tch::{Device, Kind, Tensor};
 
 /// The name under which predictions and targets hold their label maps, (N, H, W).
 const LABELS: &str = "labels";
+/// The name of the optional target (N, 2): the rows and columns of each map that are of its picture,
+/// from the upper left corner; the rest only fills the batch.
+const SIZE: &str = "size";
 
 /// mIoU, FWIoU, gAcc and mAcc: counted over the whole data set, void left out, classes that occur
 /// neither in predictions nor in targets skipped.
@@ -44,8 +48,10 @@ impl Metric for Region {
     }
 
     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
-        let (predicted, target) = label_pair(predictions, targets)?;
-        Ok(self.matrix.add(&predicted.values, &target.values)?)
+        for pair in LabelPairs::read(predictions, targets)?.iter() {
+            self.matrix.add(&pair.predicted, &pair.target)?;
+        }
+        Ok(())
     }
 
     fn compute(&mut self) -> Result<Scores> {
@@ -95,10 +101,9 @@ impl Metric for Boundary {
     }
 
     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
-        let (predicted, target) = label_pair(predictions, targets)?;
-        let (height, width) = (target.height, target.width);
-        for (predicted, target) in predicted.maps().zip(target.maps()) {
-            self.metrics.update(predicted, target, height, width)?;
+        for pair in LabelPairs::read(predictions, targets)?.iter() {
+            self.metrics
+                .update(&pair.predicted, &pair.target, pair.height, pair.width)?;
         }
         Ok(())
     }
@@ -192,11 +197,87 @@ fn is_integer(kind: Kind) -> bool {
     )
 }
 
-fn label_pair(predictions: &Tensors, targets: &Tensors) -> Result<(LabelMaps, LabelMaps)> {
-    let predicted = LabelMaps::read("predicted labels", predictions.get(LABELS)?)?;
-    let target = LabelMaps::read("target labels", targets.get(LABELS)?)?;
-    predicted.check_against(&target)?;
-    Ok((predicted, target))
+/// Predicted and target label maps of a batch.
+struct LabelPairs {
+    predicted: LabelMaps,
+    target: LabelMaps,
+    /// Rows and columns of each picture.
+    sizes: Vec<(usize, usize)>,
+}
+
+/// Those of one picture, without what fills the batch.
+struct LabelPair<'a> {
+    predicted: Cow<'a, [u8]>,
+    target: Cow<'a, [u8]>,
+    height: usize,
+    width: usize,
+}
+
+impl LabelPairs {
+    fn read(predictions: &Tensors, targets: &Tensors) -> Result<Self> {
+        let predicted = LabelMaps::read("predicted labels", predictions.get(LABELS)?)?;
+        let target = LabelMaps::read("target labels", targets.get(LABELS)?)?;
+        predicted.check_against(&target)?;
+        let whole = (target.height, target.width);
+        let sizes = match targets.iter().find(|(name, _)| *name == SIZE) {
+            None => vec![whole; target.count],
+            Some((_, sizes)) => picture_sizes(sizes, target.count, whole)?,
+        };
+        Ok(Self {
+            predicted,
+            target,
+            sizes,
+        })
+    }
+
+    /// Pictures without pixels are passed over.
+    fn iter(&self) -> impl Iterator<Item = LabelPair<'_>> {
+        let width = self.target.width;
+        let maps = self
+            .predicted
+            .maps()
+            .zip(self.target.maps())
+            .zip(&self.sizes);
+        maps.filter(|(_, size)| size.0 > 0 && size.1 > 0).map(
+            move |((predicted, target), &size)| LabelPair {
+                predicted: corner(predicted, width, size),
+                target: corner(target, width, size),
+                height: size.0,
+                width: size.1,
+            },
+        )
+    }
+}
+
+fn picture_sizes(
+    sizes: &Tensor,
+    count: usize,
+    (height, width): (usize, usize),
+) -> Result<Vec<(usize, usize)>> {
+    let shape = sizes.size();
+    if shape != [count as i64, 2] {
+        return Err(format!("{SIZE} has shape {shape:?}, expected ({count}, 2)").into());
+    }
+    let flat = sizes.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?;
+    let flat = Vec::<i64>::try_from(&flat.f_contiguous()?.f_view([-1])?)?;
+    let size = |pair: &[i64]| {
+        let rows = usize::try_from(pair[0]).ok().filter(|&rows| rows <= height);
+        let columns = usize::try_from(pair[1])
+            .ok()
+            .filter(|&columns| columns <= width);
+        rows.zip(columns)
+            .ok_or_else(|| format!("{SIZE} {pair:?} is not within {height}x{width}").into())
+    };
+    flat.chunks_exact(2).map(size).collect()
+}
+
+/// The upper left corner of a map of `stride` columns.
+fn corner(map: &[u8], stride: usize, (height, width): (usize, usize)) -> Cow<'_, [u8]> {
+    if width == stride {
+        return Cow::Borrowed(&map[..height * width]);
+    }
+    let rows = map.chunks_exact(stride).take(height);
+    Cow::Owned(rows.flat_map(|row| &row[..width]).copied().collect())
 }
 
 #[cfg(test)]
@@ -252,6 +333,43 @@ mod tests {
         let mut listed = [Region::info().scores, Boundary::info().scores].concat();
         listed.sort();
         assert_eq!(listed, found.into_keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_fills_a_batch_is_not_judged() {
+        let (predicted, target) = pictures();
+        let scores = |predicted: &Tensors, target: &Tensors| {
+            let (mut region, mut boundary): (Region, Boundary) = (create(), create());
+            region.update(predicted, target).unwrap();
+            boundary.update(predicted, target).unwrap();
+            let mut scores = region.compute().unwrap();
+            scores.extend(boundary.compute().unwrap());
+            scores
+        };
+        let (predicted, target) = (named(&predicted, [2, 12, 10]), named(&target, [2, 12, 10]));
+        let expected = scores(&predicted, &target);
+        // Three maps of 14×16: the two pictures and one that is not there.
+        let filled = |maps: &Tensors, with: i64| {
+            let canvas = Tensor::full([3, 14, 16], with, (Kind::Uint8, Device::Cpu));
+            let corner = canvas.narrow(0, 0, 2).narrow(1, 0, 12).narrow(2, 0, 10);
+            corner.shallow_clone().copy_(maps.get(LABELS).unwrap());
+            Tensors::new().with(LABELS, canvas)
+        };
+        let sizes = Tensor::from_slice(&[12i64, 10, 12, 10, 0, 0]).view([3, 2]);
+        let canvas = filled(&target, 255).with(SIZE, sizes);
+        for with in [0, 3] {
+            assert_eq!(
+                scores(&filled(&predicted, with), &canvas),
+                expected,
+                "{with}"
+            );
+        }
+        let sizes = Tensor::from_slice(&[12i64, 17, 12, 10, 0, 0]).view([3, 2]);
+        let beyond = filled(&target, 255).with(SIZE, sizes);
+        let error = create::<Region>()
+            .update(&filled(&predicted, 0), &beyond)
+            .unwrap_err();
+        assert!(error.to_string().contains("[12, 17]"), "{error}");
     }
 
     #[test]

@@ -1,16 +1,11 @@
-//! Scenes by split and number, drawn once and kept.
+//! The embedded scenes by split and number.
 //!
-//! What is kept is bounded by memory, not by number, since a scene's size is the user's choice.
-//! Nothing is ever dropped from the cache: all splits but the largest epochs fit, and where one does
-//! not, the scenes beyond are drawn anew each time, with the same result.
+//! Each goes once through JPEG, as a photograph of a data set does: what is trained on is then, bit for
+//! bit, what a reader of the written scenes sees.
 
+use crate::source::vision_split;
 use autoloss_plugin_api::{Result, Split};
-use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes of pictures and labels kept in memory.
-const CACHE_BYTES: usize = 96 << 20;
+use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator, codec};
 
 /// Fewest and most items of a scene. More than the generator's own default: background alone teaches
 /// nothing of the classes, and proxy trainings are short.
@@ -23,7 +18,6 @@ const SIDES: [usize; 2] = [48, 80];
 pub(crate) struct Scenes {
     generator: SceneGenerator,
     seed: u64,
-    kept: Mutex<HashMap<(Split, u64), Arc<LabelledImage>>>,
 }
 
 impl Scenes {
@@ -49,11 +43,7 @@ impl Scenes {
             )
             .into());
         }
-        Ok(Self {
-            generator,
-            seed,
-            kept: Mutex::default(),
-        })
+        Ok(Self { generator, seed })
     }
 
     /// Number of scenes of a split.
@@ -65,40 +55,31 @@ impl Scenes {
         }
     }
 
-    /// One scene.
+    /// Rows and columns of each, pixels.
+    pub(crate) fn size(&self) -> usize {
+        self.generator.config().size
+    }
+
+    /// One scene. Numbers have no end, whatever a split's length.
     ///
     /// # Errors
-    /// A number beyond the split.
-    pub(crate) fn get(&self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
-        if index >= Self::len(split) {
-            let len = Self::len(split);
-            return Err(format!(
-                "sample {index} of split '{split}' was asked for, which has {len}"
-            )
-            .into());
-        }
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept().get(&(split, index)) {
-            return Ok(Arc::clone(known));
-        }
-        let scene = self.generator.scene(vision_split(split), index, self.seed);
-        let bytes = scene.image.len() + scene.classes.len();
-        let picture = LabelledImage::new(scene.height, scene.width, scene.image, scene.classes)?;
-        let picture = Arc::new(picture);
-        let mut kept = kept();
-        if (kept.len() + 1) * bytes <= CACHE_BYTES {
-            kept.insert((split, index), Arc::clone(&picture));
-        }
-        Ok(picture)
+    /// A picture that cannot be coded.
+    pub(crate) fn draw(&self, split: Split, index: u64) -> Result<LabelledImage> {
+        Ok(codec::jpeg_round_trip(&self.original(split, index)?)?)
     }
-}
 
-fn vision_split(split: Split) -> autoloss_vision::Split {
-    match split {
-        Split::Train => autoloss_vision::Split::Train,
-        Split::Reward => autoloss_vision::Split::Reward,
-        Split::Selection => autoloss_vision::Split::Selection,
-        Split::Test => autoloss_vision::Split::Test,
+    /// A scene before it went through JPEG.
+    ///
+    /// # Errors
+    /// None but a damaged generator's.
+    pub(crate) fn original(&self, split: Split, index: u64) -> Result<LabelledImage> {
+        let scene = self.generator.scene(vision_split(split), index, self.seed);
+        Ok(LabelledImage::new(
+            scene.height,
+            scene.width,
+            scene.image,
+            scene.classes,
+        )?)
     }
 }
 
@@ -110,24 +91,18 @@ mod tests {
     fn a_scene_is_the_same_however_often_and_by_whomever_it_is_asked_for() {
         let (one, other) = (Scenes::new(64, 3).unwrap(), Scenes::new(64, 3).unwrap());
         let last = Scenes::len(Split::Test) - 1;
-        let first = one.get(Split::Test, last).unwrap();
-        assert_eq!(first, one.get(Split::Test, last).unwrap());
-        other.get(Split::Test, 0).unwrap();
-        assert_eq!(first, other.get(Split::Test, last).unwrap());
-        assert_ne!(
-            first,
-            Scenes::new(64, 4).unwrap().get(Split::Test, last).unwrap()
-        );
-        assert_ne!(first, one.get(Split::Train, last).unwrap());
+        let first = one.draw(Split::Test, last).unwrap();
+        other.draw(Split::Test, 0).unwrap();
+        assert_eq!(first, other.draw(Split::Test, last).unwrap());
+        let otherwise = Scenes::new(64, 4).unwrap();
+        assert_ne!(first, otherwise.draw(Split::Test, last).unwrap());
+        assert_ne!(first, one.draw(Split::Train, last).unwrap());
     }
 
     #[test]
-    fn scenes_beyond_the_split_are_refused() {
-        let scenes = Scenes::new(64, 0).unwrap();
-        let error = scenes.get(Split::Reward, 256).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "sample 256 of split 'reward' was asked for, which has 256"
-        );
+    fn sizes_that_scenes_cannot_have_are_refused() {
+        for size in [16, 2048] {
+            assert!(Scenes::new(size, 0).is_err(), "{size}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! will meet.
 
 use crate::inputs::one_hot;
-use crate::scenes::Scenes;
+use crate::source::Source;
 use autoloss_plugin_api::{Result, ScreeningRequest, ScreeningSamples, Split, Tensors};
 use tch::Tensor;
 
@@ -23,7 +23,7 @@ const LIMIT: usize = 1024;
 /// # Errors
 /// Sizes or numbers of samples outside 1 to 1024.
 pub(crate) fn draw_samples(
-    scenes: &Scenes,
+    source: &Source,
     request: &ScreeningRequest,
 ) -> Result<ScreeningSamples> {
     let (samples, size) = (request.samples, request.size);
@@ -34,29 +34,31 @@ pub(crate) fn draw_samples(
         )
         .into());
     }
-    let maps = coherent_maps(scenes, samples, size, request.seed)?;
+    let maps = coherent_maps(source, samples, size, request.seed)?;
     let (count, side) = (samples as i64, size as i64);
     let labels = Tensor::f_from_slice(&maps)?.f_view([count, side, side])?;
-    let (y, valid) = one_hot(&labels, crate::CLASSES)?;
+    let classes = source.num_classes() as i64;
+    let (y, valid) = one_hot(&labels, classes)?;
     Ok(ScreeningSamples {
-        shape: [count, crate::CLASSES, side, side],
+        shape: [count, classes, side, side],
         fixed: Tensors::new().with("y", y),
         valid: Some(valid),
         targets: Tensors::new().with("labels", labels),
     })
 }
 
-/// Small maps of different scenes, two classes or more in each.
-fn coherent_maps(scenes: &Scenes, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
-    let len = Scenes::len(Split::Train);
-    // An odd step visits every number of a power-of-two epoch before the first comes again.
-    let (start, step) = (scramble(seed), scramble(seed ^ 1) | 1);
+/// Small maps of different pictures, two classes or more in each.
+fn coherent_maps(source: &Source, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
+    let len = source.len(Split::Train).max(1);
+    let (start, step) = (scramble(seed), coprime(scramble(seed ^ 1), len));
+    let classes = source.num_classes();
     let mut maps = Vec::with_capacity(samples * size * size);
     for turn in 0..samples.saturating_mul(TRIES) as u64 {
         let index = start.wrapping_add(turn.wrapping_mul(step)) % len;
-        let scene = scenes.get(Split::Train, index)?;
-        let map = reduce_by_majority(scene.labels(), scene.width(), size);
-        if classes_present(&map) >= 2 {
+        let picture = source.get_or_next(Split::Train, index)?;
+        let shape = [picture.height(), picture.width()];
+        let map = reduce_by_majority(picture.labels(), shape, size);
+        if classes_present(&map, classes) >= 2 {
             maps.extend(map);
         }
         if maps.len() == samples * size * size {
@@ -64,14 +66,29 @@ fn coherent_maps(scenes: &Scenes, samples: usize, size: usize, seed: u64) -> Res
         }
     }
     Err(
-        format!("too few train scenes have two classes to draw {samples} screening samples from")
+        format!("too few train samples have two classes to draw {samples} screening samples from")
             .into(),
     )
 }
 
-/// A square label map of `side` pixels at `size` pixels: each takes the commonest label of its block.
-fn reduce_by_majority(labels: &[u8], side: usize, size: usize) -> Vec<u8> {
-    let block = |place: usize| {
+/// A step from a random number that visits every number below `len` before the first comes again.
+fn coprime(random: u64, len: u64) -> u64 {
+    let divides = |mut a: u64, mut b: u64| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a > 1
+    };
+    let mut step = random | 1;
+    while divides(step, len) {
+        step = step.wrapping_add(2);
+    }
+    step
+}
+
+/// A label map at `size` pixels a side: each takes the commonest label of its block.
+fn reduce_by_majority(labels: &[u8], [height, width]: [usize; 2], size: usize) -> Vec<u8> {
+    let block = |place: usize, side: usize| {
         let start = place * side / size;
         start..((place + 1) * side / size).max(start + 1)
     };
@@ -79,8 +96,8 @@ fn reduce_by_majority(labels: &[u8], side: usize, size: usize) -> Vec<u8> {
     for row in 0..size {
         for column in 0..size {
             let mut counts = [0u32; 256];
-            for y in block(row) {
-                for &label in &labels[y * side..][block(column)] {
+            for y in block(row, height) {
+                for &label in &labels[y * width..][block(column, width)] {
                     counts[usize::from(label)] += 1;
                 }
             }
@@ -92,16 +109,14 @@ fn reduce_by_majority(labels: &[u8], side: usize, size: usize) -> Vec<u8> {
     map
 }
 
-fn classes_present(map: &[u8]) -> usize {
+fn classes_present(map: &[u8], classes: usize) -> usize {
     let enough = (map.len() / PRESENT).max(1);
-    let share = |class: i64| {
+    let share = |class: usize| {
         map.iter()
-            .filter(|&&label| i64::from(label) == class)
+            .filter(|&&label| usize::from(label) == class)
             .count()
     };
-    (0..crate::CLASSES)
-        .filter(|&class| share(class) >= enough)
-        .count()
+    (0..classes).filter(|&class| share(class) >= enough).count()
 }
 
 /// The finaliser of SplitMix64: neighbouring seeds give unrelated numbers.
@@ -115,8 +130,13 @@ fn scramble(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoloss_plugin_api::TaskOptions;
     use std::collections::BTreeSet;
     use tch::Kind;
+
+    fn source() -> Source {
+        Source::open(&TaskOptions::default()).unwrap().0
+    }
 
     fn request(samples: usize, size: usize, seed: u64) -> ScreeningRequest {
         ScreeningRequest {
@@ -128,7 +148,7 @@ mod tests {
     }
 
     fn draw(samples: usize, size: usize, seed: u64) -> ScreeningSamples {
-        draw_samples(&Scenes::new(64, 0).unwrap(), &request(samples, size, seed)).unwrap()
+        draw_samples(&source(), &request(samples, size, seed)).unwrap()
     }
 
     #[test]
@@ -183,19 +203,38 @@ mod tests {
     #[test]
     fn majority_reduces_by_blocks_and_enlarges_by_repetition() {
         let labels = [1, 1, 0, 0, 1, 0, 0, 2, 255, 255, 3, 3, 255, 4, 3, 3];
-        assert_eq!(reduce_by_majority(&labels, 4, 2), [1, 0, 255, 3]);
-        assert_eq!(reduce_by_majority(&labels, 4, 4), labels);
+        assert_eq!(reduce_by_majority(&labels, [4, 4], 2), [1, 0, 255, 3]);
+        assert_eq!(reduce_by_majority(&labels, [4, 4], 4), labels);
         assert_eq!(
-            reduce_by_majority(&[5, 6, 7, 8], 2, 4)[..8],
+            reduce_by_majority(&[5, 6, 7, 8], [2, 2], 4)[..8],
             [5, 5, 6, 6, 5, 5, 6, 6]
+        );
+        // Two rows of four columns: each of the left places takes two columns.
+        assert_eq!(
+            reduce_by_majority(&[1, 1, 2, 3, 4, 4, 5, 5], [2, 4], 2),
+            [1, 3, 4, 5]
         );
     }
 
     #[test]
+    fn a_step_visits_every_sample() {
+        for len in [1u64, 2, 9, 15, 4096, 1464] {
+            for seed in 0..20 {
+                let step = coprime(scramble(seed), len) % len.max(1);
+                let mut seen = BTreeSet::new();
+                (0..len).for_each(|turn| {
+                    seen.insert(turn * step % len);
+                });
+                assert_eq!(seen.len() as u64, len);
+            }
+        }
+    }
+
+    #[test]
     fn requests_out_of_range_are_refused() {
-        let scenes = Scenes::new(64, 0).unwrap();
+        let source = source();
         for (samples, size) in [(0, 16), (5, 0), (5, 1), (5, 5000), (usize::MAX, 16)] {
-            let error = draw_samples(&scenes, &request(samples, size, 0)).unwrap_err();
+            let error = draw_samples(&source, &request(samples, size, 0)).unwrap_err();
             assert!(
                 error.to_string().starts_with(&samples.to_string()),
                 "{error}"

@@ -1,54 +1,168 @@
-//! The settings of the task, checked before anything is drawn.
+//! The settings of the task, checked before anything is drawn or read.
+//!
+//! Three sources, in rising rank: what suits the embedded scenes or a folder of photographs, what the
+//! folder's own side file says, what the user says.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
+use autoloss_vision::AugmentConfig;
 use std::collections::BTreeMap;
 
-/// Pixels that the side of a scene must be a multiple of, so that networks can halve it repeatedly.
+/// Pixels that the side of a crop must be a multiple of, so that networks can halve it repeatedly.
 pub(crate) const SIZE_STEP: usize = 16;
 
-/// The settings of `[task]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
-    /// Rows and columns of a scene, pixels: 32 to 256, a multiple of 16.
-    pub(crate) size: usize,
-}
+/// Every setting, for the message about an unknown one.
+const KNOWN: &str = "size, flip, colour, min_scale, max_scale, longest, train_list, reward_share, \
+                     selection_share, cache_mb, asl";
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { size: 64 }
-    }
+/// The settings of `[task]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// Rows and columns of what training sees, pixels, a multiple of 16: the side of an embedded scene,
+    /// 32 to 256, or of a crop from a photograph, 32 to 2048.
+    pub(crate) size: usize,
+    /// Whether half of the training pictures are mirrored.
+    pub(crate) flip: bool,
+    /// How far augmentation moves the colours, 0 to 1.
+    pub(crate) colour: f32,
+    /// Smallest enlargement of a training picture.
+    pub(crate) min_scale: f32,
+    /// Largest enlargement of a training picture.
+    pub(crate) max_scale: f32,
+    /// Photographs whose longer side has more pixels are reduced to this when read.
+    pub(crate) longest: Option<usize>,
+    /// The list of a folder's training samples.
+    pub(crate) train_list: String,
+    /// Share of the training list that is held out to score candidates, 0 to 0.5.
+    pub(crate) reward_share: f64,
+    /// Share of the training list that is held out to choose among the best, 0 to 0.5.
+    pub(crate) selection_share: f64,
+    /// Megabytes of decoded pictures that are kept.
+    pub(crate) cache_mb: usize,
+    /// Parameters of the surrogate losses of Auto-Seg-Loss.
+    pub(crate) asl: Option<Value>,
 }
 
 impl Settings {
-    /// Reads the settings by name; those that are not named keep their default.
+    /// What suits the embedded scenes, whose size and colours vary by themselves.
+    pub(crate) fn of_scenes() -> Self {
+        Self {
+            size: 64,
+            flip: true,
+            colour: 0.2,
+            min_scale: 1.0,
+            max_scale: 1.0,
+            longest: None,
+            train_list: "train".to_owned(),
+            reward_share: 0.1,
+            selection_share: 0.1,
+            cache_mb: 96,
+            asl: None,
+        }
+    }
+
+    /// What suits photographs: the usual recipe for PASCAL VOC.
+    pub(crate) fn of_a_folder() -> Self {
+        Self {
+            size: 512,
+            min_scale: 0.5,
+            max_scale: 2.0,
+            ..Self::of_scenes()
+        }
+    }
+
+    /// These, changed by the settings of that name.
     ///
     /// # Errors
     /// Names an unknown setting and those that are known, or a value that is out of range.
-    pub(crate) fn read(named: &BTreeMap<String, Value>) -> Result<Self> {
-        let mut settings = Self::default();
+    pub(crate) fn with(mut self, named: &BTreeMap<String, Value>) -> Result<Self> {
         for (name, value) in named {
-            match name.as_str() {
-                "size" => settings.size = size(value)?,
-                _ => {
-                    return Err(
-                        format!("task 'voc_seg' has no setting '{name}' (there is: size)").into(),
-                    );
+            self.set(name, value)?;
+        }
+        if self.max_scale < self.min_scale {
+            let (low, high) = (self.min_scale, self.max_scale);
+            return Err(format!("settings 'min_scale' {low} is over 'max_scale' {high}").into());
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+        let whole = |range: std::ops::RangeInclusive<usize>, expected: &str| {
+            let found = value.as_u64().and_then(|value| usize::try_from(value).ok());
+            found
+                .filter(|found| range.contains(found))
+                .ok_or_else(|| wrong(name, value, expected))
+        };
+        let number = |range: std::ops::RangeInclusive<f64>, expected: &str| {
+            let found = value.as_f64().filter(|found| range.contains(found));
+            found.ok_or_else(|| wrong(name, value, expected))
+        };
+        match name {
+            "size" => {
+                let expected = "a multiple of 16 from 32 to 2048";
+                self.size = whole(32..=2048, expected)?;
+                if !self.size.is_multiple_of(SIZE_STEP) {
+                    return Err(wrong(name, value, expected).into());
                 }
             }
+            "flip" => {
+                self.flip = value
+                    .as_bool()
+                    .ok_or_else(|| wrong(name, value, "true or false"))?
+            }
+            "colour" => self.colour = number(0.0..=1.0, "0 to 1")? as f32,
+            "min_scale" => self.min_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
+            "max_scale" => self.max_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
+            "longest" => self.longest = Some(whole(16..=8192, "16 to 8192 pixels")?),
+            "train_list" => {
+                let list = value
+                    .as_str()
+                    .ok_or_else(|| wrong(name, value, "a list's name"))?;
+                list.clone_into(&mut self.train_list);
+            }
+            "reward_share" => self.reward_share = number(0.0..=0.5, "0 to 0.5")?,
+            "selection_share" => self.selection_share = number(0.0..=0.5, "0 to 0.5")?,
+            "cache_mb" => self.cache_mb = whole(0..=1 << 20, "0 to 1048576 megabytes")?,
+            "asl" => self.asl = Some(value.clone()),
+            _ => {
+                let message =
+                    format!("task 'voc_seg' has no setting '{name}' (there are: {KNOWN})");
+                return Err(message.into());
+            }
         }
-        Ok(settings)
+        Ok(())
+    }
+
+    /// The random changes to a training picture.
+    ///
+    /// # Errors
+    /// A value out of range.
+    pub(crate) fn augmentation(&self) -> Result<AugmentConfig> {
+        let config = AugmentConfig {
+            crop: self.size,
+            min_scale: self.min_scale,
+            max_scale: self.max_scale,
+            flip: self.flip,
+            colour: self.colour,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// What a reader of the written scenes needs to train on them as on the scenes themselves.
+    pub(crate) fn of_a_reader(&self) -> BTreeMap<String, Value> {
+        let pairs: [(&str, Value); 5] = [
+            ("size", self.size.into()),
+            ("flip", self.flip.into()),
+            ("colour", self.colour.into()),
+            ("min_scale", self.min_scale.into()),
+            ("max_scale", self.max_scale.into()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
 }
 
-fn size(value: &Value) -> Result<usize> {
-    value
-        .as_u64()
-        .and_then(|size| usize::try_from(size).ok())
-        .filter(|size| (32..=256).contains(size) && size.is_multiple_of(SIZE_STEP))
-        .ok_or_else(|| {
-            format!("setting 'size' is {value}, expected a multiple of {SIZE_STEP} from 32 to 256")
-                .into()
-        })
+fn wrong(name: &str, value: &Value, expected: &str) -> String {
+    format!("setting '{name}' is {value}, expected {expected}")
 }
 
 #[cfg(test)]
@@ -57,31 +171,66 @@ mod tests {
     use autoloss_plugin_api::serde_json::json;
 
     fn read(name: &str, value: Value) -> Result<Settings> {
-        Settings::read(&BTreeMap::from([(name.to_owned(), value)]))
+        Settings::of_a_folder().with(&BTreeMap::from([(name.to_owned(), value)]))
     }
 
     #[test]
-    fn size_is_read_and_checked() {
+    fn values_are_read_and_checked() {
         assert_eq!(read("size", json!(96)).unwrap().size, 96);
-        for bad in [
-            json!(0),
-            json!(-64),
-            json!(100),
-            json!(272),
-            json!("64"),
-            json!(64.5),
+        assert_eq!(read("longest", json!(96)).unwrap().longest, Some(96));
+        assert_eq!(
+            read("train_list", json!("trainaug")).unwrap().train_list,
+            "trainaug"
+        );
+        for (name, bad) in [
+            ("size", json!(0)),
+            ("size", json!(-64)),
+            ("size", json!(100)),
+            ("size", json!(4096)),
+            ("size", json!("64")),
+            ("size", json!(64.5)),
+            ("flip", json!(1)),
+            ("colour", json!(1.5)),
+            ("min_scale", json!(0)),
+            ("min_scale", json!(3)),
+            ("train_list", json!(3)),
+            ("reward_share", json!(1)),
         ] {
-            let error = read("size", bad.clone()).unwrap_err().to_string();
-            assert!(error.contains(&bad.to_string()), "{error}");
+            let error = read(name, bad.clone()).unwrap_err().to_string();
+            assert!(
+                error.contains(&bad.to_string()) && error.contains(name),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn unknown_settings_are_refused_with_the_known_ones() {
         let error = read("sise", json!(64)).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "task 'voc_seg' has no setting 'sise' (there is: size)"
+        assert!(
+            error.starts_with("task 'voc_seg' has no setting 'sise' (there are: size, "),
+            "{error}"
         );
+    }
+
+    #[test]
+    fn every_known_setting_is_known() {
+        for name in KNOWN.split(", ") {
+            let error = read(name, Value::Null).err().map(|error| error.to_string());
+            assert!(
+                error.is_none_or(|error| !error.contains("no setting")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_what_decides_the_batches() {
+        let scenes = Settings {
+            size: 96,
+            ..Settings::of_scenes()
+        };
+        let read = Settings::of_a_folder().with(&scenes.of_a_reader()).unwrap();
+        assert_eq!(read, scenes);
     }
 }

@@ -45,22 +45,24 @@ impl WrittenCounts {
 /// `settings`. Samples are taken one by one and not kept. Names are files' names without an ending.
 ///
 /// # Errors
+/// The first error among the samples, if any;
 /// [`VisionError::Folder`] where the folder has files already, a name is bad or occurs twice, classes
 /// are badly named, or there is no sample of train or of test; [`VisionError::Label`] where a sample has
 /// a label that is no class; [`VisionError::File`] and [`VisionError::Encode`] where a file cannot be
 /// written. What was written until then stays and is refused by
 /// [`SegmentationFolder::open`](super::SegmentationFolder::open).
-pub fn write_voc(
+pub fn write_voc<E: From<VisionError>>(
     folder: &Path,
-    samples: impl IntoIterator<Item = (Split, String, LabelledImage)>,
+    samples: impl IntoIterator<Item = Result<(Split, String, LabelledImage), E>>,
     classes: &[String],
     settings: &BTreeMap<String, Value>,
-) -> Result<WrittenCounts, VisionError> {
+) -> Result<WrittenCounts, E> {
     let mut writer = Writer::new(folder, classes)?;
-    for (split, name, sample) in samples {
+    for sample in samples {
+        let (split, name, sample) = sample?;
         writer.add(split, name, &sample)?;
     }
-    writer.finish(settings)
+    Ok(writer.finish(settings)?)
 }
 
 struct Writer<'a> {

@@ -1,0 +1,278 @@
+//! Where pictures come from: drawn scenes, or a folder of photographs with label maps.
+//!
+//! Both are kept decoded up to a fixed amount of memory: a search trains hundreds of networks on the
+//! same pictures, and one costs more to draw or to decode than to copy. Nothing is ever dropped; what
+//! does not fit is made anew each time, with the same result, so the amount decides nothing but time.
+
+use crate::scenes::Scenes;
+use crate::settings::Settings;
+use autoloss_plugin_api::{Result, Split, TaskOptions};
+use autoloss_vision::{FolderOptions, LabelledImage, Pack, SegmentationFolder};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The pictures of every split.
+#[derive(Debug)]
+pub(crate) struct Source {
+    origin: Origin,
+    skip_bad: bool,
+    bad: Mutex<BTreeSet<String>>,
+    kept: Kept,
+    largest: [OnceLock<(usize, usize)>; 4],
+}
+
+#[derive(Debug)]
+enum Origin {
+    Scenes(Scenes),
+    Folder(Box<SegmentationFolder>),
+}
+
+impl Source {
+    /// Opens what the options name, with the settings in force.
+    ///
+    /// # Errors
+    /// Settings that cannot be, or a folder that cannot be read.
+    pub(crate) fn open(options: &TaskOptions) -> Result<(Self, Settings)> {
+        let (origin, settings) = match &options.data {
+            None => {
+                let settings = Settings::of_scenes().with(&options.settings)?;
+                (
+                    Origin::Scenes(Scenes::new(settings.size, options.seed)?),
+                    settings,
+                )
+            }
+            Some(path) => {
+                let (folder, settings) = open_folder(path, options)?;
+                (Origin::Folder(Box::new(folder)), settings)
+            }
+        };
+        let source = Self {
+            origin,
+            skip_bad: options.skip_bad,
+            bad: Mutex::default(),
+            kept: Kept::new(settings.cache_mb << 20),
+            largest: Default::default(),
+        };
+        Ok((source, settings))
+    }
+
+    /// Number of classes, the background included.
+    pub(crate) fn num_classes(&self) -> usize {
+        self.class_names().len()
+    }
+
+    /// The classes' names, the background first.
+    pub(crate) fn class_names(&self) -> &[String] {
+        match &self.origin {
+            // Opening the scenes has read the pack, so that it cannot fail here.
+            Origin::Scenes(_) => Pack::embedded().map_or(&[], Pack::class_names),
+            Origin::Folder(folder) => folder.class_names(),
+        }
+    }
+
+    /// Number of pictures of a split.
+    pub(crate) fn len(&self, split: Split) -> u64 {
+        match &self.origin {
+            Origin::Scenes(_) => Scenes::len(split),
+            Origin::Folder(folder) => folder.len(vision_split(split)) as u64,
+        }
+    }
+
+    /// The embedded scenes; none where a folder is read.
+    pub(crate) fn scenes(&self) -> Option<&Scenes> {
+        match &self.origin {
+            Origin::Scenes(scenes) => Some(scenes),
+            Origin::Folder(_) => None,
+        }
+    }
+
+    /// One picture.
+    ///
+    /// # Errors
+    /// A number beyond the split, or why the picture cannot be read.
+    pub(crate) fn get(&self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
+        let len = self.len(split);
+        if index >= len {
+            let beyond =
+                format!("sample {index} of split '{split}' was asked for, which has {len}");
+            return Err(beyond.into());
+        }
+        self.kept
+            .get_or_make((split, index), || match &self.origin {
+                Origin::Scenes(scenes) => scenes.draw(split, index),
+                Origin::Folder(folder) => Ok(folder.sample(vision_split(split), index as usize)?),
+            })
+    }
+
+    /// One picture, or none where it cannot be read and such are to be left out. Each is counted in a
+    /// warning, once.
+    ///
+    /// # Errors
+    /// As [`Source::get`].
+    pub(crate) fn get_or_skip(
+        &self,
+        split: Split,
+        index: u64,
+    ) -> Result<Option<Arc<LabelledImage>>> {
+        match self.get(split, index) {
+            Ok(picture) => Ok(Some(picture)),
+            Err(error) if self.skip_bad && index < self.len(split) => {
+                let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+                if bad.insert(format!("{split} {index}")) {
+                    let count = bad.len();
+                    tracing::warn!("left out ({count} so far): {error}");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One picture to train on: where it cannot be read and such are to be left out, the next that can.
+    ///
+    /// # Errors
+    /// As [`Source::get`], or that no picture of the split can be read.
+    pub(crate) fn get_or_next(&self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
+        let len = self.len(split);
+        for step in 0..len.max(1) {
+            let turn = if index < len {
+                (index + step) % len
+            } else {
+                index
+            };
+            if let Some(picture) = self.get_or_skip(split, turn)? {
+                return Ok(picture);
+            }
+        }
+        Err(format!("no sample of split '{split}' can be read").into())
+    }
+
+    /// Rows and columns that hold every picture of a split.
+    ///
+    /// # Errors
+    /// A photograph whose size cannot be read.
+    pub(crate) fn largest(&self, split: Split) -> Result<(usize, usize)> {
+        let known = &self.largest[split as usize];
+        if let Some(&size) = known.get() {
+            return Ok(size);
+        }
+        let size = match &self.origin {
+            Origin::Scenes(scenes) => (scenes.size(), scenes.size()),
+            Origin::Folder(folder) => folder.largest(vision_split(split))?,
+        };
+        Ok(*known.get_or_init(|| size))
+    }
+}
+
+fn open_folder(path: &Path, options: &TaskOptions) -> Result<(SegmentationFolder, Settings)> {
+    // The user's settings say how the folder is read, its side file how it is trained on.
+    let own = Settings::of_a_folder().with(&options.settings)?;
+    let how = FolderOptions {
+        train_list: own.train_list,
+        reward_share: own.reward_share,
+        selection_share: own.selection_share,
+        longest: own.longest,
+        skip_bad: options.skip_bad,
+    };
+    let folder = SegmentationFolder::open(path, &how)?;
+    if let [first, ..] = folder.skipped() {
+        let count = folder.skipped().len();
+        tracing::warn!(
+            "{}: {count} samples left out, the first: {first}",
+            path.display()
+        );
+    }
+    let mut settings = folder.settings().clone();
+    settings.extend(options.settings.clone());
+    let settings = Settings::of_a_folder().with(&settings);
+    let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok((folder, settings))
+}
+
+/// Decoded pictures, up to a number of bytes.
+#[derive(Debug)]
+struct Kept {
+    limit: usize,
+    pictures: Mutex<Pictures>,
+}
+
+#[derive(Debug, Default)]
+struct Pictures {
+    bytes: usize,
+    by_name: HashMap<(Split, u64), Arc<LabelledImage>>,
+}
+
+impl Kept {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            pictures: Mutex::default(),
+        }
+    }
+
+    fn get_or_make(
+        &self,
+        name: (Split, u64),
+        make: impl FnOnce() -> Result<LabelledImage>,
+    ) -> Result<Arc<LabelledImage>> {
+        let kept = || self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept().by_name.get(&name) {
+            return Ok(Arc::clone(known));
+        }
+        let picture = Arc::new(make()?);
+        let bytes = picture.image().len() + picture.labels().len();
+        let mut kept = kept();
+        if kept.bytes + bytes <= self.limit && !kept.by_name.contains_key(&name) {
+            kept.bytes += bytes;
+            kept.by_name.insert(name, Arc::clone(&picture));
+        }
+        Ok(picture)
+    }
+}
+
+pub(crate) fn vision_split(split: Split) -> autoloss_vision::Split {
+    match split {
+        Split::Train => autoloss_vision::Split::Train,
+        Split::Reward => autoloss_vision::Split::Reward,
+        Split::Selection => autoloss_vision::Split::Selection,
+        Split::Test => autoloss_vision::Split::Test,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(side: usize) -> LabelledImage {
+        LabelledImage::new(side, side, vec![7; 3 * side * side], vec![0; side * side]).unwrap()
+    }
+
+    #[test]
+    fn memory_has_its_limit() {
+        let kept = Kept::new(4 * (64 + 64));
+        let mut made = 0;
+        for _ in 0..2 {
+            for index in 0..4 {
+                let mut make = || {
+                    made += 1;
+                    Ok(picture(8))
+                };
+                kept.get_or_make((Split::Train, index), &mut make).unwrap();
+            }
+        }
+        // Two of 256 bytes fit and are made once; the others twice.
+        assert_eq!(made, 6);
+        assert_eq!(kept.pictures.lock().unwrap().bytes, 512);
+    }
+
+    #[test]
+    fn scenes_beyond_the_split_are_refused() {
+        let (source, _) = Source::open(&TaskOptions::default()).unwrap();
+        let error = source.get(Split::Reward, 256).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "sample 256 of split 'reward' was asked for, which has 256"
+        );
+    }
+}
