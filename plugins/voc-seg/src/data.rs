@@ -9,7 +9,7 @@ use crate::scenes::Scenes;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
+    Activation, Batch, BatchRequest, BranchInfo, InputInfo, Result,
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::{AugmentConfig, LabelledImage, Pack, augment};
@@ -64,14 +64,7 @@ impl Task for VocSeg {
             }],
             default_network: "unet_tiny".to_owned(),
             default_score: "mIoU".to_owned(),
-            reference_losses: vec![ReferenceLoss {
-                name: "ce".to_owned(),
-                title: "cross entropy".to_owned(),
-                formulas: BTreeMap::from([(
-                    crate::BRANCH.to_owned(),
-                    "neg(mul(y, log(yhat)))".to_owned(),
-                )]),
-            }],
+            reference_losses: crate::losses::reference_losses(),
             attributes: map(attributes()),
             defaults: map(defaults()),
         }
@@ -131,6 +124,10 @@ impl Task for VocSeg {
             .into());
         }
         draw_samples(&self.scenes, request)
+    }
+
+    fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
+        crate::losses::reference_loss(name, branch, inputs, &crate::losses::Asl::default())
     }
 }
 
