@@ -9,8 +9,8 @@ use crate::scenes::Scenes;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, InputInfo, Result,
-    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
+    Activation, Batch, BatchRequest, BranchInfo, InputInfo, Result, ScreeningRequest,
+    ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::{AugmentConfig, LabelledImage, Pack, augment};
 use serde_json::{Value, json};

@@ -39,7 +39,9 @@ pub(super) fn nearness(labels: &[Option<u32>], width: usize) -> Vec<f64> {
 /// is no feature at all.
 fn squared_distances(features: &[bool], width: usize) -> Vec<f64> {
     let mut squared = column_distances(features, width);
-    squared.iter_mut().for_each(|distance| *distance *= *distance);
+    squared
+        .iter_mut()
+        .for_each(|distance| *distance *= *distance);
     let mut envelope = Vec::new();
     let mut heights = vec![0.0; width];
     for row in squared.chunks_exact_mut(width.max(1)) {
@@ -117,9 +119,13 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_every_pair() {
-        for (seed, width, height, rare) in
-            [(1, 9, 7, 3), (2, 1, 12, 4), (3, 12, 1, 4), (4, 17, 16, 60), (5, 16, 17, 200)]
-        {
+        for (seed, width, height, rare) in [
+            (1, 9, 7, 3),
+            (2, 1, 12, 4),
+            (3, 12, 1, 4),
+            (4, 17, 16, 60),
+            (5, 16, 17, 200),
+        ] {
             let features: Vec<bool> = numbers(seed, rare)
                 .take(width * height)
                 .map(|number| number == 0)

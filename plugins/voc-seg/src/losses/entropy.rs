@@ -69,7 +69,5 @@ fn surprise(maps: &Maps) -> Result<Tensor> {
 }
 
 fn per_position(maps: &Maps, terms: &Tensor) -> Result<Tensor> {
-    Ok(terms
-        .f_sum(terms.kind())?
-        .f_div_scalar(maps.positions())?)
+    Ok(terms.f_sum(terms.kind())?.f_div_scalar(maps.positions())?)
 }

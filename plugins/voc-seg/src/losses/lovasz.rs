@@ -13,9 +13,7 @@ use tch::{Kind, Tensor};
 /// errors m = |y − ŷ| in falling order and g_i by how much pixel i, wrong as well, raises the
 /// Jaccard loss. Void is in no set.
 pub(super) fn lovasz_softmax(maps: &Maps) -> Result<Tensor> {
-    let by_class = |x: &Tensor| -> Result<Tensor> {
-        Ok(x.f_transpose(0, 1)?.f_flatten(1, -1)?)
-    };
+    let by_class = |x: &Tensor| -> Result<Tensor> { Ok(x.f_transpose(0, 1)?.f_flatten(1, -1)?) };
     let y = by_class(&maps.y)?;
     let errors = y.f_sub(&by_class(&maps.yhat)?)?.f_abs()?;
     let (sorted, order) = errors.f_sort(1, true)?;

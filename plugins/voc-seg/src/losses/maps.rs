@@ -3,8 +3,8 @@
 use autoloss_plugin_api::Result;
 use tch::{Kind, Tensor};
 
-/// Added where a logarithm or a quotient would meet zero, as in the operators of loss graphs.
-pub(super) const EPSILON: f64 = 1e-12;
+/// ε of the operators of loss graphs.
+const EPSILON: f64 = 1e-12;
 
 const BATCH: [i64; 3] = [0, 2, 3];
 
@@ -72,10 +72,10 @@ pub(super) fn complement(x: &Tensor) -> Result<Tensor> {
     Ok(x.f_neg()?.f_add_scalar(1.0)?)
 }
 
-/// log(x + ε). Loss graphs have sign(x)·log(|x| + ε), which differs at exactly zero alone: there
-/// it gives 0, this the largest loss.
+/// log x, of ε where x is less. Loss graphs have sign(x)·log(|x| + ε): a prediction of exactly zero
+/// costs nothing there and the most here; everywhere else they agree.
 pub(super) fn log(x: &Tensor) -> Result<Tensor> {
-    Ok(x.f_add_scalar(EPSILON)?.f_log()?)
+    Ok(x.f_clamp_min(EPSILON)?.f_log()?)
 }
 
 /// Labels on the CPU, one picture after the other: the class of each position, none at void.

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn predictions_of_exactly_zero_and_one_have_finite_gradients() {
         tch::manual_seed(3);
-        let mut labels = Tensor::randint(4, [2, 9, 9], (Kind::Int64, Device::Cpu));
+        let labels = Tensor::randint(4, [2, 9, 9], (Kind::Int64, Device::Cpu));
         let _ = labels.narrow(1, 0, 2).fill_(255);
         let guess = Tensor::randint(4, [2, 9, 9], (Kind::Int64, Device::Cpu));
         let (hard, _) = crate::one_hot(&guess, 4).unwrap();
@@ -210,9 +210,7 @@ mod tests {
     fn what_cannot_be_computed_is_named() {
         let zeros = |shape: [i64; 4]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         let message = |name, branch, yhat: [i64; 4], y: [i64; 4]| {
-            let inputs = Tensors::new()
-                .with("yhat", zeros(yhat))
-                .with("y", zeros(y));
+            let inputs = Tensors::new().with("yhat", zeros(yhat)).with("y", zeros(y));
             let loss = reference_loss(name, branch, &inputs, &Asl::default());
             loss.unwrap_err().to_string()
         };

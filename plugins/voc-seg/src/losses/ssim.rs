@@ -42,10 +42,7 @@ pub(super) fn dissimilarity(maps: &Maps) -> Result<Tensor> {
 
 /// SSIM of every window, (N, C, h, w).
 fn similarity(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let moments = Tensor::f_cat(
-        &[x, y, &x.f_square()?, &y.f_square()?, &x.f_mul(y)?],
-        0,
-    )?;
+    let moments = Tensor::f_cat(&[x, y, &x.f_square()?, &y.f_square()?, &x.f_mul(y)?], 0)?;
     let [mx, my, mxx, myy, mxy] = blurred(&moments)?
         .f_chunk(5, 0)?
         .try_into()

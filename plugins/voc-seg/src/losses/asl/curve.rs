@@ -185,9 +185,14 @@ mod tests {
     #[test]
     fn curves_rise_from_corner_to_corner() {
         for curve in curves() {
-            let grid: Vec<f64> = (0..=1000).map(|i| curve.value(f64::from(i) / 1000.0)).collect();
+            let grid: Vec<f64> = (0..=1000)
+                .map(|i| curve.value(f64::from(i) / 1000.0))
+                .collect();
             assert!(grid.is_sorted(), "{curve:?}");
-            assert!(grid[0] == 0.0 && (grid[1000] - 1.0).abs() < 1e-12, "{curve:?}");
+            assert!(
+                grid[0] == 0.0 && (grid[1000] - 1.0).abs() < 1e-12,
+                "{curve:?}"
+            );
         }
     }
 
@@ -214,7 +219,10 @@ mod tests {
                 assert!((found - curve.value(u)).abs() < 1e-12, "{curve:?} at {u}");
                 let step = 1e-7;
                 let between = (curve.value(u + step) - curve.value(u - step)) / (2.0 * step);
-                assert!((slope - between).abs() < 1e-4 * between.max(1.0), "{curve:?} at {u}");
+                assert!(
+                    (slope - between).abs() < 1e-4 * between.max(1.0),
+                    "{curve:?} at {u}"
+                );
             }
         }
     }
@@ -227,7 +235,10 @@ mod tests {
             value.sum(Kind::Float).backward();
             assert!(x.grad().isfinite().all().int64_value(&[]) == 1, "{curve:?}");
             let ends = Tensor::from_slice(&[0f32, 1.0, 1.0]).to_device(Device::Cpu);
-            assert!((value - ends).abs().max().double_value(&[]) < 1e-5, "{curve:?}");
+            assert!(
+                (value - ends).abs().max().double_value(&[]) < 1e-5,
+                "{curve:?}"
+            );
         }
     }
 
@@ -237,8 +248,14 @@ mod tests {
             (vec![[0.5, 0.5], [0.7, 0.7]], "2 points"),
             (vec![[0.5, 0.5], [0.4, 0.7], [0.6, 0.9]], "[0.4, 0.7]"),
             (vec![[f64::NAN, 0.5]], "NaN"),
-            (vec![[0.5, 0.5], [1.0, 0.7], [1.0, 0.9]], "vertical at u = 1"),
-            (vec![[0.0, 0.2], [0.0, 0.3], [0.5, 0.5]], "vertical at u = 0"),
+            (
+                vec![[0.5, 0.5], [1.0, 0.7], [1.0, 0.9]],
+                "vertical at u = 1",
+            ),
+            (
+                vec![[0.0, 0.2], [0.0, 0.3], [0.5, 0.5]],
+                "vertical at u = 0",
+            ),
         ] {
             let message = Curve::new(&points).unwrap_err();
             assert!(message.contains(expected), "{points:?}: {message}");

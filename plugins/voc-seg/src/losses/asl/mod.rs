@@ -169,8 +169,14 @@ mod tests {
             (json!({"tolerance": 33}), "'tolerance' is 33"),
             (json!({"and": [[0.5, 0.5], [0.6, 0.6]]}), "2 points"),
             (json!({"or": [[0.5, 1.5]]}), "[0.5, 1.5]"),
-            (json!({"metric": "mAcc", "or": [[0.2, 0.5]]}), "'or' has no effect"),
-            (json!({"and_eroded": [[0.2, 0.5]]}), "'and_eroded' has no effect"),
+            (
+                json!({"metric": "mAcc", "or": [[0.2, 0.5]]}),
+                "'or' has no effect",
+            ),
+            (
+                json!({"and_eroded": [[0.2, 0.5]]}),
+                "'and_eroded' has no effect",
+            ),
             (json!([1]), "setting 'asl'"),
         ];
         for (value, expected) in cases {

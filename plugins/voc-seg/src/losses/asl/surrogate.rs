@@ -22,7 +22,11 @@ pub(super) fn loss(asl: &Asl, maps: &Maps) -> Result<Tensor> {
         asl.metric,
         AslMetric::FrequencyWeightedIou | AslMetric::GlobalAccuracy
     );
-    let weights = if by_pixels { weights } else { present(&weights)? };
+    let weights = if by_pixels {
+        weights
+    } else {
+        present(&weights)?
+    };
     weighted_mean(&complement(&scores)?, &weights)
 }
 
@@ -62,7 +66,7 @@ fn boundary_f1(asl: &Asl, maps: &Maps) -> Result<(Tensor, Tensor)> {
     let f1 = precision
         .f_mul(&recall)?
         .f_mul_scalar(2.0)?
-        .f_div(&precision.f_add(&recall)?.f_add_scalar(LEAST)?)?;
+        .f_div(&precision.f_add(&recall)?.f_clamp_min(LEAST)?)?;
     let counted = class_sums(&target)?.f_mul(&foreground(maps)?.f_view([-1])?)?;
     Ok((f1, counted))
 }
@@ -74,7 +78,7 @@ fn or(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// The sums of each class divided, (C).
 fn ratio(above: &Tensor, below: &Tensor) -> Result<Tensor> {
-    Ok(class_sums(above)?.f_div(&class_sums(below)?.f_add_scalar(LEAST)?)?)
+    Ok(class_sums(above)?.f_div(&class_sums(below)?.f_clamp_min(LEAST)?)?)
 }
 
 /// 0 for class 0 and 1 for the others, (1, C, 1, 1).
