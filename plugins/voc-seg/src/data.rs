@@ -3,18 +3,20 @@
 //! Pictures are kept as bytes; normalised floating-point images are made per batch, since they would
 //! take four times the memory.
 
+use crate::losses::{self, Asl};
 use crate::pictures::Pictures;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
 use crate::source::{Source, vision_split};
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, ReferenceLoss, Result,
-    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, serde_json,
+    Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, Result, ScreeningRequest,
+    ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::{AugmentConfig, Pack, augment, folder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use tch::Tensor;
 
 /// The task `voc_seg`: every pixel is background or one of the classes. Without a data folder it draws
 /// its embedded scenes, of ten classes; with one it reads the layouts of PASCAL VOC 2012 and Cityscapes.
@@ -34,6 +36,7 @@ pub struct VocSeg {
     source: Source,
     settings: Settings,
     augmentation: AugmentConfig,
+    asl: Asl,
 }
 
 impl Task for VocSeg {
@@ -58,14 +61,7 @@ impl Task for VocSeg {
             }],
             default_network: "unet_tiny".to_owned(),
             default_score: "mIoU".to_owned(),
-            reference_losses: vec![ReferenceLoss {
-                name: "ce".to_owned(),
-                title: "cross entropy".to_owned(),
-                formulas: BTreeMap::from([(
-                    crate::BRANCH.to_owned(),
-                    "neg(mul(y, log(yhat)))".to_owned(),
-                )]),
-            }],
+            reference_losses: losses::reference_losses(),
             attributes: map(attributes()),
             defaults: map(defaults()),
         }
@@ -74,10 +70,12 @@ impl Task for VocSeg {
     fn open(options: &TaskOptions) -> Result<Self> {
         let (source, settings) = Source::open(options)?;
         let augmentation = settings.augmentation()?;
+        let asl = settings.asl.as_ref().map(Asl::from_json).transpose()?;
         Ok(Self {
             source,
             settings,
             augmentation,
+            asl: asl.unwrap_or_default(),
         })
     }
 
@@ -132,6 +130,10 @@ impl Task for VocSeg {
             written.total(),
             counts.join(", ")
         ))
+    }
+
+    fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
+        losses::reference_loss(name, branch, inputs, &self.asl)
     }
 }
 

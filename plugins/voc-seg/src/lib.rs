@@ -11,6 +11,7 @@
 mod data;
 mod inputs;
 mod layers;
+pub mod losses;
 mod metrics;
 mod network;
 mod pictures;

@@ -1,0 +1,193 @@
+//! Auto-Seg-Loss: a metric of segmentation made differentiable, with searched curves.
+//!
+//! The parameters are given, not searched here: a search method proposes them and a user can paste
+//! published ones. They come as one JSON object, so that a task setting carries them.
+
+mod curve;
+mod surrogate;
+
+pub use curve::Curve;
+
+use super::maps::Maps;
+use autoloss_plugin_api::{Result, serde_json::Value};
+use serde::Deserialize;
+use tch::Tensor;
+
+/// A metric that has a surrogate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum AslMetric {
+    /// Mean intersection over union.
+    #[default]
+    #[serde(rename = "mIoU")]
+    MeanIou,
+    /// Intersection over union weighted by the frequency of the class.
+    #[serde(rename = "FWIoU")]
+    FrequencyWeightedIou,
+    /// Share of pixels that are right.
+    #[serde(rename = "gAcc")]
+    GlobalAccuracy,
+    /// Mean recall of the classes.
+    #[serde(rename = "mAcc")]
+    MeanAccuracy,
+    /// Mean intersection over union near the borders of the target.
+    #[serde(rename = "BIoU")]
+    BoundaryIou,
+    /// Mean F1 of the border pixels.
+    #[serde(rename = "BF1")]
+    BoundaryF1,
+}
+
+/// The loss 1 − ξ̃ of Auto-Seg-Loss (Li et al., ICLR 2021, section 3): the metric ξ with the
+/// predicted class taken as a probability and its logical operators replaced by
+/// AND(a, b) = g(a)·g(b) and OR(a, b) = g(a) + g(b) − g(a)·g(b), each with a [`Curve`] g of its
+/// own. On a one-hot target g(b) = b.
+///
+/// - mIoU, FWIoU: Σ AND(ŷ, y) / Σ OR(ŷ, y) of each class, averaged, or weighted by its pixels.
+/// - gAcc, mAcc: Σ AND(ŷ, y) over the pixels of all classes, or of each; OR is not in use.
+/// - BIoU: as mIoU, within `tolerance` of the target's borders (of classes from 1 on).
+/// - BF1: the border of a class is XOR(a, b) = OR(a, b) − AND(a, b) of its map a and the map
+///   eroded by 3x3, b; precision and recall count the border that lies within `tolerance` of the
+///   other side's. ŷ and its eroded map have curves of their own, four in all, as the paper's
+///   programs have. Class 0 is left out.
+///
+/// Sums go over the batch. Void is in none, and like the edge of another class it makes a border.
+/// Classes that the batch (or its band) lacks are skipped; the paper's programs count them as
+/// zero, which for mIoU and mAcc scales the gradient.
+///
+/// ```
+/// use autoloss_plugin_api::serde_json::json;
+/// use voc_seg::losses::Asl;
+///
+/// let asl = Asl::from_json(&json!({
+///     "metric": "mIoU",
+///     "and": [[0.1, 0.6], [0.5, 0.8], [0.9, 0.9]],
+/// }))?;
+/// assert_eq!(asl.and().value(1.0), 1.0);
+/// // OR keeps the straight line, g(u) = u.
+/// assert_eq!(asl.or().value(0.25), 0.25);
+/// # Ok::<(), autoloss_plugin_api::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asl {
+    metric: AslMetric,
+    and: Curve,
+    or: Curve,
+    and_eroded: Curve,
+    or_eroded: Curve,
+    tolerance: u8,
+}
+
+impl Default for Asl {
+    /// mIoU with straight lines: the soft Jaccard loss.
+    fn default() -> Self {
+        Self {
+            metric: AslMetric::default(),
+            and: Curve::default(),
+            or: Curve::default(),
+            and_eroded: Curve::default(),
+            or_eroded: Curve::default(),
+            tolerance: 5,
+        }
+    }
+}
+
+impl Asl {
+    /// Reads the parameters. All keys may be left out: `metric` (mIoU, FWIoU, gAcc, mAcc, BIoU,
+    /// BF1; mIoU), the curves `and` and `or`, for BF1 also `and_eroded` and `or_eroded`, each as
+    /// [`Curve::new`] takes it (a straight line), and `tolerance`, 0 to 32 positions of the loss
+    /// maps (5, as in the paper, there of full resolution).
+    ///
+    /// # Errors
+    /// Names the key that is unknown or the value that cannot be, or a curve that the metric does
+    /// not use.
+    pub fn from_json(value: &Value) -> Result<Self> {
+        let wrong = |what: String| format!("setting 'asl': {what}");
+        let asl = Self::deserialize(value).map_err(|error| wrong(error.to_string()))?;
+        if asl.tolerance > 32 {
+            let what = format!("'tolerance' is {}, expected 0 to 32", asl.tolerance);
+            return Err(wrong(what).into());
+        }
+        for (name, curve, used) in asl.curves() {
+            if !used && !curve.is_straight() {
+                let what = format!("'{name}' has no effect on {:?}: leave it out", asl.metric);
+                return Err(wrong(what).into());
+            }
+        }
+        Ok(asl)
+    }
+
+    /// The metric that is stood for.
+    pub fn metric(&self) -> AslMetric {
+        self.metric
+    }
+
+    /// The curve of AND.
+    pub fn and(&self) -> &Curve {
+        &self.and
+    }
+
+    /// The curve of OR.
+    pub fn or(&self) -> &Curve {
+        &self.or
+    }
+
+    /// Every curve by its key, and whether the metric uses it.
+    fn curves(&self) -> [(&'static str, &Curve, bool); 4] {
+        let accuracy = matches!(
+            self.metric,
+            AslMetric::GlobalAccuracy | AslMetric::MeanAccuracy
+        );
+        let border = self.metric == AslMetric::BoundaryF1;
+        [
+            ("and", &self.and, true),
+            ("or", &self.or, !accuracy),
+            ("and_eroded", &self.and_eroded, border),
+            ("or_eroded", &self.or_eroded, border),
+        ]
+    }
+
+    /// 1 − ξ̃, a scalar with gradient.
+    ///
+    /// # Errors
+    /// libtorch's own.
+    pub(super) fn loss(&self, maps: &Maps) -> Result<Tensor> {
+        surrogate::loss(self, maps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autoloss_plugin_api::serde_json::json;
+
+    #[test]
+    fn parameters_that_cannot_be_are_named() {
+        let cases = [
+            (json!({"metric": "IoU"}), "`IoU`"),
+            (json!({"nand": []}), "`nand`"),
+            (json!({"tolerance": 33}), "'tolerance' is 33"),
+            (json!({"and": [[0.5, 0.5], [0.6, 0.6]]}), "2 points"),
+            (json!({"or": [[0.5, 1.5]]}), "[0.5, 1.5]"),
+            (
+                json!({"metric": "mAcc", "or": [[0.2, 0.5]]}),
+                "'or' has no effect",
+            ),
+            (
+                json!({"and_eroded": [[0.2, 0.5]]}),
+                "'and_eroded' has no effect",
+            ),
+            (json!([1]), "setting 'asl'"),
+        ];
+        for (value, expected) in cases {
+            let message = Asl::from_json(&value).unwrap_err().to_string();
+            assert!(message.contains(expected), "{value}: {message}");
+        }
+    }
+
+    #[test]
+    fn nothing_given_is_the_soft_jaccard_loss() {
+        assert_eq!(Asl::from_json(&json!({})).unwrap(), Asl::default());
+        assert_eq!(Asl::default().metric(), AslMetric::MeanIou);
+    }
+}
