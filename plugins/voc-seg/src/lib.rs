@@ -1,7 +1,8 @@
 //! Semantic segmentation in the manner of PASCAL VOC, as an autoloss plugin.
 //!
-//! It holds one task, `voc_seg` with the branch `seg`; one network, `unet_tiny`; and two metrics,
-//! `region` (mIoU, FWIoU, gAcc, mAcc) and `boundary` (BIoU, BF1). Pictures, scenes and the counting
+//! It holds one task, `voc_seg` with the branch `seg`; the network `unet_tiny`, which a search trains
+//! from scratch, and four of the literature, `deeplabv3plus_r50`, `deeplabv3plus_r101`, `pspnet_r50`
+//! and `fpn_lite0`; and two metrics, `region` (mIoU, FWIoU, gAcc, mAcc) and `boundary` (BIoU, BF1). Pictures, scenes and the counting
 //! behind the metrics are in `autoloss-vision`, which knows no tensors; this crate is what turns
 //! them into batches, branch inputs and scores. It knows nothing of loss graphs.
 //!
@@ -10,10 +11,9 @@
 
 mod data;
 mod inputs;
-mod layers;
 pub mod losses;
 mod metrics;
-mod network;
+mod networks;
 mod pictures;
 mod scenes;
 mod screening;
@@ -23,7 +23,10 @@ mod source;
 pub use data::VocSeg;
 pub use inputs::one_hot;
 pub use metrics::{Boundary, Region};
-pub use network::UnetTiny;
+pub use networks::{
+    Choice, DeepLabR50, DeepLabR101, DeepLabV3PlusR50, DeepLabV3PlusR101, Design, FpnLite0,
+    FpnOverLite0, PspNetR50, PspR50, Segmenter, UnetTiny,
+};
 
 use autoloss_plugin_api::{export_plugin, register_metric, register_network, register_task};
 
@@ -36,6 +39,10 @@ const CLASSES: i64 = 11;
 
 register_task!(VocSeg);
 register_network!(UnetTiny);
+register_network!(DeepLabV3PlusR50);
+register_network!(DeepLabV3PlusR101);
+register_network!(PspNetR50);
+register_network!(FpnLite0);
 register_metric!(Region);
 register_metric!(Boundary);
 export_plugin!();

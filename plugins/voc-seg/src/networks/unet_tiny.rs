@@ -7,8 +7,10 @@
 //! concatenates; residual blocks. Logits stay at the quarter resolution and are interpolated for
 //! predictions.
 
+use super::pretrained::{self, Names};
+use super::unet_layers::{ConvNorm, Pointwise};
+use super::weights::Weights;
 use crate::inputs::{branch_inputs, upsample};
-use crate::layers::{ConvNorm, Pointwise, Weights};
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
 };
@@ -21,6 +23,13 @@ const STRIDE: i64 = 4;
 const WIDTHS: [i64; 2] = [48, 64];
 /// Residual blocks at these scales.
 const BLOCKS: [usize; 2] = [1, 2];
+
+/// Where a file of weights may differ from the network.
+const NAMES: Names = Names {
+    network: "unet_tiny",
+    encoder: "encoder.",
+    head: "decoder.head.",
+};
 
 /// The network `unet_tiny`: images (N, 3, H, W), H and W multiples of 8, to logits
 /// (N, C, H/4, W/4).
@@ -54,9 +63,9 @@ impl ProxyNetwork for UnetTiny {
         if !(2..=255).contains(&classes) {
             return Err(format!("{classes} classes, expected 2 to 255 (labels are bytes)").into());
         }
-        let mut network = Self::fresh(Weights::new(options.device()?), classes)?;
+        let network = Self::fresh(Weights::new(options.device()?), classes)?;
         if let Some(file) = &options.weights {
-            network.weights.load(file)?;
+            pretrained::load(&network.weights, file, &NAMES)?;
         }
         Ok(network)
     }

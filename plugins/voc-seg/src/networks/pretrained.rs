@@ -1,0 +1,218 @@
+//! Weights from files: checkpoints of the whole network, or published ones of its encoder.
+//!
+//! Files are recognised by what is in them, not by a switch: names decide. A checkpoint must be
+//! complete, but for a head of another number of classes, which stays fresh; of a file for the
+//! encoder, every encoder tensor must be there. Anything else in the file (a classifier, an
+//! auxiliary head) is left out. A training that silently began with half of its weights would look
+//! like a bad loss.
+
+mod file;
+
+use super::weights::Weights;
+use autoloss_plugin_api::Result;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tch::Tensor;
+
+/// What other programs put in front of all names: wrappers for several devices, training
+/// frameworks, and models that hold the encoder as a member.
+const WRAPPERS: [&str; 3] = ["module.", "model.", "backbone."];
+/// PyTorch's own files from before 0.4.1 have no counters, and they decide nothing.
+const COUNTER: &str = ".num_batches_tracked";
+
+/// Where a file may differ from the network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    /// The network's, for messages.
+    pub(crate) network: &'static str,
+    /// The encoder's tensors begin with it; published files lack it.
+    pub(crate) encoder: &'static str,
+    /// The last layer's tensors begin with it; their shape depends on the number of classes.
+    pub(crate) head: &'static str,
+}
+
+/// What was done with a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    /// Tensors overwritten.
+    pub(crate) loaded: usize,
+    /// Names of tensors that stay as they were.
+    pub(crate) fresh: Vec<String>,
+    /// Names in the file that no tensor has.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Overwrites the network's tensors with those of a file and logs what was done.
+///
+/// # Errors
+/// A file that cannot be read, in which nothing fits, which lacks a tensor, or in which one has
+/// another shape; then nothing is overwritten.
+pub(crate) fn load(weights: &Weights, file: &Path, names: &Names) -> Result<Loaded> {
+    let shown = file.display();
+    let network = names.network;
+    let stored = file::read(file)?;
+    let own: BTreeMap<&str, &Tensor> = weights.iter().collect();
+    let outcome = assign(&own, &stored, names);
+    let (pairs, report) = outcome.map_err(|error| format!("{shown}: {error}"))?;
+    let _no_gradients = tch::no_grad_guard();
+    for (tensor, new) in pairs {
+        tensor.shallow_clone().f_copy_(new)?;
+    }
+    let Loaded {
+        loaded,
+        fresh,
+        ignored,
+    } = &report;
+    tracing::info!(
+        "network '{network}': {loaded} tensors from {shown}, {} left fresh{}, {} of the file not used{}",
+        fresh.len(),
+        examples(fresh),
+        ignored.len(),
+        examples(ignored)
+    );
+    if fresh.iter().any(|name| name.starts_with(names.head)) && is_checkpoint(fresh, names) {
+        tracing::warn!(
+            "network '{network}': {shown} is of another number of classes; '{}' stays fresh",
+            names.head
+        );
+    }
+    Ok(report)
+}
+
+/// Whether nothing but the head (and counters) stays fresh.
+fn is_checkpoint(fresh: &[String], names: &Names) -> bool {
+    fresh
+        .iter()
+        .all(|name| name.starts_with(names.head) || name.ends_with(COUNTER))
+}
+
+type Pairs<'a> = Vec<(&'a Tensor, &'a Tensor)>;
+
+/// Pairs every own tensor with its new values, or says why the file does not serve.
+fn assign<'a>(
+    own: &BTreeMap<&str, &'a Tensor>,
+    stored: &'a [(String, Tensor)],
+    names: &Names,
+) -> Result<(Pairs<'a>, Loaded)> {
+    let mut found: BTreeMap<&str, &Tensor> = BTreeMap::new();
+    let mut ignored = Vec::new();
+    for (name, tensor) in stored {
+        match own_name(own, name, names) {
+            Some(known) => {
+                if found.insert(known, tensor).is_some() {
+                    return Err(format!("two of its tensors fit '{known}'").into());
+                }
+            }
+            None => ignored.push(name.clone()),
+        }
+    }
+    if found.is_empty() {
+        return Err(nothing_fits(own, stored, names).into());
+    }
+    let whole = found.keys().any(|name| !name.starts_with(names.encoder));
+    let mut report = Loaded {
+        ignored,
+        ..Loaded::default()
+    };
+    let mut pairs = Vec::new();
+    for (name, tensor) in own {
+        let needed = (whole || name.starts_with(names.encoder)) && !name.ends_with(COUNTER);
+        let new = found.get(name).copied();
+        let new = new.filter(|new| !other_classes(name, tensor, new, names));
+        match new {
+            Some(new) if new.size() == tensor.size() => pairs.push((*tensor, new)),
+            Some(new) => return Err(other_shape(name, &new.size(), tensor, names).into()),
+            None if needed && !found.contains_key(name) => {
+                return Err(lacking(own, &found, name, whole).into());
+            }
+            None => report.fresh.push((*name).to_owned()),
+        }
+    }
+    report.loaded = pairs.len();
+    Ok((pairs, report))
+}
+
+/// Which own tensor a name in a file means.
+fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> Option<&'a str> {
+    let mut rest = name;
+    loop {
+        let in_encoder = format!("{}{rest}", names.encoder);
+        // segmentation-models-pytorch's older encoders lack the wrapper that the newer have.
+        let older = rest.strip_prefix("encoder.").unwrap_or(rest);
+        let older = format!("{}{older}", names.encoder);
+        for candidate in [rest, &in_encoder, &older] {
+            if let Some((known, _)) = own.get_key_value(candidate) {
+                return Some(*known);
+            }
+        }
+        rest = WRAPPERS
+            .iter()
+            .find_map(|wrapper| rest.strip_prefix(wrapper))?;
+    }
+}
+
+/// Whether a tensor of the head differs in nothing but the number of classes.
+fn other_classes(name: &str, own: &Tensor, new: &Tensor, names: &Names) -> bool {
+    let (own, new) = (own.size(), new.size());
+    name.starts_with(names.head)
+        && own.len() == new.len()
+        && own.first() != new.first()
+        && own[1..] == new[1..]
+}
+
+fn nothing_fits(
+    own: &BTreeMap<&str, &Tensor>,
+    stored: &[(String, Tensor)],
+    names: &Names,
+) -> String {
+    let held: Vec<_> = stored.iter().map(|(name, _)| name.clone()).collect();
+    let wanted: Vec<_> = own.keys().map(|name| (*name).to_owned()).collect();
+    format!(
+        "none of its {} tensors{} fits network '{}', which has {}{}; is it for another network?",
+        held.len(),
+        examples(&held),
+        names.network,
+        wanted.len(),
+        examples(&wanted)
+    )
+}
+
+fn other_shape(name: &str, found: &[i64], own: &Tensor, names: &Names) -> String {
+    format!(
+        "'{name}' has shape {found:?}, network '{}' expects {:?}",
+        names.network,
+        own.size()
+    )
+}
+
+fn lacking(
+    own: &BTreeMap<&str, &Tensor>,
+    found: &BTreeMap<&str, &Tensor>,
+    name: &str,
+    whole: bool,
+) -> String {
+    let what = if whole {
+        "a checkpoint"
+    } else {
+        "weights of the encoder"
+    };
+    let shape = own.get(name).map(|tensor| tensor.size());
+    format!(
+        "'{name}' of shape {:?} is not in it: {} tensors fit, but as {what} it is not complete",
+        shape.unwrap_or_default(),
+        found.len()
+    )
+}
+
+/// A few of the names, in brackets.
+fn examples(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => format!(" ({one})"),
+        [one, two] => format!(" ({one}, {two})"),
+        [one, two, ..] => format!(" ({one}, {two} …)"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

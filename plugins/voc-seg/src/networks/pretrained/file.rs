@@ -1,0 +1,79 @@
+//! Reading named tensors: safetensors, and PyTorch's own archives where libtorch can.
+
+use autoloss_plugin_api::Result;
+use autoloss_plugin_api::brief;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use tch::{TchError, Tensor};
+
+/// What a file is, by its first bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Format {
+    Safetensors,
+    /// What `torch.save` writes since PyTorch 1.6.
+    Archive,
+    /// What it wrote before: a program that only Python can run.
+    Pickle,
+    Other,
+}
+
+impl Format {
+    fn of(start: &[u8]) -> Self {
+        match start {
+            [b'P', b'K', 3, 4, ..] => Self::Archive,
+            [0x80, 2..=5, ..] => Self::Pickle,
+            // A length of eight bytes, then JSON.
+            [_, _, _, _, _, _, _, _, b'{', ..] => Self::Safetensors,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// All tensors of a file by name.
+///
+/// # Errors
+/// A file that cannot be read, with how to convert one of PyTorch's.
+pub(super) fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
+    let shown = file.display();
+    let unreadable =
+        |error: &dyn std::fmt::Display| format!("cannot read weights from {shown}: {error}");
+    let mut start = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(16).read_to_end(&mut start))
+        .map_err(|error| unreadable(&error))?;
+    let tensors = match Format::of(&start) {
+        Format::Safetensors => Tensor::read_safetensors(file),
+        Format::Archive => {
+            return archive(file).map_err(|error| {
+                format!("{}; {}", unreadable(&brief(&error)), conversion(file)).into()
+            });
+        }
+        Format::Pickle => {
+            return Err(format!(
+                "{} is in PyTorch's old format, which only Python reads; {}",
+                shown,
+                conversion(file)
+            )
+            .into());
+        }
+        Format::Other => {
+            return Err(unreadable(&"neither safetensors nor an archive of PyTorch").into());
+        }
+    };
+    tensors.map_err(|error| unreadable(&brief(&error)).into())
+}
+
+fn archive(file: &Path) -> Result<Vec<(String, Tensor)>, TchError> {
+    Tensor::loadz_multi(file)
+}
+
+fn conversion(file: &Path) -> String {
+    let (old, new) = (file.display(), file.with_extension("safetensors"));
+    format!(
+        "convert it with: python -c \"import torch, safetensors.torch as s; \
+         w = torch.load('{old}', map_location='cpu'); w = w.get('state_dict', w); \
+         s.save_file({{k: v.contiguous() for k, v in w.items()}}, '{}')\"",
+        new.display()
+    )
+}

@@ -1,0 +1,220 @@
+//! What the pretrainable networks share: an encoder and decoder, a head, its two resolutions.
+//!
+//! The head gives logits at a quarter or an eighth of the resolution and enlarges them bilinearly,
+//! corners on corners. Predictions are always the enlarged ones. The loss is taken of the others
+//! unless `loss_stride` is 1: losses under search are graphs of element-wise operators, whose cost
+//! grows with the number of positions. Each logit then has the label of the pixel that enlarging
+//! puts it on ([`labels_at`]).
+
+use super::layers::{Conv, Plan, enlarge};
+use super::normalisation::{Normalisation, Pretraining};
+use super::pretrained::{self, Names};
+use super::settings::Settings;
+use super::weights::{Start, Weights};
+use crate::inputs::branch_inputs;
+use autoloss_plugin_api::{
+    Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use tch::{Kind, Tensor};
+
+/// The name of the head's convolution in checkpoints.
+pub(crate) const HEAD: &str = "segmentation_head.0";
+
+/// Encoder and decoder of a network.
+pub(crate) trait Body: fmt::Debug + Send {
+    /// Normalised images (N, 3, H, W) to maps (N, channels, H/stride, W/stride).
+    fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor>;
+}
+
+/// What distinguishes one pretrainable network from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Design {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// The encoder's tensors begin with it.
+    pub(crate) encoder: &'static str,
+    pub(crate) pretraining: Pretraining,
+    /// H and W are multiples of it.
+    pub(crate) step: i64,
+    /// Image pixels to a logit, per axis.
+    pub(crate) stride: i64,
+    /// Channels that the head takes.
+    pub(crate) channels: i64,
+    /// Side of the head's window.
+    pub(crate) kernel: i64,
+    /// Default of the setting.
+    pub(crate) dropout: f64,
+    pub(crate) body: fn(&mut Weights, f64) -> Result<Box<dyn Body>>,
+}
+
+/// Chooses a design at compile time: plugins register types.
+pub trait Choice: Send + 'static {
+    /// What is built.
+    #[doc(hidden)]
+    const DESIGN: Design;
+}
+
+/// A network that other programs know too: images (N, 3, H, W), normalised as the task does, to
+/// logits (N, classes, H, W).
+///
+/// Names and shapes of its tensors are those of segmentation-models-pytorch 0.5.0, so a checkpoint
+/// of either loads in the other; published encoder weights load too. Settings are `dropout` (0 to
+/// below 1) and `loss_stride` (1, or the stride of the logits, which is the default).
+///
+/// ```
+/// use autoloss_plugin_api::{NetworkOptions, ProxyNetwork, Task};
+/// use voc_seg::{FpnLite0, VocSeg};
+///
+/// let network = FpnLite0::build(&NetworkOptions {
+///     task: VocSeg::info(),
+///     device: "cpu".to_owned(),
+///     seed: 0,
+///     weights: None,
+///     settings: Default::default(),
+/// })?;
+/// let first = &network.parameters()[0];
+/// assert_eq!(first.name, "encoder.model.conv_stem.weight");
+/// assert_eq!(first.tensor.size(), [32, 3, 3, 3]);
+/// # Ok::<(), autoloss_plugin_api::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Segmenter<C> {
+    weights: Weights,
+    normalisation: Normalisation,
+    body: Box<dyn Body>,
+    head: Conv,
+    loss_stride: i64,
+    choice: PhantomData<fn() -> C>,
+}
+
+impl<C: Choice> ProxyNetwork for Segmenter<C> {
+    fn info() -> NetworkInfo {
+        NetworkInfo {
+            name: C::DESIGN.name.to_owned(),
+            title: C::DESIGN.title.to_owned(),
+            tasks: vec![crate::TASK.to_owned()],
+        }
+    }
+
+    fn build(options: &NetworkOptions) -> Result<Self> {
+        let design = C::DESIGN;
+        let settings = Settings::read(&design, &options.settings)?;
+        let classes = options.task.whole("num_classes")?;
+        if !(2..=255).contains(&classes) {
+            return Err(format!("{classes} classes, expected 2 to 255 (labels are bytes)").into());
+        }
+        let mut weights = Weights::new(options.device()?);
+        let body = (design.body)(&mut weights, settings.dropout)?;
+        let plan = Plan::new([design.channels, classes], design.kernel, Start::Linear).bias();
+        let head = Conv::new(&mut weights, HEAD, plan)?;
+        weights.finish()?;
+        if let Some(file) = &options.weights {
+            let names = Names {
+                network: design.name,
+                encoder: design.encoder,
+                head: HEAD,
+            };
+            pretrained::load(&weights, file, &names)?;
+        }
+        Ok(Self {
+            normalisation: Normalisation::new(&design.pretraining, weights.device())?,
+            weights,
+            body,
+            head,
+            loss_stride: settings.loss_stride,
+            choice: PhantomData,
+        })
+    }
+
+    fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<BTreeMap<String, Tensors>> {
+        let image = self.normalisation.apply(batch.inputs.get("image")?)?;
+        let logits = self.small_logits(&image, mode)?;
+        let labels = batch.targets.get("labels")?;
+        let inputs = if self.loss_stride == 1 {
+            branch_inputs(&enlarge(&logits, C::DESIGN.stride)?, labels)?
+        } else {
+            branch_inputs(&logits, &labels_at(labels, &logits.size())?)?
+        };
+        Ok(BTreeMap::from([(crate::BRANCH.to_owned(), inputs)]))
+    }
+
+    fn predict(&mut self, inputs: &Tensors) -> Result<Tensors> {
+        let logits = self.logits(inputs.get("image")?, Mode::Evaluate)?;
+        let labels = logits.f_argmax(1, false)?.f_to_kind(Kind::Uint8)?;
+        Ok(Tensors::new().with("labels", labels))
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.weights.parameters()
+    }
+
+    fn buffers(&self) -> Tensors {
+        self.weights.buffers()
+    }
+}
+
+impl<C: Choice> Segmenter<C> {
+    /// Logits (N, classes, H, W) of images (N, 3, H, W) as the task normalises them.
+    ///
+    /// # Errors
+    /// A shape that does not fit: H and W must be multiples of what the encoder needs.
+    pub fn logits(&self, image: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.logits_of_normalised(&self.normalisation.apply(image)?, mode)
+    }
+
+    /// Logits (N, classes, H, W) of images (N, 3, H, W) normalised as the encoder's weights expect
+    /// it: what segmentation-models-pytorch computes of the same input.
+    ///
+    /// # Errors
+    /// As [`Segmenter::logits`].
+    pub fn logits_of_normalised(&self, image: &Tensor, mode: Mode) -> Result<Tensor> {
+        enlarge(&self.small_logits(image, mode)?, C::DESIGN.stride)
+    }
+
+    fn small_logits(&self, image: &Tensor, mode: Mode) -> Result<Tensor> {
+        let (size, step) = (image.size(), C::DESIGN.step);
+        match size[..] {
+            [n, 3, h, w] if n > 0 && h > 0 && w > 0 && h % step == 0 && w % step == 0 => {}
+            _ => {
+                return Err(format!(
+                    "network '{}': image has shape {size:?}, expected (N, 3, H, W) with H and W \
+                     multiples of {step}",
+                    C::DESIGN.name
+                )
+                .into());
+            }
+        }
+        let training = mode == Mode::Train;
+        let logits = self.head.forward(&self.body.forward(image, training)?)?;
+        if training {
+            self.weights.count_batch()?;
+        }
+        Ok(logits)
+    }
+}
+
+/// The labels (N, H, W) of the pixels that logits (N, C, h, w) are enlarged onto, (N, h, w). With
+/// corners on corners, logit i falls on pixel i·(H − 1)/(h − 1), rounded.
+fn labels_at(labels: &Tensor, logits: &[i64]) -> Result<Tensor> {
+    let size = labels.size();
+    let (&[n, height, width], &[m, _, h, w]) = (&size[..], logits) else {
+        return Err(format!("labels have shape {size:?}, expected (N, H, W)").into());
+    };
+    if n != m || h < 1 || w < 1 || height < h || width < w {
+        return Err(format!("labels {size:?} and logits {logits:?} do not fit").into());
+    }
+    let pick = |pixels: i64, positions: i64| -> Result<Tensor> {
+        let pixel = |i: i64| match positions {
+            1 => pixels / 2,
+            _ => (2 * i * (pixels - 1) + positions - 1) / (2 * (positions - 1)),
+        };
+        let chosen: Vec<i64> = (0..positions).map(pixel).collect();
+        Ok(Tensor::f_from_slice(&chosen)?.f_to_device(labels.device())?)
+    };
+    Ok(labels
+        .f_index_select(1, &pick(height, h)?)?
+        .f_index_select(2, &pick(width, w)?)?)
+}

@@ -1,0 +1,334 @@
+//! The pretrainable networks against segmentation-models-pytorch.
+//!
+//! `python/oracles/networks.py` wrote the fixture and says what is compared and how both sides
+//! compute the same weights.
+
+use autoloss_plugin_api::{Batch, Mode, NetworkOptions, ProxyNetwork, Task, Tensors, serde_json};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor};
+use voc_seg::{
+    Choice, DeepLabV3PlusR50, DeepLabV3PlusR101, FpnLite0, PspNetR50, Segmenter, VocSeg,
+};
+
+/// Largest absolute difference of a logit.
+const LOGITS: f64 = 1e-4;
+/// Largest relative difference of the squared sum of a gradient.
+const GRADIENTS: f64 = 1e-3;
+
+fn options(settings: &[(&str, Value)]) -> NetworkOptions {
+    let named = settings.iter();
+    NetworkOptions {
+        task: VocSeg::info(),
+        device: "cpu".to_owned(),
+        seed: 0,
+        weights: None,
+        settings: named
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
+    }
+}
+
+/// Numbers from −1 to below 1, of a name and an index.
+fn drawn(name: &str, count: usize) -> Vec<f64> {
+    let start = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let number = |index: usize| {
+        let mut x = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(start);
+        x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
+        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
+        f64::from(x ^ (x >> 16)) / f64::from(1_u32 << 31) - 1.0
+    };
+    (0..count).map(number).collect()
+}
+
+fn values(name: &str, shape: &[i64]) -> Tensor {
+    let drawn = drawn(name, shape.iter().product::<i64>() as usize);
+    let [scale, shift] = if let [_, inputs, height, width] = shape {
+        [(6.0 / (inputs * height * width) as f64).sqrt(), 0.0]
+    } else if name.ends_with(".running_var") {
+        [0.5, 1.0]
+    } else if name.ends_with(".weight") {
+        [0.25, 0.5]
+    } else {
+        [0.2, 0.0]
+    };
+    let values: Vec<f32> = drawn.iter().map(|u| (u * scale + shift) as f32).collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// Every tensor of a network by name.
+fn state<C: Choice>(network: &Segmenter<C>) -> BTreeMap<String, Tensor> {
+    let parameters = network.parameters().into_iter();
+    let parameters = parameters.map(|own| (own.name, own.tensor));
+    parameters.chain(network.buffers()).collect()
+}
+
+fn fill<C: Choice>(network: &Segmenter<C>) {
+    let _no_gradients = tch::no_grad_guard();
+    for (name, tensor) in state(network) {
+        if !name.ends_with("num_batches_tracked") {
+            tensor.shallow_clone().copy_(&values(&name, &tensor.size()));
+        }
+    }
+}
+
+/// The lines `name kind shape` by their first three parts: how many, and their digest.
+fn inventory<C: Choice>(network: &Segmenter<C>) -> BTreeMap<String, Value> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, tensor) in state(network) {
+        let kind = match tensor.kind() {
+            Kind::Float => "float32",
+            Kind::Int64 => "int64",
+            _ => "other",
+        };
+        let shape: Vec<_> = tensor.size().iter().map(i64::to_string).collect();
+        let group = name.splitn(4, '.').take(3).collect::<Vec<_>>().join(".");
+        let line = format!("{name} {kind} {}\n", shape.join("x"));
+        groups.entry(group).or_default().push(line);
+    }
+    let digest = |mut lines: Vec<String>| {
+        lines.sort();
+        let digest = Sha256::digest(lines.concat());
+        let hex: String = digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        json!([lines.len(), hex])
+    };
+    groups
+        .into_iter()
+        .map(|(group, lines)| (group, digest(lines)))
+        .collect()
+}
+
+/// The largest difference of the values that a summary holds.
+fn logits_differ(tensor: &Tensor, summary: &Value) -> f64 {
+    let expected: Vec<i64> = serde_json::from_value(summary["shape"].clone()).unwrap();
+    assert_eq!(tensor.size(), expected);
+    let flat = tensor.detach().to_kind(Kind::Double).flatten(0, -1);
+    let flat = Vec::<f64>::try_from(flat).unwrap();
+    let samples: Vec<f64> = serde_json::from_value(summary["samples"].clone()).unwrap();
+    let place = |index: usize| index * (flat.len() - 1) / (samples.len() - 1);
+    let mean = flat.iter().sum::<f64>() / flat.len() as f64;
+    let variance = flat.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / flat.len() as f64;
+    let mut differences: Vec<_> = (samples.iter().enumerate())
+        .map(|(index, sample)| (flat[place(index)] - sample).abs())
+        .collect();
+    differences.push((mean - summary["mean"].as_f64().unwrap()).abs());
+    differences.push((variance.sqrt() - summary["deviation"].as_f64().unwrap()).abs());
+    differences.into_iter().fold(0.0, f64::max)
+}
+
+/// The largest relative difference of squared sums by name.
+fn sums_differ(sums: &Value, tensor: impl Fn(&str) -> Tensor) -> f64 {
+    let relative = |(name, expected): (&String, &Value)| {
+        let found = tensor(name)
+            .to_kind(Kind::Double)
+            .square()
+            .sum(Kind::Double);
+        (found.double_value(&[]) / expected.as_f64().unwrap() - 1.0).abs()
+    };
+    sums.as_object()
+        .unwrap()
+        .iter()
+        .map(relative)
+        .fold(0.0, f64::max)
+}
+
+fn agrees<C: Choice>() {
+    let text = include_str!("fixtures/networks.json");
+    let fixture: Value = serde_json::from_str(text).unwrap();
+    let name = Segmenter::<C>::info().name;
+    let oracle = &fixture["networks"][&name];
+    let network = Segmenter::<C>::build(&options(&[("dropout", json!(0))])).unwrap();
+    let parameters: usize = network
+        .parameters()
+        .iter()
+        .map(|own| own.tensor.numel())
+        .sum();
+    assert_eq!(json!(parameters), oracle["parameters"], "{name}");
+    assert_eq!(json!(inventory(&network)), oracle["inventory"], "{name}");
+
+    fill(&network);
+    let (batch, side) = (
+        fixture["batch"].as_i64().unwrap(),
+        fixture["side"].as_i64().unwrap(),
+    );
+    let shape = [batch, 3, side, side];
+    let image = drawn("image", shape.iter().product::<i64>() as usize);
+    let image: Vec<f32> = image.iter().map(|u| *u as f32 * 2.0).collect();
+    let image = Tensor::from_slice(&image).view(shape);
+    let evaluated = {
+        let _no_gradients = tch::no_grad_guard();
+        network
+            .logits_of_normalised(&image, Mode::Evaluate)
+            .unwrap()
+    };
+    let evaluated = logits_differ(&evaluated, &oracle["evaluated"]);
+    let logits = network.logits_of_normalised(&image, Mode::Train).unwrap();
+    let trained = logits_differ(&logits, &oracle["trained"]);
+    let probe: Vec<f32> = drawn("probe", logits.numel())
+        .iter()
+        .map(|u| *u as f32)
+        .collect();
+    let loss =
+        (&logits * Tensor::from_slice(&probe).view(logits.size().as_slice())).sum(Kind::Float);
+    loss.backward();
+    let state = state(&network);
+    let gradients = sums_differ(&oracle["gradients"], |name| state[name].grad());
+    let statistics = sums_differ(&oracle["statistics"], |name| state[name].detach());
+    println!(
+        "{name}: largest differences: logits in evaluation {evaluated:.2e}, in training \
+         {trained:.2e}; relative: gradients {gradients:.2e}, statistics {statistics:.2e}"
+    );
+    assert!(evaluated <= LOGITS && trained <= LOGITS, "{name}");
+    assert!(gradients <= GRADIENTS && statistics <= GRADIENTS, "{name}");
+    let counted = |name: &String| name.ends_with("num_batches_tracked");
+    for (name, count) in state.iter().filter(|(name, _)| counted(name)) {
+        assert_eq!(count.int64_value(&[]), 1, "{name}");
+    }
+}
+
+#[test]
+fn deeplab_over_resnet_50_agrees() {
+    agrees::<voc_seg::DeepLabR50>();
+}
+
+#[test]
+fn deeplab_over_resnet_101_agrees() {
+    agrees::<voc_seg::DeepLabR101>();
+}
+
+#[test]
+fn pspnet_agrees() {
+    agrees::<voc_seg::PspR50>();
+}
+
+#[test]
+fn the_feature_pyramid_agrees() {
+    agrees::<voc_seg::FpnOverLite0>();
+}
+
+fn batch(count: i64, side: i64) -> Batch {
+    let image = Tensor::randn([count, 3, side, side], (Kind::Float, Device::Cpu));
+    let labels = Tensor::randint(11, [count, side, side], (Kind::Uint8, Device::Cpu));
+    Batch {
+        inputs: Tensors::new().with("image", image),
+        targets: Tensors::new().with("labels", labels),
+    }
+}
+
+#[test]
+fn the_loss_is_taken_at_the_stride_asked_for() {
+    for (stride, side) in [(1, 64), (4, 16)] {
+        let chosen = options(&[("loss_stride", json!(stride))]);
+        let mut network = FpnLite0::build(&chosen).unwrap();
+        let inputs = network.forward(&batch(2, 64), Mode::Train).unwrap();
+        for (name, tensor) in inputs["seg"].iter() {
+            assert_eq!(tensor.size(), [2, 11, side, side], "{name}");
+            let sums = tensor.sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+            assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-5, "{name}");
+        }
+        let predicted = network.predict(&batch(1, 64).inputs).unwrap();
+        let labels = predicted.get("labels").unwrap();
+        assert_eq!(
+            (labels.size(), labels.kind()),
+            (vec![1, 64, 64], Kind::Uint8)
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_says_why() {
+    let refused = |settings: &[(&str, Value)]| {
+        let outcome = DeepLabV3PlusR50::build(&options(settings));
+        outcome
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    for (settings, words) in [
+        (
+            ("depth", json!(3)),
+            "no setting 'depth' (there are: dropout, loss_stride)",
+        ),
+        (("dropout", json!(1)), "setting 'dropout' is 1"),
+        (("loss_stride", json!(8)), "expected 1 (every pixel) or 4"),
+    ] {
+        let message = refused(&[settings]);
+        assert!(message.contains(words), "{message}");
+    }
+    let message = |outcome: Result<Tensors, autoloss_plugin_api::Error>| {
+        outcome.map(|_| ()).unwrap_err().to_string()
+    };
+    let mut fpn = FpnLite0::build(&options(&[])).unwrap();
+    let found = message(fpn.predict(&batch(1, 48).inputs));
+    assert!(
+        found.contains("[1, 3, 48, 48]") && found.contains("multiples of 32"),
+        "{found}"
+    );
+    let mut psp = PspNetR50::build(&options(&[])).unwrap();
+    let found = message(psp.predict(&batch(1, 20).inputs));
+    assert!(found.contains("multiples of 8"), "{found}");
+    // One image is too few for a normalisation over the batch of one value a channel.
+    psp.forward(&batch(1, 32), Mode::Train).unwrap();
+    let mut deeplab = DeepLabV3PlusR50::build(&options(&[])).unwrap();
+    let outcome = deeplab.forward(&batch(1, 32), Mode::Train);
+    let found = outcome.map(|_| ()).unwrap_err().to_string();
+    assert!(
+        found.contains("decoder.aspp.0.convs.4.2") && found.contains("batches"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_checkpoint_is_read_back_and_dropout_is_off_in_evaluation() {
+    let network = FpnLite0::build(&options(&[])).unwrap();
+    let image = batch(2, 64).inputs.get("image").unwrap().shallow_clone();
+    let _ = network.logits(&image, Mode::Train).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fpn.safetensors");
+    let state = state(&network);
+    let named: Vec<_> = state.iter().map(|(name, tensor)| (name, tensor)).collect();
+    Tensor::write_safetensors(&named, &file).unwrap();
+    let chosen = NetworkOptions {
+        weights: Some(file),
+        ..options(&[])
+    };
+    let loaded = FpnLite0::build(&chosen).unwrap();
+    for (name, tensor) in self::state(&loaded) {
+        assert_eq!(tensor, state[&name], "{name}");
+    }
+    let logits = |network: &FpnLite0, mode| network.logits(&image, mode).unwrap();
+    let evaluated = logits(&network, Mode::Evaluate);
+    assert_eq!(evaluated, logits(&loaded, Mode::Evaluate));
+    assert_ne!(
+        logits(&network, Mode::Train),
+        logits(&loaded, Mode::Train),
+        "no dropout"
+    );
+}
+
+#[test]
+fn every_network_is_of_this_task_and_has_its_own_name() {
+    let infos = [
+        DeepLabV3PlusR50::info(),
+        DeepLabV3PlusR101::info(),
+        PspNetR50::info(),
+        FpnLite0::info(),
+    ];
+    let names: Vec<_> = infos.iter().map(|info| info.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "deeplabv3plus_r50",
+            "deeplabv3plus_r101",
+            "pspnet_r50",
+            "fpn_lite0"
+        ]
+    );
+    assert!(infos.iter().all(|info| info.tasks == ["voc_seg"]));
+}

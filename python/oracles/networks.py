@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Oracle of the pretrainable networks of `voc_seg`: names, shapes, logits, gradients, statistics.
+
+    python3 -m venv venv && venv/bin/pip install -r requirements.txt
+    venv/bin/python networks.py           # writes the fixture of the Rust test
+    venv/bin/python networks.py --check   # recomputes it and compares with the committed one
+
+segmentation-models-pytorch (over torchvision and timm) builds the networks. No weights are committed:
+both sides compute them, and the input, from the name of a tensor and the index of an element (`drawn`).
+They keep signals near order 1 through a hundred layers, and running variances positive. Compared are
+logits in evaluation and in training (without dropout), squared sums of some gradients, the running
+statistics after the training step, and a digest of all names, kinds and shapes, group by group: equal
+ones are what `load_state_dict(strict=True)` asks for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+
+FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "voc-seg" / "tests" / "fixtures" / "networks.json"
+TOLERANCE = 1e-5
+CLASSES = 11
+SIDE = 64
+BATCH = 2
+SAMPLES = 64
+
+NETWORKS = {
+    "deeplabv3plus_r50": lambda: smp.DeepLabV3Plus("resnet50", encoder_weights=None, classes=CLASSES,
+                                                   encoder_output_stride=16),
+    "deeplabv3plus_r101": lambda: smp.DeepLabV3Plus("resnet101", encoder_weights=None, classes=CLASSES,
+                                                    encoder_output_stride=16),
+    "pspnet_r50": lambda: smp.PSPNet("resnet50", encoder_weights=None, classes=CLASSES, encoder_depth=5,
+                                     output_stride=8),
+    "fpn_lite0": lambda: smp.FPN("tu-tf_efficientnet_lite0", encoder_weights=None, classes=CLASSES,
+                                 decoder_pyramid_channels=64, decoder_segmentation_channels=64),
+}
+# Gradients and statistics are compared of the tensors at these places of their sorted names.
+PLACES = 8
+
+
+def drawn(name: str, count: int) -> np.ndarray:
+    """`count` numbers from -1 to below 1: the mixed sum of a hash of the name and the index (32 bits)."""
+    start = 0x811C9DC5
+    for byte in name.encode():
+        start = (start ^ byte) * 0x01000193 & 0xFFFFFFFF
+    x = (np.arange(count, dtype=np.uint64) * 0x9E3779B9 + start) & 0xFFFFFFFF
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> shift)) * factor & 0xFFFFFFFF
+    x ^= x >> 16
+    return x.astype(np.float64) / 2.0**31 - 1.0
+
+
+def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor by its name: kernels of He's variance, scales and variances around 0.5 and 1."""
+    u = drawn(name, int(np.prod(shape))).reshape(shape)
+    if len(shape) == 4:
+        return u * np.sqrt(6.0 / np.prod(shape[1:]))
+    if name.endswith(".running_var"):
+        return 1.0 + 0.5 * u
+    if name.endswith(".weight"):
+        return 0.5 + 0.25 * u
+    return 0.2 * u
+
+
+def fill(network: torch.nn.Module) -> None:
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                tensor.copy_(torch.from_numpy(values(name, tuple(tensor.shape)).astype(np.float32)))
+
+
+def group(name: str) -> str:
+    return ".".join(name.split(".")[:3])
+
+
+def inventory(network: torch.nn.Module) -> dict:
+    """Of every group of names: how many, and SHA-256 over their sorted lines `name kind shape`."""
+    lines: dict[str, list[str]] = {}
+    for name, tensor in network.state_dict().items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        shape = "x".join(map(str, tensor.shape))
+        lines.setdefault(group(name), []).append(f"{name} {kind} {shape}\n")
+    return {
+        key: [len(held), hashlib.sha256("".join(sorted(held)).encode()).hexdigest()[:16]]
+        for key, held in sorted(lines.items())
+    }
+
+
+def summary(tensor: torch.Tensor) -> dict:
+    """Values at evenly spread places, mean and standard deviation."""
+    flat = tensor.detach().double().flatten()
+    places = [index * (flat.numel() - 1) // (SAMPLES - 1) for index in range(SAMPLES)]
+    return {
+        "shape": list(tensor.shape),
+        "samples": flat[places].tolist(),
+        "mean": flat.mean().item(),
+        "deviation": flat.std(unbiased=False).item(),
+    }
+
+
+def spread(names: list[str]) -> list[str]:
+    names = sorted(names)
+    return [names[index * (len(names) - 1) // (PLACES - 1)] for index in range(PLACES)]
+
+
+def without_dropout(network: torch.nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, (torch.nn.Dropout, torch.nn.Dropout2d)):
+            module.p = 0.0
+
+
+def measure(build) -> dict:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = build()
+    fill(network)
+    without_dropout(network)
+    image = drawn("image", BATCH * 3 * SIDE * SIDE).astype(np.float32).reshape(BATCH, 3, SIDE, SIDE)
+    image = torch.from_numpy(image) * 2.0
+    network.eval()
+    with torch.no_grad():
+        evaluated = network(image)
+    network.train()
+    trained = network(image)
+    probe = drawn("probe", trained.numel()).astype(np.float32).reshape(trained.shape)
+    (trained * torch.from_numpy(probe)).sum().backward()
+    gradients = {name: own.grad for name, own in network.named_parameters()}
+    buffers = {name: own for name, own in network.named_buffers() if own.dtype == torch.float32}
+    return {
+        "parameters": sum(own.numel() for own in network.parameters()),
+        "inventory": inventory(network),
+        "evaluated": summary(evaluated),
+        "trained": summary(trained),
+        "gradients": {name: gradients[name].double().square().sum().item() for name in spread(list(gradients))},
+        "statistics": {name: buffers[name].double().square().sum().item() for name in spread(list(buffers))},
+    }
+
+
+def fixture() -> dict:
+    torch.use_deterministic_algorithms(True)
+    built = {}
+    for name, build in NETWORKS.items():
+        built[name] = measure(build)
+        evaluated = built[name]["evaluated"]
+        print(f"{name}: {built[name]['parameters']} parameters, deviation of the logits "
+              f"{evaluated['deviation']:.3g}", file=sys.stderr)
+    return {"schema": 1, "smp": smp.__version__, "classes": CLASSES, "side": SIDE, "batch": BATCH,
+            "networks": built}
+
+
+def largest_difference(left, right, path: str = "") -> tuple[float, str]:
+    """The largest difference of two numbers at the same place, relative to their size where that is above
+    1; infinite where the structure differs."""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        pairs = [(left[key], right[key], f"{path}/{key}") for key in left]
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        pairs = [(a, b, f"{path}/{index}") for index, (a, b) in enumerate(zip(left, right))]
+    elif isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        return abs(left - right) / max(1.0, abs(left)), path
+    else:
+        return (0.0, path) if left == right else (float("inf"), path)
+    return max((largest_difference(*pair) for pair in pairs), default=(0.0, path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with the committed fixture, write nothing")
+    built = fixture()
+    if parser.parse_args().check:
+        difference, place = largest_difference(built, json.loads(FIXTURE.read_text()))
+        print(f"{len(built['networks'])} networks, largest difference {difference:.3g} at {place or '/'}")
+        sys.exit(0 if difference <= TOLERANCE else "the committed fixture is not what this script computes")
+    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
+    FIXTURE.write_text(json.dumps(built, indent=1) + "\n")
+    print(f"{len(built['networks'])} networks, {FIXTURE.stat().st_size} bytes in {FIXTURE}")
+
+
+if __name__ == "__main__":
+    main()
