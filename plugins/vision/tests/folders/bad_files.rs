@@ -23,7 +23,11 @@ fn a_missing_photograph_or_mask_is_found_when_the_folder_is_opened() {
         );
         assert_says(
             &error.to_string(),
-            &["train.txt, line 2: \"a1\"", words, "1 names lack a file"],
+            &[
+                "train.txt, line 2: \"a1\"",
+                words,
+                "names that lack a file: 1",
+            ],
         );
     }
 }
@@ -46,7 +50,7 @@ fn missing_files_are_skipped_and_named_if_asked_for() {
         &skipped,
         &["a1: JPEGImages has no photograph", "b2: none of "],
     );
-    assert_says(&voc.refusal(), &["2 names lack a file"]);
+    assert_says(&voc.refusal(), &["names that lack a file: 2"]);
 }
 
 #[test]

@@ -94,6 +94,9 @@ fn without_lists_every_picture_with_a_mask_is_used() {
     .unwrap();
     // labelme keeps arrays under the usual name.
     voc.write("SegmentationClass/a0.npy", b"numbers");
+    // Archives from macOS hold a hidden companion of every file.
+    voc.write("JPEGImages/._a0.jpg", b"attributes");
+    voc.write("SegmentationClassPNG/._a0.png", b"attributes");
     voc.write("class_names.txt", b"__ignore__\n_background_\nthing");
     let set = voc.open().unwrap();
     assert_eq!(set.class_names(), ["background", "thing"]);
@@ -128,6 +131,8 @@ fn cityscapes() -> tempfile::TempDir {
         }
     }
     let ids = encode_labels(1, 4, &[3, 255, 3, 3]).unwrap();
+    // A stray file where cities are expected.
+    write(place.path(), "leftImg8bit/train/README.txt", b"text");
     let file = "gtFine/val/munster/munster_000001_000019_gtFine_labelTrainIds.png";
     write(place.path(), file, &ids);
     place

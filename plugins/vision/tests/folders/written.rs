@@ -184,7 +184,7 @@ fn what_cannot_be_read_back_is_not_written() {
         &refusal(renamed("a_train"), &classes()),
         &["two samples are called \"a_train\""],
     );
-    for name in ["../a", "a b", "", "a/b", "a\n"] {
+    for name in ["../a", ".a", "a b", "", "a/b", "a\n"] {
         assert_says(&refusal(renamed(name), &classes()), &[&format!("{name:?}")]);
     }
     assert_says(&refusal(full_set(), &[]), &["0 classes"]);
