@@ -8,8 +8,9 @@
 For each sample of the three folders that labelme wrote: size, pixels of every class, mean colour, and the
 same after reducing the longer side (Pillow's bilinear filter, nearest labels). For each folder: the scores
 of a prediction that is the mask shifted by (3, 5) pixels, by the definitions in segmentation_metrics.py;
-torchmetrics' confusion matrix must agree with mIoU here already. Besides, an interlaced palette PNG, which
-no common encoder writes, made by hand.
+torchmetrics' confusion matrix must agree with mIoU here already. Besides: small JPEGs of every kind that
+Pillow writes, a reduced picture byte by byte, and an interlaced palette PNG, made by hand since no common
+encoder writes one.
 """
 
 from __future__ import annotations
@@ -102,10 +103,60 @@ def folder(name: str) -> dict:
     return {"name": name, "classes": classes, "samples": samples, "scores": scores}
 
 
+def drawing(height: int, width: int) -> np.ndarray:
+    """Smooth colours with one hard edge, no two channels alike."""
+    rows, columns = np.mgrid[:height, :width]
+    planes = [8 * columns + 2 * rows, 120 + 90 * np.sin(rows / 3), np.where(columns > width / 2, 210, 40)]
+    return np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
+
+
+def jpegs() -> list[dict]:
+    picture = Image.fromarray(drawing(24, 33))
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    kinds = {
+        "4:4:4": (picture, {"subsampling": 0}),
+        "4:2:2": (picture, {"subsampling": 1}),
+        "4:2:0": (picture, {"subsampling": 2}),
+        "progressive": (picture, {"progressive": True, "subsampling": 2}),
+        "optimised tables": (picture, {"optimize": True}),
+        "restart markers": (picture, {"restart_marker_rows": 1}),
+        "grey": (picture.convert("L"), {}),
+        "grey, progressive": (picture.convert("L"), {"progressive": True}),
+        "turned by EXIF": (picture, {"exif": rotated}),
+        "RGB stored as such": (picture, {"keep_rgb": True}),
+        "CMYK": (picture.convert("CMYK"), {}),
+    }
+    written = []
+    for kind, (image, options) in kinds.items():
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=92, **options)
+        decoded = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+        written.append({"kind": kind, "jpeg": buffer.getvalue().hex(), "height": decoded.height,
+                        "width": decoded.width, "rgb": decoded.tobytes().hex()})
+    return written
+
+
+def reductions() -> list[dict]:
+    def reduce(height: int, width: int, longest: int) -> dict:
+        picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+        scale = longest / max(height, width)
+        size = (int(width * scale + 0.5), int(height * scale + 0.5))
+        small = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
+        labels = Image.fromarray(picture[..., 0].copy()).resize(size, Image.Resampling.NEAREST)
+        return {"height": height, "width": width, "longest": longest, "rgb": picture.tobytes().hex(),
+                "small": small.tobytes().hex(), "labels": labels.tobytes().hex()}
+
+    # No centre falls exactly between two pixels, where rounding decides.
+    return [reduce(13, 17, 7), reduce(21, 9, 19), reduce(31, 31, 1), reduce(5, 24, 8)]
+
+
 def fixture() -> dict:
     if not SAMPLES.is_dir():
         sys.exit(f"{SAMPLES} is missing: run `cargo xtask samples` first")
-    return {"schema": 1, "shift": SHIFT, "longest": LONGEST, "folders": [folder(name) for name in FOLDERS]}
+    folders = [folder(name) for name in FOLDERS]
+    return {"schema": 1, "shift": SHIFT, "longest": LONGEST, "folders": folders, "jpegs": jpegs(),
+            "reductions": reductions()}
 
 
 def interlaced() -> bytes:

@@ -85,8 +85,10 @@ fn fetch(partial: &Path, package: &Path) -> Result<()> {
     let mut attempts = Vec::new();
     let wanted = format!("{PACKAGE}={VERSION}");
     let mut apt = Command::new("apt-get");
-    apt.current_dir(partial).args(["-qq", "download", &wanted]);
-    // apt is quiet about a version that its lists do not have.
+    // Without the option root is warned that apt's own user cannot write here.
+    apt.current_dir(partial)
+        .args(["-qq", "-o", "APT::Sandbox::User=root"])
+        .args(["download", &wanted]);
     match process::run(&mut apt).and_then(|()| verify(package)) {
         Ok(()) => return Ok(()),
         Err(error) => attempts.push(format!("{error:#}")),

@@ -206,22 +206,21 @@ pub fn augment(
         columns.reverse();
     }
     let tables = colour_tables(config.colour, &mut draws);
-    let fill = mean_colour(&picture.image);
-    let mut image = Vec::with_capacity(3 * config.crop * config.crop);
-    let mut labels = Vec::with_capacity(config.crop * config.crop);
-    for row in &rows {
-        for column in &columns {
-            let (colour, label) = match (row, column) {
-                (Some(y), Some(x)) => sample(picture, *x, *y),
-                _ => (fill, VOID),
-            };
-            image.extend(
-                colour
-                    .iter()
-                    .zip(&tables)
-                    .map(|(&value, table)| table[usize::from(value)]),
-            );
-            labels.push(label);
+    let fill = recoloured(mean_colour(&picture.image), &tables);
+    let mut image = fill.repeat(config.crop * config.crop);
+    let mut labels = vec![VOID; config.crop * config.crop];
+    // The part of every row that the picture covers.
+    let before = columns.iter().take_while(|place| place.is_none()).count();
+    let covered: Vec<Place> = columns.into_iter().flatten().collect();
+    let mut stretched = Stretched::new(picture, &covered);
+    for (row, place) in rows.iter().enumerate() {
+        let Some(place) = place else { continue };
+        let start = row * config.crop + before;
+        let colours = &mut image[3 * start..][..3 * covered.len()];
+        stretched.blend(place, &tables, colours);
+        let line = &picture.labels[place.nearest() * picture.width..][..picture.width];
+        for (label, column) in labels[start..].iter_mut().zip(&covered) {
+            *label = line[column.nearest()];
         }
     }
     Ok(LabelledImage {
@@ -232,8 +231,36 @@ pub fn augment(
     })
 }
 
-/// For each output pixel of one axis its position in the source, None outside of it.
-fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option<f32>> {
+/// The two source pixels along an axis that an output pixel lies between.
+struct Place {
+    first: usize,
+    second: usize,
+    /// The weight of the second, 0 to 1.
+    weight: f32,
+}
+
+impl Place {
+    fn new(position: f32, length: usize) -> Place {
+        let position = position.max(0.0);
+        let first = (position as usize).min(length - 1);
+        Place {
+            first,
+            second: (first + 1).min(length - 1),
+            weight: position - first as f32,
+        }
+    }
+
+    fn nearest(&self) -> usize {
+        if self.weight < 0.5 {
+            self.first
+        } else {
+            self.second
+        }
+    }
+}
+
+/// For each output pixel of one axis its place in the source, None outside of it.
+fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option<Place>> {
     let scaled = length as f32 * scale;
     let slack = scaled - crop as f32;
     // Where the picture is larger the crop moves over it, where it is smaller it moves inside the crop.
@@ -244,32 +271,70 @@ fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option
     };
     let position = |index: usize| {
         let place = (start + index as f32 + 0.5) / scale;
-        (place >= 0.0 && place < length as f32).then_some(place - 0.5)
+        let inside = place >= 0.0 && place < length as f32;
+        inside.then(|| Place::new(place - 0.5, length))
     };
     (0..crop).map(position).collect()
 }
 
-fn sample(picture: &LabelledImage, x: f32, y: f32) -> ([u8; 3], u8) {
-    let (left, right, across) = neighbours(x, picture.width);
-    let (above, below, down) = neighbours(y, picture.height);
-    let at = |row: usize, column: usize, channel: usize| {
-        f32::from(picture.image[3 * (row * picture.width + column) + channel])
-    };
-    let colour = std::array::from_fn(|channel| {
-        let upper = at(above, left, channel) * (1.0 - across) + at(above, right, channel) * across;
-        let lower = at(below, left, channel) * (1.0 - across) + at(below, right, channel) * across;
-        (upper * (1.0 - down) + lower * down + 0.5) as u8
-    });
-    let row = if down < 0.5 { above } else { below };
-    let column = if across < 0.5 { left } else { right };
-    (colour, picture.labels[row * picture.width + column])
+/// Source rows interpolated along the columns. Two are kept, an even and an odd one: the output rows of
+/// an enlarged picture lie many between the same two.
+struct Stretched<'a> {
+    picture: &'a LabelledImage,
+    columns: &'a [Place],
+    lines: [Vec<f32>; 2],
+    rows: [Option<usize>; 2],
 }
 
-/// The two pixels round a position and the weight of the second.
-fn neighbours(position: f32, length: usize) -> (usize, usize, f32) {
-    let position = position.max(0.0);
-    let first = (position as usize).min(length - 1);
-    (first, (first + 1).min(length - 1), position - first as f32)
+impl<'a> Stretched<'a> {
+    fn new(picture: &'a LabelledImage, columns: &'a [Place]) -> Stretched<'a> {
+        Stretched {
+            picture,
+            columns,
+            lines: [Vec::new(), Vec::new()],
+            rows: [None; 2],
+        }
+    }
+
+    fn load(&mut self, row: usize) {
+        let slot = row % 2;
+        if self.rows[slot] == Some(row) {
+            return;
+        }
+        self.rows[slot] = Some(row);
+        let bytes = 3 * self.picture.width;
+        let source = &self.picture.image[row * bytes..][..bytes];
+        let line = &mut self.lines[slot];
+        line.resize(3 * self.columns.len(), 0.0);
+        for (colour, place) in line.chunks_exact_mut(3).zip(self.columns) {
+            let first = &source[3 * place.first..][..3];
+            let second = &source[3 * place.second..][..3];
+            let rest = 1.0 - place.weight;
+            for channel in 0..3 {
+                colour[channel] =
+                    f32::from(first[channel]) * rest + f32::from(second[channel]) * place.weight;
+            }
+        }
+    }
+
+    /// The recoloured row at a place between two source rows.
+    fn blend(&mut self, place: &Place, tables: &[[u8; 256]; 3], colours: &mut [u8]) {
+        self.load(place.first);
+        self.load(place.second);
+        let [upper, lower] =
+            [place.first, place.second].map(|row| self.lines[row % 2].chunks_exact(3));
+        let rest = 1.0 - place.weight;
+        for ((colour, upper), lower) in colours.chunks_exact_mut(3).zip(upper).zip(lower) {
+            for channel in 0..3 {
+                let value = upper[channel] * rest + lower[channel] * place.weight;
+                colour[channel] = tables[channel][usize::from((value + 0.5) as u8)];
+            }
+        }
+    }
+}
+
+fn recoloured(colour: [u8; 3], tables: &[[u8; 256]; 3]) -> [u8; 3] {
+    std::array::from_fn(|channel| tables[channel][usize::from(colour[channel])])
 }
 
 fn mean_colour(image: &[u8]) -> [u8; 3] {

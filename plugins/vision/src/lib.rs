@@ -37,10 +37,12 @@ pub mod segmentation;
 mod split;
 
 pub use augment::{AugmentConfig, LabelledImage, augment};
+pub use codec::jpeg_round_trip;
 pub use confusion::ConfusionMatrix;
 pub use error::VisionError;
-pub use folder::{FolderOptions, SegmentationFolder};
+pub use folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
 pub use pack::Pack;
+pub use resize::padded;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
 pub use split::Split;

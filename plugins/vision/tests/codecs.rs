@@ -260,7 +260,7 @@ fn sizes_are_checked_before_memory_is_taken() {
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
     let message = problem(decode_photograph(&jpeg, file()));
     assert!(message.contains("65535x65535"), "{message}");
-    assert!(MAX_PIXELS < 65_535 * 65_535);
+    const { assert!(MAX_PIXELS < 65_535 * 65_535) };
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -333,9 +333,15 @@ proptest! {
     #[test]
     fn altered_jpegs_give_a_picture_or_an_error(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        progressive: bool,
+        restart in 0u16..4,
     ) {
         let rgb: Vec<u8> = (0..24 * 40 * 3).map(|index| (index * index % 251) as u8).collect();
-        let mut bytes = encode_jpeg(24, 40, &rgb).unwrap();
+        let mut bytes = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 80);
+        encoder.set_progressive(progressive);
+        encoder.set_restart_interval(restart);
+        encoder.encode(&rgb, 40, 24, jpeg_encoder::ColorType::Rgb).unwrap();
         for (place, value) in changes {
             let length = bytes.len();
             bytes[place.index(length)] = value;

@@ -1,8 +1,10 @@
 //! Real PASCAL VOC photographs and masks (Debian's `labelme-examples`) against what Pillow, numpy and
-//! torchmetrics see in them (`python/oracles/voc_folder.py`).
+//! torchmetrics see in them (`python/oracles/voc_folder.py`), and pictures that Pillow wrote.
 
 #![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
+use autoloss_vision::codec::decode_photograph;
+use autoloss_vision::resize::reduced;
 use autoloss_vision::{
     FolderOptions, LabelledImage, SegmentationFolder, SegmentationMetrics, Split, VOID,
 };
@@ -15,6 +17,28 @@ struct Fixture {
     shift: (usize, usize),
     longest: usize,
     folders: Vec<Folder>,
+    jpegs: Vec<Jpeg>,
+    reductions: Vec<Reduction>,
+}
+
+/// A JPEG of Pillow and what Pillow reads in it; bytes as hexadecimal digits.
+#[derive(Deserialize)]
+struct Jpeg {
+    kind: String,
+    jpeg: String,
+    height: usize,
+    width: usize,
+    rgb: String,
+}
+
+#[derive(Deserialize)]
+struct Reduction {
+    height: usize,
+    width: usize,
+    longest: usize,
+    rgb: String,
+    small: String,
+    labels: String,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +68,19 @@ struct Facts {
 
 fn fixture() -> Fixture {
     serde_json::from_str(include_str!("fixtures/voc_folder.json")).unwrap()
+}
+
+fn bytes(digits: &str) -> Vec<u8> {
+    let pairs = (0..digits.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+fn largest_difference(left: &[u8], right: &[u8]) -> u8 {
+    assert_eq!(left.len(), right.len());
+    let differences = left.iter().zip(right).map(|(a, b)| a.abs_diff(*b));
+    differences.max().unwrap()
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -174,4 +211,39 @@ fn three_pictures_without_lists_open_but_do_not_make_a_search() {
     assert!(sizes.contains(&(375, 500)));
     // The video's five pictures are enough.
     open("video_annotation", None).require_splits().unwrap();
+}
+
+#[test]
+fn jpegs_of_every_kind_are_decoded_like_pillow_does() {
+    for expected in fixture().jpegs {
+        let kind = &expected.kind;
+        let jpeg = bytes(&expected.jpeg);
+        let found = decode_photograph(&jpeg, Path::new(kind)).unwrap();
+        assert_eq!(
+            (found.height, found.width),
+            (expected.height, expected.width),
+            "{kind}"
+        );
+        let difference = largest_difference(&found.rgb, &bytes(&expected.rgb));
+        println!("{kind}: largest difference {difference}");
+        assert!(difference <= 5, "{kind}: {difference}");
+        for end in 0..jpeg.len() {
+            let cut = decode_photograph(&jpeg[..end], Path::new(kind));
+            assert!(cut.is_err(), "{kind}: {end} of {} bytes", jpeg.len());
+        }
+    }
+}
+
+#[test]
+fn pictures_are_reduced_like_pillow_does() {
+    for expected in fixture().reductions {
+        let rgb = bytes(&expected.rgb);
+        let labels = rgb.iter().step_by(3).copied().collect();
+        let sample = LabelledImage::new(expected.height, expected.width, rgb, labels).unwrap();
+        let small = reduced(sample, expected.longest).unwrap();
+        assert_eq!(small.labels(), bytes(&expected.labels));
+        let difference = largest_difference(small.image(), &bytes(&expected.small));
+        println!("{}: largest difference {difference}", expected.longest);
+        assert!(difference <= 1, "{}: {difference}", expected.longest);
+    }
 }

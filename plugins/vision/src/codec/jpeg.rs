@@ -26,7 +26,9 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionError> {
+    // The portable code: no slower here, and no result depends on the processor.
     let options = DecoderOptions::default()
+        .set_use_unsafe(false)
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE)
         .set_max_height(MAX_SIDE)

@@ -56,7 +56,8 @@ impl Listings {
     }
 }
 
-/// The names in a folder; those that are no UTF-8 cannot be in a list and are left out.
+/// The names in a folder, none where it is no folder. Left out are names that are no UTF-8, since no list
+/// can have them, and hidden files, since archives from macOS hold a hidden companion of every picture.
 pub(super) fn list(folder: &Path) -> Result<BTreeSet<String>, VisionError> {
     let failed = |error: std::io::Error| VisionError::File {
         action: "list",
@@ -64,14 +65,15 @@ pub(super) fn list(folder: &Path) -> Result<BTreeSet<String>, VisionError> {
         problem: error.to_string(),
     };
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(BTreeSet::new());
+        }
         entries => entries.map_err(failed)?,
     };
     let mut names = BTreeSet::new();
     for entry in entries {
-        if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
-            names.insert(name);
-        }
+        let name = entry.map_err(failed)?.file_name().into_string();
+        names.extend(name.ok().filter(|name| !name.starts_with('.')));
     }
     Ok(names)
 }

@@ -296,7 +296,7 @@ impl Reader {
                 file,
                 line,
                 problem: format!(
-                    "{problem}; {count} names lack a file: complete the folder, correct the list or read \
+                    "{problem}; names that lack a file: {count}; complete the folder, correct the list or read \
                      with skip_bad"
                 ),
             }),

@@ -1,0 +1,241 @@
+//! The layouts that are recognised.
+
+use crate::support::{Voc, assert_says, names, names_of, sample, write};
+use autoloss_vision::codec::{encode_jpeg, encode_labels};
+use autoloss_vision::folder::VOC_CLASSES;
+use autoloss_vision::{FolderOptions, SegmentationFolder, Split};
+use std::fs;
+
+fn open(path: &std::path::Path) -> SegmentationFolder {
+    SegmentationFolder::open(path, &FolderOptions::default()).unwrap()
+}
+
+fn trainaug() -> FolderOptions {
+    FolderOptions {
+        train_list: "trainaug".to_owned(),
+        ..FolderOptions::default()
+    }
+}
+
+#[test]
+fn the_folder_above_voc2012_may_be_named() {
+    let voc = Voc::of(4, 2);
+    let above = voc.root.parent().unwrap();
+    let set = open(above);
+    assert_eq!(set.root(), voc.root);
+    assert_eq!(set.class_names(), VOC_CLASSES);
+    assert!(set.notes().is_empty());
+    fs::create_dir_all(above.join("VOC2007/JPEGImages")).unwrap();
+    fs::create_dir_all(above.join("VOC2007/SegmentationClass")).unwrap();
+    let set = open(above);
+    assert_eq!(set.root(), voc.root);
+    assert_says(
+        &set.notes().join(""),
+        &["VOC2012 is read, not the 1 earlier"],
+    );
+
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("VOCdevkit")).unwrap();
+    fs::rename(&voc.root, place.path().join("VOCdevkit/VOC2012")).unwrap();
+    assert_eq!(open(place.path()).all().count(), 6);
+}
+
+#[test]
+fn masks_of_sbd_serve_the_training_list_and_fall_back_to_vocs() {
+    let voc = Voc::of(4, 2);
+    voc.list("trainaug", "a0\na1\ns0\n");
+    voc.photograph("s0", 6, 8);
+    for (name, label) in [("s0", 7), ("a0", 8), ("b0", 9)] {
+        voc.mask("SegmentationClassAug", name, 6, 8, label);
+    }
+    let set = voc.open_with(&trainaug()).unwrap();
+    let label = |set: &SegmentationFolder, name: &str| sample(set, name).unwrap().labels()[0];
+    let labels = ["s0", "a0", "a1", "b0", "b1"].map(|name| label(&set, name));
+    assert_eq!(labels, [7, 8, 1, 1, 1]);
+    // The list `train` is VOC's own.
+    assert_eq!(label(&voc.open().unwrap(), "a0"), 1);
+}
+
+#[test]
+fn lists_in_the_form_of_deeplab_name_both_files() {
+    let voc = Voc::of(4, 2);
+    voc.mask("SegmentationClassAug", "a0", 6, 8, 5);
+    voc.list(
+        "trainaug",
+        "/JPEGImages/a0.jpg /SegmentationClassAug/a0.png\n/JPEGImages/a1.jpg /SegmentationClass/a1.png \n",
+    );
+    let set = voc.open_with(&trainaug()).unwrap();
+    assert_eq!(sample(&set, "a0").unwrap().labels()[0], 5);
+    assert_eq!(sample(&set, "a1").unwrap().labels()[0], 1);
+}
+
+#[test]
+fn photographs_may_end_in_jpeg_or_png() {
+    let voc = Voc::of(4, 2);
+    let from = |name: &str| voc.root.join("JPEGImages").join(name);
+    fs::rename(from("a0.jpg"), from("a0.jpeg")).unwrap();
+    fs::rename(from("a1.jpg"), from("a1.JPG")).unwrap();
+    let set = voc.open().unwrap();
+    for name in ["a0", "a1"] {
+        assert!(sample(&set, name).is_ok());
+    }
+}
+
+#[test]
+fn without_lists_every_picture_with_a_mask_is_used() {
+    let voc = Voc::of(20, 0);
+    fs::remove_dir_all(voc.root.join("ImageSets")).unwrap();
+    voc.photograph("lonely", 6, 8);
+    voc.mask("SegmentationClass", "orphan", 6, 8, 1);
+    fs::rename(
+        voc.root.join("SegmentationClass"),
+        voc.root.join("SegmentationClassPNG"),
+    )
+    .unwrap();
+    // labelme keeps arrays under the usual name.
+    voc.write("SegmentationClass/a0.npy", b"numbers");
+    // Archives from macOS hold a hidden companion of every file.
+    voc.write("JPEGImages/._a0.jpg", b"attributes");
+    voc.write("SegmentationClassPNG/._a0.png", b"attributes");
+    voc.write("class_names.txt", b"__ignore__\n_background_\nthing");
+    let set = voc.open().unwrap();
+    assert_eq!(set.class_names(), ["background", "thing"]);
+    set.require_splits().unwrap();
+    let mut found: Vec<String> = Split::ALL.map(|split| names_of(&set, split)).concat();
+    found.sort();
+    let mut expected = names("a", 20);
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_says(
+        &set.notes().join("; "),
+        &["1 photographs have no mask", "1 masks have no photograph"],
+    );
+}
+
+/// Two cities to train on and one to test on; raw ids, and train ids beside one of them.
+fn cityscapes() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for (part, city, count) in [
+        ("train", "aachen", 6),
+        ("train", "bochum", 6),
+        ("val", "munster", 2),
+    ] {
+        for index in 0..count {
+            let stem = format!("{city}_00000{index}_000019");
+            let photograph = png_photograph();
+            let file = format!("leftImg8bit/{part}/{city}/{stem}_leftImg8bit.png");
+            write(place.path(), &file, &photograph);
+            let ids = encode_labels(1, 4, &[7, 0, 26, 33]).unwrap();
+            let file = format!("gtFine/{part}/{city}/{stem}_gtFine_labelIds.png");
+            write(place.path(), &file, &ids);
+        }
+    }
+    let ids = encode_labels(1, 4, &[3, 255, 3, 3]).unwrap();
+    // A stray file where cities are expected.
+    write(place.path(), "leftImg8bit/train/README.txt", b"text");
+    let file = "gtFine/val/munster/munster_000001_000019_gtFine_labelTrainIds.png";
+    write(place.path(), file, &ids);
+    place
+}
+
+fn png_photograph() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 4, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[50; 12]).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn cityscapes_is_read_with_raw_ids_mapped_to_its_19_classes() {
+    let place = cityscapes();
+    let set = open(place.path());
+    assert_eq!(set.num_classes(), 19);
+    set.require_splits().unwrap();
+    assert_eq!(
+        names_of(&set, Split::Test),
+        [
+            "munster/munster_000000_000019",
+            "munster/munster_000001_000019"
+        ]
+    );
+    assert_eq!(set.all().count(), 14);
+    assert_eq!(
+        set.sample(Split::Test, 0).unwrap().labels(),
+        [0, 255, 13, 18]
+    );
+    assert_eq!(set.sample(Split::Test, 1).unwrap().labels(), [3, 255, 3, 3]);
+    assert_eq!(set.largest(Split::Train).unwrap(), (1, 4));
+}
+
+#[test]
+fn faults_of_cityscapes_are_named() {
+    let place = cityscapes();
+    let open = |options: &FolderOptions| SegmentationFolder::open(place.path(), options);
+    assert_says(
+        &open(&trainaug()).unwrap_err().to_string(),
+        &["train_list is \"trainaug\""],
+    );
+    let mask = "gtFine/train/aachen/aachen_000002_000019_gtFine_labelIds.png";
+    write(
+        place.path(),
+        mask,
+        &encode_labels(1, 4, &[7, 34, 34, 0]).unwrap(),
+    );
+    let set = open(&FolderOptions::default()).unwrap();
+    let message = sample(&set, "aachen/aachen_000002_000019")
+        .unwrap_err()
+        .to_string();
+    assert_says(
+        &message,
+        &[
+            "label 34 in 2 pixels, first at row 0, column 1",
+            "expected 0 to 33",
+        ],
+    );
+    fs::remove_file(place.path().join(mask)).unwrap();
+    let message = open(&FolderOptions::default()).unwrap_err().to_string();
+    assert_says(
+        &message,
+        &[
+            "aachen_000002_000019_leftImg8bit.png",
+            "neither its labelTrainIds",
+        ],
+    );
+    let skip = FolderOptions {
+        skip_bad: true,
+        ..FolderOptions::default()
+    };
+    assert_eq!(open(&skip).unwrap().skipped().len(), 1);
+    fs::remove_dir_all(place.path().join("leftImg8bit/val")).unwrap();
+    let message = open(&skip).unwrap_err().to_string();
+    assert_says(&message, &["leftImg8bit/val: it has no picture"]);
+}
+
+#[test]
+fn samples_are_read_by_many_threads_alike() {
+    let voc = Voc::of(6, 2);
+    for (index, name) in names("a", 6).iter().enumerate() {
+        let rgb: Vec<u8> = (0..144).map(|byte| (byte * index % 256) as u8).collect();
+        voc.write(
+            &format!("JPEGImages/{name}.jpg"),
+            &encode_jpeg(6, 8, &rgb).unwrap(),
+        );
+    }
+    let set = voc.open().unwrap();
+    let read = || -> Vec<_> {
+        let samples = set
+            .all()
+            .map(|(split, index)| set.sample(split, index).unwrap());
+        samples.collect()
+    };
+    let expected = read();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), expected);
+        }
+    });
+}
