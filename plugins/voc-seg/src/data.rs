@@ -87,7 +87,7 @@ impl Task for VocSeg {
     }
 
     fn len(&self, split: Split) -> Result<u64> {
-        Ok(self.source.len(split))
+        self.source.needed_len(split)
     }
 
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {

@@ -79,6 +79,17 @@ impl Source {
         }
     }
 
+    /// [`Source::len`] of a split that is needed.
+    ///
+    /// # Errors
+    /// A folder with nothing for this split.
+    pub(crate) fn needed_len(&self, split: Split) -> Result<u64> {
+        match (self.len(split), &self.origin) {
+            (0, Origin::Folder(folder)) => folder.require_splits().map(|()| 0).map_err(Into::into),
+            (len, _) => Ok(len),
+        }
+    }
+
     /// The embedded scenes; none where a folder is read.
     pub(crate) fn scenes(&self) -> Option<&Scenes> {
         match &self.origin {

@@ -2,7 +2,7 @@
 
 use crate::support::assert_says;
 use autoloss_vision::codec::jpeg_round_trip;
-use autoloss_vision::folder::{FolderOptions, SegmentationFolder, write_voc};
+use autoloss_vision::folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
 use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator, Split, VisionError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -54,6 +54,16 @@ fn classes() -> Vec<String> {
     ["background", "thing"].map(str::to_owned).to_vec()
 }
 
+/// [`write_voc`] of samples none of which fails.
+fn written(
+    folder: &Path,
+    samples: Samples,
+    classes: &[String],
+    settings: &BTreeMap<String, Value>,
+) -> Result<WrittenCounts, VisionError> {
+    write_voc(folder, samples.into_iter().map(Ok), classes, settings)
+}
+
 fn full_set() -> Samples {
     let sample = |split: Split| (split, format!("a_{split}"), grey(1));
     Split::ALL.map(sample).to_vec()
@@ -64,7 +74,7 @@ fn a_folder_read_back_is_what_was_written_in_the_same_order() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("new/VOC2012");
     let (samples, classes) = scenes(5);
-    let counts = write_voc(&folder, samples.clone(), &classes, &settings()).unwrap();
+    let counts = written(&folder, samples.clone(), &classes, &settings()).unwrap();
     assert_eq!(Split::ALL.map(|split| counts.of(split)), [5; 4]);
     assert_eq!(counts.total(), 20);
     let set = open(&folder).unwrap();
@@ -91,7 +101,7 @@ fn a_folder_read_back_is_what_was_written_in_the_same_order() {
 fn the_lists_are_those_of_a_genuine_voc_folder() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("set");
-    write_voc(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
+    written(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
     let list = |name: &str| {
         let file = folder.join(format!("ImageSets/Segmentation/{name}.txt"));
         fs::read_to_string(file).unwrap()
@@ -112,7 +122,7 @@ fn the_lists_are_those_of_a_genuine_voc_folder() {
     assert_eq!(info.palette.as_ref().unwrap()[3..6], [128, 0, 0]);
     // Two runs write the same bytes.
     let again = place.path().join("again");
-    write_voc(&again, full_set(), &classes(), &BTreeMap::new()).unwrap();
+    written(&again, full_set(), &classes(), &BTreeMap::new()).unwrap();
     for file in [
         "JPEGImages/a_train.jpg",
         "SegmentationClass/a_train.png",
@@ -130,9 +140,9 @@ fn a_folder_with_files_is_never_touched() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("set");
     fs::create_dir(&folder).unwrap();
-    write_voc(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
+    written(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
     let before = fs::read(folder.join("JPEGImages/a_train.jpg")).unwrap();
-    let message = write_voc(&folder, full_set(), &classes(), &BTreeMap::new())
+    let message = written(&folder, full_set(), &classes(), &BTreeMap::new())
         .unwrap_err()
         .to_string();
     assert_says(&message, &["the folder holds files already"]);
@@ -149,7 +159,7 @@ fn an_interrupted_write_is_not_taken_for_a_whole_one() {
     let mut samples = full_set();
     samples[3].2 = grey(2);
     let folder = place.path().join("cut");
-    let message = write_voc(&folder, samples, &classes(), &BTreeMap::new())
+    let message = written(&folder, samples, &classes(), &BTreeMap::new())
         .unwrap_err()
         .to_string();
     assert_says(&message, &["a_test has label 2 in 4 pixels"]);
@@ -160,7 +170,7 @@ fn an_interrupted_write_is_not_taken_for_a_whole_one() {
     );
     // Killed between the lists: `train.txt` is the last.
     let folder = place.path().join("lists");
-    write_voc(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
+    written(&folder, full_set(), &classes(), &BTreeMap::new()).unwrap();
     fs::remove_file(folder.join("ImageSets/Segmentation/train.txt")).unwrap();
     assert!(open(&folder).is_err());
 }
@@ -172,7 +182,7 @@ fn what_cannot_be_read_back_is_not_written() {
     let mut refusal = |samples: Samples, classes: &[String]| {
         number += 1;
         let folder = place.path().join(number.to_string());
-        let result = write_voc(&folder, samples, classes, &BTreeMap::new());
+        let result = written(&folder, samples, classes, &BTreeMap::new());
         result.unwrap_err().to_string()
     };
     let renamed = |name: &str| {
@@ -217,7 +227,7 @@ proptest! {
             let picture = LabelledImage::new(height, width, rgb, vec![label; height * width]).unwrap();
             given.push((Split::ALL[split], format!("n{index}"), picture));
         }
-        write_voc(&folder, given.clone(), &classes(), &BTreeMap::new()).unwrap();
+        written(&folder, given.clone(), &classes(), &BTreeMap::new()).unwrap();
         let set = open(&folder).unwrap();
         for split in Split::ALL {
             let of_split: Vec<_> = given.iter().filter(|(of, ..)| *of == split).collect();
@@ -228,4 +238,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_sample_that_fails_ends_the_writing_and_the_folder_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new");
+    let failure = || VisionError::NothingLabelled;
+    let samples = full_set().into_iter().map(Ok).chain([Err(failure())]);
+    let outcome = write_voc(&folder, samples, &classes(), &BTreeMap::new());
+    assert_eq!(outcome.unwrap_err(), failure());
+    assert!(open(&folder).is_err());
 }
