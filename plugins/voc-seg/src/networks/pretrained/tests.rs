@@ -124,8 +124,12 @@ fn what_does_not_fit_is_named_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn an_archive_of_pytorch_is_read() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small.pt");
+fn an_archive_of_pytorch_is_read_if_libtorch_can() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let refused = load(&weights(), &fixtures.join("small_ordered.pt"), &NAMES).unwrap_err();
+    let message = refused.to_string();
+    assert!(message.contains("to_safetensors.py"), "{message}");
+    let file = fixtures.join("small.pt");
     let weights = weights();
     let report = load(&weights, &file, &NAMES).unwrap();
     assert_eq!(report.loaded, 5);
@@ -150,10 +154,13 @@ fn files_that_cannot_be_read_say_what_to_do() {
         load(&weights(), &file, &NAMES).unwrap_err().to_string()
     };
     let cases: [(&[u8], &[&str]); 5] = [
-        (&[0x80, 2, 0x8a, 10], &["old format", "safetensors.torch"]),
+        (
+            &[0x80, 2, 0x8a, 10],
+            &["old format", "python/tools/to_safetensors.py"],
+        ),
         (
             b"PK\x03\x04 cut short",
-            &["cannot read", "safetensors.torch"],
+            &["cannot read", "python/tools/to_safetensors.py"],
         ),
         (b"\x40\0\0\0\0\0\0\0{\"cut", &["cannot read"]),
         (b"<html>", &["neither safetensors nor"]),
