@@ -3,6 +3,8 @@
 //! `python/oracles/networks.py` wrote the fixture and says what is compared and how both sides
 //! compute the same weights.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
 use autoloss_plugin_api::{Batch, Mode, NetworkOptions, ProxyNetwork, Task, Tensors, serde_json};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -293,7 +295,7 @@ fn a_checkpoint_is_read_back_and_dropout_is_off_in_evaluation() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("fpn.safetensors");
     let state = state(&network);
-    let named: Vec<_> = state.iter().map(|(name, tensor)| (name, tensor)).collect();
+    let named: Vec<_> = state.iter().collect();
     Tensor::write_safetensors(&named, &file).unwrap();
     let chosen = NetworkOptions {
         weights: Some(file),

@@ -23,7 +23,10 @@ fn weights() -> Weights {
     weights
 }
 
-fn attempt(stored: &[(&str, i64)]) -> (Weights, Result<Loaded>) {
+/// Names and lengths.
+type Stored<'a> = &'a [(&'a str, i64)];
+
+fn attempt(stored: Stored) -> (Weights, Result<Loaded>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w.safetensors");
     let tensors: Vec<_> = stored
@@ -94,7 +97,7 @@ fn a_head_of_other_classes_stays_fresh() {
 fn what_does_not_fit_is_named_and_nothing_is_overwritten() {
     let mut reshaped = ALL;
     reshaped[1].1 = 7;
-    let cases: [(&[(&str, i64)], &[&str]); 5] = [
+    let cases: [(Stored, &[&str]); 5] = [
         (
             &[("stem.bias", 3)],
             &["none of its 1 tensors", "stem.bias", "small"],
