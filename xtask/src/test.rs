@@ -1,6 +1,6 @@
 //! `test`: every test of the workspace.
 
-use crate::{process, samples, setup};
+use crate::{process, samples, setup, weights};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::ErrorKind;
@@ -21,6 +21,7 @@ pub(crate) struct Options {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     setup::run(root, &setup::Options::default())?;
     samples::run(root, &samples::Options::default())?;
+    weights::run(root, &weights::Options::default())?;
     let cargo = || {
         let mut command = process::cargo();
         command.current_dir(root);

@@ -3,10 +3,13 @@
 //! `python/oracles/networks.py` wrote the fixture and says what is compared and how both sides
 //! compute the same weights.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
+
 use autoloss_plugin_api::{Batch, Mode, NetworkOptions, ProxyNetwork, Task, Tensors, serde_json};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use voc_seg::{
     Choice, DeepLabV3PlusR50, DeepLabV3PlusR101, FpnLite0, PspNetR50, Segmenter, VocSeg,
@@ -292,7 +295,7 @@ fn a_checkpoint_is_read_back_and_dropout_is_off_in_evaluation() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("fpn.safetensors");
     let state = state(&network);
-    let named: Vec<_> = state.iter().map(|(name, tensor)| (name, tensor)).collect();
+    let named: Vec<_> = state.iter().collect();
     Tensor::write_safetensors(&named, &file).unwrap();
     let chosen = NetworkOptions {
         weights: Some(file),
@@ -310,6 +313,77 @@ fn a_checkpoint_is_read_back_and_dropout_is_off_in_evaluation() {
         logits(&loaded, Mode::Train),
         "no dropout"
     );
+}
+
+#[test]
+fn the_memory_format_changes_nothing() {
+    let network = FpnLite0::build(&options(&[("dropout", json!(0))])).unwrap();
+    let plain = batch(2, 64)
+        .inputs
+        .get("image")
+        .unwrap()
+        .to_kind(Kind::Double);
+    // In double precision, as rounding would hide what a wrong order of the channels does.
+    for tensor in state(&network).values() {
+        if tensor.kind() == Kind::Float {
+            let exact = tensor.detach().to_kind(Kind::Double);
+            tensor.shallow_clone().set_data(&exact);
+        }
+    }
+    let last = |tensor: &Tensor| {
+        let positions = tensor.detach().permute([0, 2, 3, 1]).contiguous();
+        positions.permute([0, 3, 1, 2])
+    };
+    let logits = |image: &Tensor| network.logits(image, Mode::Train).unwrap();
+    let before = logits(&plain).detach();
+    for own in network.parameters() {
+        if own.tensor.dim() == 4 {
+            own.tensor.shallow_clone().set_data(&last(&own.tensor));
+        }
+    }
+    let after = logits(&last(&plain));
+    let difference = (before - &after).abs().max().double_value(&[]);
+    println!("largest difference of the logits: {difference:.2e}");
+    assert!(difference < 1e-9, "{difference}");
+    after.square().mean(Kind::Double).backward();
+    for own in network.parameters() {
+        let largest = own.tensor.grad().abs().max().double_value(&[]);
+        assert!(largest > 0.0 && largest.is_finite(), "{}", own.name);
+        assert_eq!(own.decay, own.tensor.dim() > 1, "{}", own.name);
+    }
+}
+
+#[test]
+fn the_published_encoder_is_taken_and_the_decoder_stays_fresh() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.weights/efficientnet_lite0.safetensors");
+    let shown = file.display();
+    assert!(
+        file.exists(),
+        "{shown} is not there: run `cargo xtask weights`"
+    );
+    let stored = Tensor::read_safetensors(&file).unwrap().into_iter();
+    let stored: BTreeMap<String, Tensor> = stored.collect();
+    let chosen = NetworkOptions {
+        weights: Some(file),
+        ..options(&[])
+    };
+    let mut encoder = 0;
+    for (name, tensor) in state(&FpnLite0::build(&chosen).unwrap()) {
+        if let Some(published) = name.strip_prefix("encoder.model.") {
+            assert_eq!(tensor, stored[published], "{name}");
+            encoder += 1;
+        }
+    }
+    // All but six tensors of the last convolution and its normalisation, and two of the classifier.
+    assert_eq!(encoder, stored.len() - 8);
+    let refused = PspNetR50::build(&chosen)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    for part in ["efficientnet_lite0.safetensors", "pspnet_r50"] {
+        assert!(refused.contains(part), "{refused}");
+    }
 }
 
 #[test]

@@ -145,3 +145,6 @@ fn layer(
 ) -> Result<ConvNorm> {
     ConvNorm::new(weights, names, plan.same(), EPSILON, activation)
 }
+
+#[cfg(test)]
+mod tests;

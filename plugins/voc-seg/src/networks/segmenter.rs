@@ -218,3 +218,49 @@ fn labels_at(labels: &Tensor, logits: &[i64]) -> Result<Tensor> {
         .f_index_select(1, &pick(height, h)?)?
         .f_index_select(2, &pick(width, w)?)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn labels_are_taken_where_logits_are_enlarged_onto() {
+        let cpu = (Kind::Float, Device::Cpu);
+        // Here every logit falls on a whole pixel: 15/3 and 20/4 apart.
+        let logits = Tensor::randn([2, 1, 4, 5], cpu);
+        let full = Tensor::empty([2, 1, 16, 21], cpu);
+        let full = logits.upsample_bilinear2d(&full.size()[2..], true, None, None);
+        let taken = labels_at(&full.squeeze_dim(1), &logits.size()).unwrap();
+        let difference = (taken - logits.squeeze_dim(1)).abs().max();
+        assert!(difference.double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn labels_are_at_most_half_a_pixel_away() {
+        for (pixels, positions) in [(64, 16), (64, 8), (512, 128), (32, 1), (7, 7)] {
+            let rows = Tensor::arange(pixels, (Kind::Int64, Device::Cpu));
+            let labels = rows.view([1, pixels, 1]).expand([1, pixels, pixels], false);
+            let taken = labels_at(&labels, &[1, 3, positions, positions]).unwrap();
+            for i in 0..positions {
+                let exact = match positions {
+                    1 => pixels as f64 / 2.0,
+                    _ => (i * (pixels - 1)) as f64 / (positions - 1) as f64,
+                };
+                let found = taken.int64_value(&[0, i, 0]) as f64;
+                assert!((found - exact).abs() <= 0.5, "{pixels}, {positions}: {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_named() {
+        let labels = Tensor::zeros([2, 8, 8], (Kind::Uint8, Device::Cpu));
+        for logits in [[3, 5, 2, 2], [2, 5, 9, 2], [2, 5, 0, 2]] {
+            let message = labels_at(&labels, &logits).unwrap_err().to_string();
+            assert!(message.contains("[2, 8, 8]"), "{message}");
+        }
+        let flat = Tensor::zeros([8, 8], (Kind::Uint8, Device::Cpu));
+        assert!(labels_at(&flat, &[2, 5, 2, 2]).is_err());
+    }
+}

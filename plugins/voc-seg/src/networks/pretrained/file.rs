@@ -1,11 +1,13 @@
 //! Reading named tensors: safetensors, and PyTorch's own archives where libtorch can.
+//!
+//! libtorch makes nothing of the ordered dictionaries that PyTorch's modules save, so most `.pth`
+//! files have to be converted; `python/tools/to_safetensors.py` does it anywhere.
 
-use autoloss_plugin_api::Result;
-use autoloss_plugin_api::brief;
+use autoloss_plugin_api::{Result, brief, tracing};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 /// What a file is, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,10 +23,10 @@ enum Format {
 impl Format {
     fn of(start: &[u8]) -> Self {
         match start {
+            // A length of eight bytes, then JSON. First, as its length may look like a pickle.
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Self::Safetensors,
             [b'P', b'K', 3, 4, ..] => Self::Archive,
             [0x80, 2..=5, ..] => Self::Pickle,
-            // A length of eight bytes, then JSON.
-            [_, _, _, _, _, _, _, _, b'{', ..] => Self::Safetensors,
             _ => Self::Other,
         }
     }
@@ -45,8 +47,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     let tensors = match Format::of(&start) {
         Format::Safetensors => Tensor::read_safetensors(file),
         Format::Archive => {
-            return archive(file).map_err(|error| {
-                format!("{}; {}", unreadable(&brief(&error)), conversion(file)).into()
+            return Tensor::loadz_multi(file).map_err(|error| {
+                tracing::debug!("libtorch on {shown}: {error}");
+                let why = "libtorch takes only whole archives of plain dictionaries of tensors";
+                format!("{}; {}", unreadable(&why), conversion(file)).into()
             });
         }
         Format::Pickle => {
@@ -64,16 +68,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<(String, Tensor)>> {
     tensors.map_err(|error| unreadable(&brief(&error)).into())
 }
 
-fn archive(file: &Path) -> Result<Vec<(String, Tensor)>, TchError> {
-    Tensor::loadz_multi(file)
-}
-
 fn conversion(file: &Path) -> String {
     let (old, new) = (file.display(), file.with_extension("safetensors"));
     format!(
-        "convert it with: python -c \"import torch, safetensors.torch as s; \
-         w = torch.load('{old}', map_location='cpu'); w = w.get('state_dict', w); \
-         s.save_file({{k: v.contiguous() for k, v in w.items()}}, '{}')\"",
+        "convert it with `python3 python/tools/to_safetensors.py {old} {}`, which needs no PyTorch",
         new.display()
     )
 }

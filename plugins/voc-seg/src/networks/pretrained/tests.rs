@@ -23,7 +23,10 @@ fn weights() -> Weights {
     weights
 }
 
-fn attempt(stored: &[(&str, i64)]) -> (Weights, Result<Loaded>) {
+/// Names and lengths.
+type Stored<'a> = &'a [(&'a str, i64)];
+
+fn attempt(stored: Stored) -> (Weights, Result<Loaded>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w.safetensors");
     let tensors: Vec<_> = stored
@@ -94,7 +97,7 @@ fn a_head_of_other_classes_stays_fresh() {
 fn what_does_not_fit_is_named_and_nothing_is_overwritten() {
     let mut reshaped = ALL;
     reshaped[1].1 = 7;
-    let cases: [(&[(&str, i64)], &[&str]); 5] = [
+    let cases: [(Stored, &[&str]); 5] = [
         (
             &[("stem.bias", 3)],
             &["none of its 1 tensors", "stem.bias", "small"],
@@ -124,8 +127,12 @@ fn what_does_not_fit_is_named_and_nothing_is_overwritten() {
 }
 
 #[test]
-fn an_archive_of_pytorch_is_read() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small.pt");
+fn an_archive_of_pytorch_is_read_if_libtorch_can() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let refused = load(&weights(), &fixtures.join("small_ordered.pt"), &NAMES).unwrap_err();
+    let message = refused.to_string();
+    assert!(message.contains("to_safetensors.py"), "{message}");
+    let file = fixtures.join("small.pt");
     let weights = weights();
     let report = load(&weights, &file, &NAMES).unwrap();
     assert_eq!(report.loaded, 5);
@@ -150,10 +157,13 @@ fn files_that_cannot_be_read_say_what_to_do() {
         load(&weights(), &file, &NAMES).unwrap_err().to_string()
     };
     let cases: [(&[u8], &[&str]); 5] = [
-        (&[0x80, 2, 0x8a, 10], &["old format", "safetensors.torch"]),
+        (
+            &[0x80, 2, 0x8a, 10],
+            &["old format", "python/tools/to_safetensors.py"],
+        ),
         (
             b"PK\x03\x04 cut short",
-            &["cannot read", "safetensors.torch"],
+            &["cannot read", "python/tools/to_safetensors.py"],
         ),
         (b"\x40\0\0\0\0\0\0\0{\"cut", &["cannot read"]),
         (b"<html>", &["neither safetensors nor"]),
