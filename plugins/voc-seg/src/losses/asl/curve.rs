@@ -4,7 +4,6 @@
 //! published curves are given as points, and a search can turn the one into the other.
 
 use autoloss_plugin_api::Result;
-use serde::Deserialize;
 use tch::Tensor;
 
 /// Kept from dividing by zero; far below what a float resolves between 0 and 1.
@@ -15,8 +14,7 @@ const LEAST_SPEED: f64 = 1e-6;
 /// g of Auto-Seg-Loss (Li et al. 2021, section 3.2): (u, v) = (1−s)²·B₀ + 2s(1−s)·B₁ + s²·B₂ for
 /// s from 0 to 1, one segment after the other. The first point is (0, 0) and the last (1, 1), so
 /// truth tables hold; points rise in both coordinates, so the curve does.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(try_from = "Vec<[f64; 2]>")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
     /// None for the straight line.
     segments: Vec<Segment>,
@@ -73,6 +71,24 @@ impl Curve {
             )),
             None => Ok(Self { segments }),
         }
+    }
+
+    /// The curve whose every point lies by these shares, from 0 to 1, of what is left to (1, 1)
+    /// beyond the point before it: B_i = B_(i−1) + θ_i·(1 − B_(i−1)). Any shares give a monotone
+    /// curve, which is why the paper searches them (recalled from its section 3.3).
+    ///
+    /// # Errors
+    /// As [`Curve::new`]; shares beyond 0 to 1 are points that fall or leave the square.
+    pub fn from_relative(shares: &[[f64; 2]]) -> Result<Self, String> {
+        let mut point = [0.0, 0.0];
+        let points: Vec<[f64; 2]> = shares
+            .iter()
+            .map(|share| {
+                point = std::array::from_fn(|i| point[i] + share[i] * (1.0 - point[i]));
+                point
+            })
+            .collect();
+        Self::new(&points)
     }
 
     /// Whether it is the straight line g(u) = u, given as no point at all.
@@ -149,14 +165,6 @@ impl Segment {
 /// (1−s)²·p₀ + 2s(1−s)·p₁ + s²·p₂ as a·s² + b·s + c.
 fn polynomial([p0, p1, p2]: [f64; 3]) -> [f64; 3] {
     [p0 - 2.0 * p1 + p2, 2.0 * (p1 - p0), p0]
-}
-
-impl TryFrom<Vec<[f64; 2]>> for Curve {
-    type Error = String;
-
-    fn try_from(points: Vec<[f64; 2]>) -> Result<Self, String> {
-        Self::new(&points)
-    }
 }
 
 #[cfg(test)]
@@ -240,6 +248,20 @@ mod tests {
                 "{curve:?}"
             );
         }
+    }
+
+    #[test]
+    fn any_shares_between_nothing_and_all_are_a_curve() {
+        tch::manual_seed(8);
+        for _ in 0..200 {
+            let shares = Tensor::rand([5, 2], (Kind::Double, Device::Cpu));
+            let shares: Vec<f64> = Vec::try_from(shares.view([-1])).unwrap();
+            let shares: Vec<[f64; 2]> = shares.chunks(2).map(|pair| [pair[0], pair[1]]).collect();
+            let curve = Curve::from_relative(&shares).unwrap();
+            let grid: Vec<f64> = (0..=50).map(|i| curve.value(f64::from(i) / 50.0)).collect();
+            assert!(grid.is_sorted() && grid[50] > 1.0 - 1e-9, "{shares:?}");
+        }
+        assert!(Curve::from_relative(&[[0.5, 1.2]]).is_err());
     }
 
     #[test]

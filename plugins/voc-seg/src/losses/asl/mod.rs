@@ -9,9 +9,14 @@ mod surrogate;
 pub use curve::Curve;
 
 use super::maps::Maps;
-use autoloss_plugin_api::{Result, serde_json::Value};
+use autoloss_plugin_api::Result;
+use autoloss_plugin_api::serde_json::{self, Value};
 use serde::Deserialize;
 use tch::Tensor;
+
+/// How far apart borders may be, by default and at most.
+const TOLERANCE: u8 = 5;
+const MOST_TOLERANCE: u8 = 32;
 
 /// A metric that has a surrogate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -67,8 +72,7 @@ pub enum AslMetric {
 /// assert_eq!(asl.or().value(0.25), 0.25);
 /// # Ok::<(), autoloss_plugin_api::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Asl {
     metric: AslMetric,
     and: Curve,
@@ -76,6 +80,33 @@ pub struct Asl {
     and_eroded: Curve,
     or_eroded: Curve,
     tolerance: u8,
+}
+
+/// The parameters as they are written.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    metric: AslMetric,
+    relative: bool,
+    and: Vec<[f64; 2]>,
+    or: Vec<[f64; 2]>,
+    and_eroded: Vec<[f64; 2]>,
+    or_eroded: Vec<[f64; 2]>,
+    tolerance: u8,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            metric: AslMetric::default(),
+            relative: false,
+            and: Vec::new(),
+            or: Vec::new(),
+            and_eroded: Vec::new(),
+            or_eroded: Vec::new(),
+            tolerance: TOLERANCE,
+        }
+    }
 }
 
 impl Default for Asl {
@@ -87,34 +118,61 @@ impl Default for Asl {
             or: Curve::default(),
             and_eroded: Curve::default(),
             or_eroded: Curve::default(),
-            tolerance: 5,
+            tolerance: TOLERANCE,
         }
     }
 }
 
 impl Asl {
-    /// Reads the parameters. All keys may be left out: `metric` (mIoU, FWIoU, gAcc, mAcc, BIoU,
-    /// BF1; mIoU), the curves `and` and `or`, for BF1 also `and_eroded` and `or_eroded`, each as
-    /// [`Curve::new`] takes it (a straight line), and `tolerance`, 0 to 32 positions of the loss
-    /// maps (5, as in the paper, there of full resolution).
+    /// Reads the parameters: an object, or the text of one. All keys may be left out: `metric`
+    /// (mIoU, FWIoU, gAcc, mAcc, BIoU, BF1; mIoU), the curves `and` and `or`, for BF1 also
+    /// `and_eroded` and `or_eroded`, each the points of [`Curve::new`] or, with `"relative": true`,
+    /// those of [`Curve::from_relative`] (none: a straight line), and `tolerance`, 0 to 32
+    /// positions of the loss maps (5, as in the paper, there of full resolution).
     ///
     /// # Errors
     /// Names the key that is unknown or the value that cannot be, or a curve that the metric does
     /// not use.
     pub fn from_json(value: &Value) -> Result<Self> {
-        let wrong = |what: String| format!("setting 'asl': {what}");
-        let asl = Self::deserialize(value).map_err(|error| wrong(error.to_string()))?;
-        if asl.tolerance > 32 {
-            let what = format!("'tolerance' is {}, expected 0 to 32", asl.tolerance);
-            return Err(wrong(what).into());
+        let written = match value {
+            // What a command line could not read as a table.
+            Value::String(text) => serde_json::from_str(text),
+            _ => Written::deserialize(value),
+        };
+        let wrong = |error| format!("setting 'asl' is {value}: {error}");
+        Self::checked(&written.map_err(|error| wrong(error.to_string()))?)
+            .map_err(|error| wrong(error).into())
+    }
+
+    fn checked(written: &Written) -> Result<Self, String> {
+        let curve = |name: &str, points: &[[f64; 2]]| {
+            let curve = if written.relative {
+                Curve::from_relative(points)
+            } else {
+                Curve::new(points)
+            };
+            curve.map_err(|error| format!("'{name}': {error}"))
+        };
+        let asl = Self {
+            metric: written.metric,
+            and: curve("and", &written.and)?,
+            or: curve("or", &written.or)?,
+            and_eroded: curve("and_eroded", &written.and_eroded)?,
+            or_eroded: curve("or_eroded", &written.or_eroded)?,
+            tolerance: written.tolerance,
+        };
+        if asl.tolerance > MOST_TOLERANCE {
+            return Err(format!(
+                "'tolerance' is {}, expected 0 to {MOST_TOLERANCE}",
+                asl.tolerance
+            ));
         }
-        for (name, curve, used) in asl.curves() {
-            if !used && !curve.is_straight() {
-                let what = format!("'{name}' has no effect on {:?}: leave it out", asl.metric);
-                return Err(wrong(what).into());
-            }
+        match asl.idle_curve() {
+            Some(name) => Err(format!(
+                "'{name}' has no effect on this metric: leave it out"
+            )),
+            None => Ok(asl),
         }
-        Ok(asl)
     }
 
     /// The metric that is stood for.
@@ -132,19 +190,20 @@ impl Asl {
         &self.or
     }
 
-    /// Every curve by its key, and whether the metric uses it.
-    fn curves(&self) -> [(&'static str, &Curve, bool); 4] {
+    /// The key of a curve that is given although the metric does not use it.
+    fn idle_curve(&self) -> Option<&'static str> {
         let accuracy = matches!(
             self.metric,
             AslMetric::GlobalAccuracy | AslMetric::MeanAccuracy
         );
         let border = self.metric == AslMetric::BoundaryF1;
-        [
-            ("and", &self.and, true),
+        let curves = [
             ("or", &self.or, !accuracy),
             ("and_eroded", &self.and_eroded, border),
             ("or_eroded", &self.or_eroded, border),
-        ]
+        ];
+        let idle = |(_, curve, used): &(_, &Curve, bool)| !used && !curve.is_straight();
+        curves.into_iter().find(idle).map(|(name, ..)| name)
     }
 
     /// 1 − ξ̃, a scalar with gradient.
@@ -167,7 +226,11 @@ mod tests {
             (json!({"metric": "IoU"}), "`IoU`"),
             (json!({"nand": []}), "`nand`"),
             (json!({"tolerance": 33}), "'tolerance' is 33"),
-            (json!({"and": [[0.5, 0.5], [0.6, 0.6]]}), "2 points"),
+            (
+                json!({"and": [[0.5, 0.5], [0.6, 0.6]]}),
+                "'and': a curve has 2 points",
+            ),
+            (json!("{\"and\": 3}"), "expected a sequence"),
             (json!({"or": [[0.5, 1.5]]}), "[0.5, 1.5]"),
             (
                 json!({"metric": "mAcc", "or": [[0.2, 0.5]]}),
@@ -189,5 +252,20 @@ mod tests {
     fn nothing_given_is_the_soft_jaccard_loss() {
         assert_eq!(Asl::from_json(&json!({})).unwrap(), Asl::default());
         assert_eq!(Asl::default().metric(), AslMetric::MeanIou);
+    }
+
+    #[test]
+    fn objects_their_text_and_relative_points_are_read() {
+        let points =
+            json!({"metric": "BF1", "and_eroded": [[0.5, 0.25], [0.75, 0.625], [0.75, 1]]});
+        let asl = Asl::from_json(&points).unwrap();
+        assert_eq!(asl.metric(), AslMetric::BoundaryF1);
+        assert_eq!(Asl::from_json(&json!(points.to_string())).unwrap(), asl);
+        let relative = json!({
+            "metric": "BF1",
+            "relative": true,
+            "and_eroded": [[0.5, 0.25], [0.5, 0.5], [0, 1]],
+        });
+        assert_eq!(Asl::from_json(&relative).unwrap(), asl);
     }
 }
