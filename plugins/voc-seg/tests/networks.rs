@@ -159,6 +159,8 @@ fn sums_differ(sums: &Value, tensor: impl Fn(&str) -> Tensor) -> f64 {
 }
 
 fn agrees<C: Choice>() {
+    // Tests run side by side; threads that wait for each other would only spin.
+    tch::set_num_threads(1);
     let text = include_str!("fixtures/networks.json");
     let fixture: Value = serde_json::from_str(text).unwrap();
     let name = Segmenter::<C>::info().name;
