@@ -10,7 +10,7 @@
     dice    segmentation_models_pytorch's DiceLoss, over the classes present
     lovasz  numpy, held against segmentation_models_pytorch's Lovász-softmax in single precision
     dpce    cross entropy weighted with distances of scipy.ndimage
-    ssim    torchmetrics' map of the structural similarity, void left out
+    ssim    torchmetrics' map of the structural similarity, void and absent classes left out
     asl     straight curves: segmentation_models_pytorch's JaccardLoss where it is one; else written
             here from the definitions, curves by bisection, pixels by numpy loops over classes
 
@@ -143,7 +143,8 @@ def ssim(case: Case):
         _, full = structural_similarity_index_measure(
             yhat * valid, y, sigma=1.5, kernel_size=11, data_range=1.0, k1=0.01, k2=0.03, return_full_image=True
         )
-        return ((1 - full) * valid).sum() / valid.sum() / case.classes
+        counted = valid * y.amax((2, 3), keepdim=True)
+        return ((1 - full) * counted).sum() / counted.sum()
 
     return autograd(case, loss)
 

@@ -16,13 +16,15 @@ const C1: f64 = 1e-4;
 const C2: f64 = 9e-4;
 
 /// 1 − SSIM (Wang et al. 2004, equation 13; as a segmentation loss Qin et al. 2019, BASNet)
-/// between ŷ_c and y_c, averaged over the C classes and the positions that are not void.
+/// between ŷ_c and y_c, averaged over the classes c of each picture and its positions that are not
+/// void, every such position of every such map alike. The values go from 0 to 2.
 ///
-/// Windows are Gaussian, 11 to a side, σ = 1.5; C1 = 0.01², C2 = 0.03². All classes count, absent
-/// ones too: there ŷ should be flat and is compared with a flat map. Void is zero on both sides
-/// inside the windows of its neighbours, and has no window of its own. The values go from 0 to 2.
+/// Windows are Gaussian, 11 to a side, σ = 1.5; C1 = 0.01², C2 = 0.03². Void is zero on both sides
+/// inside the windows of its neighbours, and has no window of its own. BASNet has one object map;
+/// leaving out the classes that a picture lacks is ours. Their flat maps are most of all maps, and
+/// with them trainings on the embedded data ended at background everywhere.
 pub(super) fn dissimilarity(maps: &Maps) -> Result<Tensor> {
-    let [_, classes, height, width] = maps.size();
+    let [_, _, height, width] = maps.size();
     if height.min(width) <= RADIUS {
         return Err(format!(
             "reference loss 'ssim' needs maps of at least {least}x{least} positions, not \
@@ -32,12 +34,11 @@ pub(super) fn dissimilarity(maps: &Maps) -> Result<Tensor> {
         .into());
     }
     let map = similarity(&maps.yhat, &maps.y)?;
-    let lost = complement(&map)?.f_mul(&maps.valid)?;
-    let counted = maps.valid.f_sum(map.kind())?.f_clamp_min(1.0)?;
-    Ok(lost
-        .f_sum(map.kind())?
-        .f_div(&counted)?
-        .f_div_scalar(classes.max(1))?)
+    // Pairs of picture and class that the target has, at the positions that count, (N, C, h, w).
+    let there = maps.y.f_amax(&[2i64, 3][..], true)?.f_mul(&maps.valid)?;
+    let lost = complement(&map)?.f_mul(&there)?;
+    let counted = there.f_sum(map.kind())?.f_clamp_min(1.0)?;
+    Ok(lost.f_sum(map.kind())?.f_div(&counted)?)
 }
 
 /// SSIM of every window, (N, C, h, w).
