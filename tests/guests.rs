@@ -18,7 +18,7 @@ const GUEST: [&str; 8] = [
 fn a_network_and_a_metric_of_one_plugin_serve_the_task_of_another() {
     let command = [&GUEST[..], &["--json"]].concat();
     let both = run(&mut with_plugins(&command, &[&voc_seg(), &misbehaving()])).json();
-    let scores = &both["scores"][0];
+    let scores = &both["rows"][0]["scores"][0];
     for score in ["mIoU", "BF1", "guestAcc"] {
         let value = scores[score].as_f64();
         assert!(

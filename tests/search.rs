@@ -153,7 +153,7 @@ fn a_score_can_be_measured_again() {
             "1",
             "--json",
         ]);
-        let measured = run(&mut command).json()["scores"][0]["mIoU"]
+        let measured = run(&mut command).json()["rows"][0]["scores"][0]["mIoU"]
             .as_f64()
             .unwrap();
         assert_eq!(measured, known, "candidate {id}");

@@ -113,7 +113,7 @@ fn a_few_steps_of_training() {
         "--json",
     ];
     let measured = host(&evaluate).json();
-    let scores = measured["scores"][0].as_object().unwrap();
+    let scores = measured["rows"][0]["scores"][0].as_object().unwrap();
     for name in ["mIoU", "FWIoU", "gAcc", "mAcc", "BIoU", "BF1"] {
         let score = scores[name].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&score), "{name} is {score}");

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from networks import build  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+from load_checkpoint import NETWORKS  # noqa: E402
 
 EPSILON = 1e-12
 WINDOW = dict(kernel_size=3, stride=1, padding=1)
@@ -70,6 +70,14 @@ def inputs(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, to
     return logits.float().softmax(1) * valid, y
 
 
+def built(name: str, classes: int) -> torch.nn.Module:
+    """The network up to the logits of its head, which the loss is taken of."""
+    build, options, _ = NETWORKS[name]
+    network = build(encoder_weights=None, classes=classes, **options)
+    network.segmentation_head[1] = torch.nn.Identity()
+    return network
+
+
 def rounds_of(options, network, loss, image, labels) -> float:
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
@@ -117,7 +125,7 @@ def main() -> None:
     found = {}
     for number in range(options.rounds + 1):
         for text in options.losses or ["neg(mul(y, log(yhat)))"]:
-            network = build(options.network, classes, full_resolution=False).to(options.device).train()
+            network = built(options.network, classes).to(options.device).train()
             picture = image
             if options.memory_format == "channels_last":
                 network = network.to(memory_format=torch.channels_last)

@@ -15,6 +15,10 @@ use std::process::Command;
 const SEARCHED: &str = "neg(mul(sqrt(y), log(mul(tanh(yhat), square(exp(neg(yhat)))))))";
 const CROSS_ENTROPY: &str = "neg(mul(y, log(yhat)))";
 
+/// A VOC folder of the samples, and how many photographs it has.
+const PHOTOGRAPHS: &str = "examples/semantic_segmentation/data_dataset_voc";
+const SAMPLES: usize = 3;
+
 /// Options of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -129,20 +133,21 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             }
             Ok(())
         }
-        What::Reading(reading) => {
-            samples::run(root, &samples::Options::default())?;
-            let folder = root.join(".samples/labelme");
-            process::run(
-                process::cargo()
-                    .current_dir(root)
-                    .args(["run", "--release", "--locked", "-p", "autoloss-vision"])
-                    .args(["--example", "read_folder", "--"])
-                    .arg(folder)
-                    .args(["--threads", &reading.threads.to_string()])
-                    .args(["--images", &reading.images.to_string()]),
-            )
-        }
+        What::Reading(reading) => read(root, reading),
     }
+}
+
+/// Reads the sample photographs again and again.
+fn read(root: &Path, options: &Reading) -> Result<()> {
+    samples::run(root, &samples::Options::default())?;
+    let folder = root.join(".samples/labelme").join(PHOTOGRAPHS);
+    let times = options.images.div_ceil(SAMPLES);
+    let mut command = process::cargo();
+    command.current_dir(root);
+    command.args(["run", "--release", "--locked", "-p", "autoloss-vision"]);
+    command.args(["--example", "read_folder", "--"]).arg(folder);
+    command.args([times.to_string(), options.threads.to_string()]);
+    process::run(&mut command)
 }
 
 fn compare_steps(root: &Path, options: &Step) -> Result<()> {

@@ -148,7 +148,7 @@ impl Plan {
     ) -> Result<serde_json::Value> {
         Ok(serde_json::json!({
             "recipe": session.recipe.identity()?,
-            "libraries": session.provenance().versions,
+            "made_by": session.provenance(),
             "losses": contender.texts,
             "budget": self.budget,
             "data_seed": session.config.seed,

@@ -1,11 +1,15 @@
 // What tch does not bind of libtorch: optimiser steps over all parameters in one call, norms of many
-// tensors at once, gradients dropped instead of zeroed, and the type that autocast computes in.
+// tensors at once, gradients dropped instead of zeroed, the type that autocast computes in, and
+// operators that keep to the thread that calls them.
 //
 // Every function returns null, or a message that the caller frees with `autoloss_free`. No exception
 // leaves this file. Tensors come as the pointers that tch holds; they are borrowed for the call.
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
+
+#include <dlfcn.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -137,6 +141,18 @@ char *autoloss_autocast_end(bool cuda, int32_t before) {
       at::autocast::clear_cache();
     at::autocast::set_autocast_enabled(device, (before & 1) != 0);
     at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(before >> 1));
+  });
+}
+
+// The number of threads of OpenMP is the calling thread's own, whereas at::set_num_threads also sets
+// that of threads to come. libtorch brings OpenMP along; it is looked up, not linked.
+char *autoloss_keep_to_this_thread() {
+  return guarded([] {
+    // A thread's first parallel operator sets the number; asking for it does so now.
+    at::get_num_threads();
+    const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+    if (set != nullptr)
+      set(1);
   });
 }
 

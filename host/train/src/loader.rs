@@ -5,6 +5,7 @@
 //! are the same whatever the number of threads. Memory is bounded by the number of batches ahead.
 
 use crate::plugin::RemoteTask;
+use crate::shim::keep_to_this_thread;
 use crate::{Result, TrainError};
 use autoloss_plugin_api::{Batch, BatchRequest, Tensors};
 use std::collections::BTreeMap;
@@ -64,6 +65,9 @@ impl<I: Iterator<Item = BatchRequest>> Shared<I> {
 
     /// Loads until nothing is left to be asked for.
     fn work(&self, task: &RemoteTask, ahead: usize, device: Device) {
+        if let Err(error) = keep_to_this_thread() {
+            tracing::warn!("loading may slow the training down: {error}");
+        }
         while let Some((number, request)) = self.issue(ahead) {
             let batch = load(task, request, device);
             self.lock().ready.insert(number, batch);

@@ -1,10 +1,12 @@
 //! Semantic segmentation in the manner of PASCAL VOC, as an autoloss plugin.
 //!
-//! It holds one task, `voc_seg` with the branch `seg`; the network `unet_tiny`, which a search trains
-//! from scratch, and four of the literature, `deeplabv3plus_r50`, `deeplabv3plus_r101`, `pspnet_r50`
-//! and `fpn_lite0`; and two metrics, `region` (mIoU, FWIoU, gAcc, mAcc) and `boundary` (BIoU, BF1). Pictures, scenes and the counting
-//! behind the metrics are in `autoloss-vision`, which knows no tensors; this crate is what turns
-//! them into batches, branch inputs and scores. It knows nothing of loss graphs.
+//! It holds one task, `voc_seg` with the branch `seg`, on embedded scenes or folders of photographs; the
+//! network `unet_tiny`, which a search trains from scratch, and four of the literature,
+//! `deeplabv3plus_r50`, `deeplabv3plus_r101`, `pspnet_r50` and `fpn_lite0`; the reference losses `ce`,
+//! `wce`, `dice`, `lovasz`, `dpce`, `ssim` and `asl`; and two metrics, `region` (mIoU, FWIoU, gAcc, mAcc)
+//! and `boundary` (BIoU, BF1). Pictures, folders, scenes and the counting behind the metrics are in
+//! `autoloss-vision`, which knows no tensors; this crate is what turns them into batches, branch inputs
+//! and scores. It knows nothing of loss graphs.
 //!
 //! The library also links as an ordinary Rust one, so that other plugins can reuse
 //! [`one_hot`] and tests can call the traits without loading a file.

@@ -10,8 +10,8 @@ use autoloss_vision::{LabelledImage, VOID};
 use tch::Tensor;
 
 /// Mean and standard deviation that images are normalised by, of bytes; all channels alike.
-const MEAN: f32 = 118.0;
-const DEVIATION: f32 = 60.0;
+pub(crate) const MEAN: f32 = 118.0;
+pub(crate) const DEVIATION: f32 = 60.0;
 
 /// Pixels that the side of a canvas is a multiple of: what the deepest networks halve.
 const CANVAS_STEP: usize = 32;

@@ -6,13 +6,14 @@
 //! checkpoints can be handed on. Folding it into that convolution instead would be wrong at the
 //! borders, where the padding is zero after normalisation.
 
+use crate::pictures::{DEVIATION, MEAN};
 use autoloss_plugin_api::Result;
 use tch::{Device, Kind, Tensor};
 
 /// What the task subtracts from bytes.
-const TASK_MEAN: f64 = 118.0;
+const TASK_MEAN: f64 = MEAN as f64;
 /// What the task divides by.
-const TASK_DEVIATION: f64 = 60.0;
+const TASK_DEVIATION: f64 = DEVIATION as f64;
 
 /// Mean and deviation of the channels red, green, blue, as parts of 255.
 #[derive(Debug, Clone, Copy, PartialEq)]
