@@ -20,6 +20,9 @@ const SHORT: [&str; 8] = [
     "reward",
 ];
 
+/// A file, what it is changed to (nothing: it is removed), and what the message then holds.
+type Case<'a> = (&'a Path, Option<Vec<u8>>, &'a [&'a str]);
+
 /// The embedded scenes as a folder.
 fn written() -> (TempDir, PathBuf) {
     let place = tempfile::tempdir().unwrap();
@@ -118,7 +121,7 @@ fn what_is_wrong_with_a_folder_is_named() {
     let sets = folder.join("ImageSets/Segmentation");
     let photograph = folder.join("JPEGImages/reward_000001.jpg");
     let mask = folder.join("SegmentationClass/reward_000001.png");
-    let cases: [(&Path, Option<Vec<u8>>, &[&str]); 6] = [
+    let cases: [Case<'_>; 6] = [
         (
             &photograph,
             Some(fs::read(&photograph).unwrap()[..300].to_vec()),

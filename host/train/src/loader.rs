@@ -23,19 +23,18 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Half of the cores where libtorch trains on them, all of them where a GPU trains; twice as many
-    /// batches ahead.
+    /// Half of the cores where libtorch trains on them, all of them where a GPU trains.
     pub fn for_device(device: Device) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if device.is_cuda() { cores } else { cores / 2 };
         Self::with_threads(threads.clamp(1, 16))
     }
 
-    /// This many threads, twice as many batches ahead.
+    /// This many threads; each may have a batch in hand while another waits to be used.
     pub fn with_threads(threads: usize) -> Self {
         Self {
             threads,
-            ahead: 2 * threads.max(1),
+            ahead: threads + 1,
         }
     }
 }

@@ -22,8 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Device;
 
-/// Samples of one evaluation batch.
-const EVALUATION_BATCH: usize = 32;
+/// Most samples of an evaluation batch, and most bytes of its inputs: photographs may be large, and a
+/// network's predictions are larger.
+const EVALUATION_BATCH: u64 = 32;
+const EVALUATION_BYTES: usize = 32 << 20;
 
 /// What the user chose; what is left out takes the task's default.
 #[derive(Clone, Debug, Default)]
@@ -321,10 +323,11 @@ impl Workbench {
             len.min(images as u64)
         };
         let _guard = tch::no_grad_guard();
-        let starts = (0..count).step_by(EVALUATION_BATCH);
+        let size = self.evaluation_batch(split)?;
+        let starts = (0..count).step_by(size as usize);
         let requests = starts.clone().map(|start| BatchRequest {
             split,
-            indices: (start..count.min(start + EVALUATION_BATCH as u64)).collect(),
+            indices: (start..count.min(start + size)).collect(),
             augment: None,
         });
         // Metrics count on the CPU, so that is where targets stay; the network moves its inputs.
@@ -346,6 +349,18 @@ impl Workbench {
             scores.extend(metric.compute()?);
         }
         Ok(scores)
+    }
+
+    /// How many samples of a split are judged at once.
+    fn evaluation_batch(&self, split: Split) -> Result<u64> {
+        let one = self.task.load(BatchRequest {
+            split,
+            indices: vec![0],
+            augment: None,
+        })?;
+        let bytes = |tensor: &tch::Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+        let each: usize = one.inputs.iter().map(|(_, tensor)| bytes(tensor)).sum();
+        Ok((EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH as usize) as u64)
     }
 
     fn create_metric(&self, plugin: &Arc<Plugin>, metric: &MetricInfo) -> Result<RemoteMetric> {

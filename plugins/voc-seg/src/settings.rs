@@ -105,9 +105,8 @@ impl Settings {
                 }
             }
             "flip" => {
-                self.flip = value
-                    .as_bool()
-                    .ok_or_else(|| wrong(name, value, "true or false"))?
+                let found = value.as_bool();
+                self.flip = found.ok_or_else(|| wrong(name, value, "true or false"))?;
             }
             "colour" => self.colour = number(0.0..=1.0, "0 to 1")? as f32,
             "min_scale" => self.min_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
