@@ -173,6 +173,17 @@ fn what_is_wrong_with_a_folder_is_named() {
     evaluate(&folder, &[]).failed(&["reward_000001.png", "label 77"]);
     fs::write(&mask, &whole).unwrap();
     assert_eq!(evaluate(&folder, &[]).json(), before);
+    // A search would only find out at its end that nothing was held out to choose on.
+    fs::write(sets.join("selection.txt"), "").unwrap();
+    let run_folder = folder.join("run");
+    let mut search = with_plugins(&["search"], &[&voc_seg()]);
+    let ended = run(search
+        .arg("--data")
+        .arg(&folder)
+        .arg("--out")
+        .arg(&run_folder));
+    ended.failed(&["selection", "all four splits"]);
+    assert!(!run_folder.exists());
     evaluate(Path::new("/nowhere"), &[]).failed(&["/nowhere"]);
     evaluate(&sets, &[]).failed(&["JPEGImages", "leftImg8bit"]);
 }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod files;
 mod lint;
 mod process;
 mod samples;

@@ -6,11 +6,9 @@
 //! own; it is unpacked beside its place and renamed at the end, so that an interrupted call leaves nothing
 //! half-made.
 
-use crate::process;
+use crate::{files, process};
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,17 +38,17 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let partial = root.join(".samples.partial");
-    remove(&partial)?;
+    files::remove(&partial)?;
     let outcome = prepare(&partial, options.package.as_deref());
     if let Err(error) = outcome {
-        remove(&partial)?;
+        files::remove(&partial)?;
         return Err(error.context("the samples were not installed; nothing was changed"));
     }
-    remove(&target)?;
+    files::remove(&target)?;
     fs::create_dir_all(root.join(".samples")).context("cannot create .samples")?;
     fs::rename(partial.join(INSIDE), &target)
         .with_context(|| format!("cannot move {} into place", target.display()))?;
-    remove(&partial)?;
+    files::remove(&partial)?;
     eprintln!("{PACKAGE} {VERSION} is in {}", target.display());
     Ok(())
 }
@@ -146,8 +144,7 @@ fn mirrors_in(text: &str) -> Vec<String> {
 
 fn verify(package: &Path) -> Result<()> {
     let bytes = fs::read(package).with_context(|| format!("there is no {}", package.display()))?;
-    let digest = Sha256::digest(&bytes);
-    let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = files::sha256(&bytes);
     if found != SHA256 {
         bail!("{FILE} has the SHA-256 {found}, expected {SHA256}: a broken or altered download");
     }
@@ -170,15 +167,6 @@ fn unpack_without_dpkg(package: &Path, partial: &Path) -> Result<()> {
             .arg("-xf")
             .arg(data),
     )
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

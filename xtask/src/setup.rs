@@ -6,10 +6,9 @@
 //! `.libtorch.partial` and renamed at the end, so that an interrupted set-up leaves nothing usable
 //! half-made.
 
-use crate::process;
 use crate::unpack::{self, Selection};
+use crate::{files, process};
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,8 +56,7 @@ impl Flavour {
             Flavour::Cpu => "cpu",
             Flavour::Cuda => "cuda",
         };
-        let digest = Sha256::digest(self.requirements());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = files::sha256(self.requirements().as_bytes());
         format!("{name} {hex}\n")
     }
 }
@@ -76,14 +74,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let partial = root.join(".libtorch.partial");
-    remove(&partial)?;
+    files::remove(&partial)?;
     check_disk(root, flavour)?;
     let outcome = prepare(&partial, flavour, options.wheels.as_deref());
     if let Err(error) = outcome {
-        remove(&partial)?;
+        files::remove(&partial)?;
         return Err(error.context("libtorch was not installed; nothing was changed"));
     }
-    remove(&target)?;
+    files::remove(&target)?;
     fs::rename(&partial, &target)
         .with_context(|| format!("cannot move {} into place", target.display()))?;
     eprintln!("libtorch {TORCH_VERSION} is in {}", target.display());
@@ -198,15 +196,6 @@ fn check_disk(root: &Path, flavour: Flavour) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! `test`: every test of the workspace.
 
-use crate::{process, samples, setup, weights};
+use crate::{files, process, samples, setup, weights};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -94,7 +93,7 @@ fn environment(root: &Path, requirements: &Path) -> Result<PathBuf> {
     if installed == wanted && python.exists() {
         return Ok(python);
     }
-    remove(&folder)?;
+    files::remove(&folder)?;
     eprintln!("installing PyTorch and numpy for the oracles (5 GB on disk) …");
     let venv = ["-m", "venv"];
     process::run(Command::new("python3").args(venv).arg(&folder))
@@ -113,15 +112,6 @@ fn environment(root: &Path, requirements: &Path) -> Result<PathBuf> {
     )?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

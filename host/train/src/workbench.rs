@@ -181,6 +181,14 @@ impl Workbench {
         Ok(self.task.write_data(to)?)
     }
 
+    /// Number of samples of a split, at least 1.
+    ///
+    /// # Errors
+    /// A split without any, or whatever the plugin says.
+    pub fn len(&self, split: Split) -> Result<u64> {
+        Ok(self.task.len(split)?)
+    }
+
     /// A screener on samples of this task.
     ///
     /// # Errors
