@@ -68,7 +68,7 @@ fn a_killed_training_goes_on_to_the_same_network() {
     let hanging = Hanging::start(&mut retrain(&killed, &[]), MIDDLE);
     hanging.signal("INT");
     wait_until("the interruption is noticed", || {
-        hanging.said().contains("nterrupt")
+        hanging.said().contains("Ctrl-C again")
     });
     hanging.release();
     let ended = hanging.end();
