@@ -128,7 +128,7 @@ mod tests {
         let folder = root.path().join(".weights");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join(FILE), b"weights").unwrap();
-        let stamp = format!("{} {}\n", recipe(), hex(b"weights"));
+        let stamp = format!("{} {}\n", recipe(), files::sha256(b"weights"));
         fs::write(folder.join(STAMP), stamp).unwrap();
         run(root.path(), &offline(root.path())).unwrap();
         fs::write(folder.join(FILE), b"weight").unwrap();
