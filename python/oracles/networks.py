@@ -18,7 +18,6 @@ rounding of single precision, which differs between processors, to 3 % of a grad
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -28,6 +27,8 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+
+from shared.comparison import check_wanted, compare
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "voc-seg" / "tests" / "fixtures" / "networks.json"
 TOLERANCE = 1e-5
@@ -164,28 +165,11 @@ def fixture() -> dict:
             "trained": list(TRAINED), "networks": built}
 
 
-def largest_difference(left, right, path: str = "") -> tuple[float, str]:
-    """The largest difference of two numbers at the same place, relative to their size where that is above
-    1; infinite where the structure differs."""
-    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
-        pairs = [(left[key], right[key], f"{path}/{key}") for key in left]
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        pairs = [(a, b, f"{path}/{index}") for index, (a, b) in enumerate(zip(left, right))]
-    elif isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        return abs(left - right) / max(1.0, abs(left)), path
-    else:
-        return (0.0, path) if left == right else (float("inf"), path)
-    return max((largest_difference(*pair) for pair in pairs), default=(0.0, path))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the committed fixture, write nothing")
+    check = check_wanted(__doc__)
     built = fixture()
-    if parser.parse_args().check:
-        difference, place = largest_difference(built, json.loads(FIXTURE.read_text()))
-        print(f"{len(built['networks'])} networks, largest difference {difference:.3g} at {place or '/'}")
-        sys.exit(0 if difference <= TOLERANCE else "the committed fixture is not what this script computes")
+    if check:
+        compare(built, FIXTURE, f"{len(built['networks'])} networks", TOLERANCE, relative=True)
     FIXTURE.parent.mkdir(parents=True, exist_ok=True)
     FIXTURE.write_text(json.dumps(built, indent=1) + "\n")
     print(f"{len(built['networks'])} networks, {FIXTURE.stat().st_size} bytes in {FIXTURE}")

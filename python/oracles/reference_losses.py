@@ -20,9 +20,7 @@ zero at void; autograd of PyTorch, and central differences for the curves' metri
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +31,8 @@ from scipy import ndimage
 from segmentation_models_pytorch.losses import DiceLoss, JaccardLoss
 from segmentation_models_pytorch.losses.lovasz import _lovasz_softmax
 from torchmetrics.functional.image import structural_similarity_index_measure
+
+from shared.comparison import check_wanted, compare
 
 FIXTURE = (
     Path(__file__).resolve().parents[2]
@@ -334,30 +334,13 @@ def jaccard_without_void(case: Case, yhat: torch.Tensor, labels: torch.Tensor) -
     return JaccardLoss("multiclass", from_logits=False)(pixels, labels[keep][None, None, :])
 
 
-def largest_difference(left, right, path: str = "") -> tuple[float, str]:
-    """The largest difference of two numbers at the same place; infinite where the structure differs."""
-    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
-        pairs = [(left[key], right[key], f"{path}/{key}") for key in left
-                 if key not in ("torch", "smp", "torchmetrics")]
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        pairs = [(a, b, f"{path}/{index}") for index, (a, b) in enumerate(zip(left, right))]
-    elif isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        return abs(left - right), path
-    else:
-        return (0.0, path) if left == right else (float("inf"), path)
-    return max((largest_difference(*pair) for pair in pairs), default=(0.0, path))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the committed fixture, write nothing")
-    check = parser.parse_args().check
+    check = check_wanted(__doc__)
     torch.set_num_threads(1)
     built = fixture()
     if check:
-        difference, place = largest_difference(built, json.loads(FIXTURE.read_text()))
-        print(f"{len(built['cases'])} cases, largest difference {difference:.3g} at {place or '/'}")
-        sys.exit(0 if difference <= TOLERANCE else "the committed fixture is not what this script computes")
+        versions = ["torch", "smp", "torchmetrics"]
+        compare(built, FIXTURE, f"{len(built['cases'])} cases", TOLERANCE, ignored=versions)
     FIXTURE.parent.mkdir(parents=True, exist_ok=True)
     head = ",".join(f"{json.dumps(key)}:{json.dumps(built[key])}" for key in built if key != "cases")
     cases_text = ",\n".join(json.dumps(case, separators=(",", ":")) for case in built["cases"])

@@ -13,13 +13,13 @@ pictures smaller than the window, other radii and tolerances, and more than 64 c
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+
+from shared.comparison import check_wanted, compare
 
 FIXTURE = (
     Path(__file__).resolve().parents[2]
@@ -207,27 +207,11 @@ def fixture() -> dict:
     return {"schema": 1, "numpy": np.__version__, "cases": encoded}
 
 
-def largest_difference(left, right, path: str = "") -> tuple[float, str]:
-    """The largest difference of two numbers at the same place; infinite where the structure differs."""
-    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
-        pairs = [(left[key], right[key], f"{path}/{key}") for key in left if key != "numpy"]
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        pairs = [(a, b, f"{path}/{index}") for index, (a, b) in enumerate(zip(left, right))]
-    elif isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        return abs(left - right), path
-    else:
-        return (0.0, path) if left == right else (float("inf"), path)
-    return max((largest_difference(*pair) for pair in pairs), default=(0.0, path))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the committed fixture, write nothing")
+    check = check_wanted(__doc__)
     built = fixture()
-    if parser.parse_args().check:
-        difference, place = largest_difference(built, json.loads(FIXTURE.read_text()))
-        print(f"{len(built['cases'])} cases, largest difference {difference:.3g} at {place or '/'}")
-        sys.exit(0 if difference <= TOLERANCE else "the committed fixture is not what this script computes")
+    if check:
+        compare(built, FIXTURE, f"{len(built['cases'])} cases", TOLERANCE, ignored=["numpy"])
     FIXTURE.parent.mkdir(parents=True, exist_ok=True)
     cases_text = ",\n".join(json.dumps(case, separators=(",", ":")) for case in built["cases"])
     FIXTURE.write_text(f'{{"schema":1,"numpy":"{built["numpy"]}","cases":[\n{cases_text}\n]}}\n')

@@ -15,7 +15,6 @@ encoder writes one.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import struct
@@ -28,7 +27,8 @@ import torch
 from PIL import Image
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from segmentation_metrics import class_iou, largest_difference, mean_where_defined, score
+from segmentation_metrics import class_iou, mean_where_defined, score
+from shared.comparison import check_wanted, largest_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / ".samples" / "labelme" / "examples"
@@ -182,13 +182,12 @@ def interlaced() -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the committed fixtures, write nothing")
+    check = check_wanted(__doc__)
     # Tuples become lists.
     built, png = json.loads(json.dumps(fixture())), interlaced()
     file, picture = FIXTURES / "voc_folder.json", FIXTURES / "interlaced.png"
     count = sum(len(folder["samples"]) for folder in built["folders"])
-    if parser.parse_args().check:
+    if check:
         difference, place = largest_difference(built, json.loads(file.read_text()))
         stored = np.asarray(Image.open(picture))
         same = (stored == np.asarray(Image.open(io.BytesIO(png)))).all()
