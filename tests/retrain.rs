@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test without its files fails")]
 
-use autoloss_tests::host::{Hanging, misbehaving, run, voc_seg, wait_until, with_plugins};
+use autoloss_tests::host::{Hanging, misbehaving, run, voc_seg, with_plugins};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -66,10 +66,7 @@ fn a_killed_training_goes_on_to_the_same_network() {
     }
     // Interrupted politely, it keeps the step it was at.
     let hanging = Hanging::start(&mut retrain(&killed, &[]), MIDDLE);
-    hanging.signal("INT");
-    wait_until("the interruption is noticed", || {
-        hanging.said().contains("Ctrl-C again")
-    });
+    hanging.interrupt();
     hanging.release();
     let ended = hanging.end();
     assert_eq!(ended.code, Some(130), "{ended:#?}");

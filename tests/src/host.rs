@@ -242,6 +242,16 @@ impl Hanging {
         );
     }
 
+    /// Interrupts it as Ctrl-C does, and waits until it has heard.
+    ///
+    /// # Panics
+    /// Where it never does.
+    #[track_caller]
+    pub fn interrupt(&self) {
+        self.signal("INT");
+        wait_until("it has heard", || self.said().contains("Ctrl-C again"));
+    }
+
     /// Waits for its end.
     #[must_use]
     pub fn end(mut self) -> Ended {

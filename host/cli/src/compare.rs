@@ -5,7 +5,7 @@
 
 use crate::Outcome;
 use crate::args::CompareArgs;
-use crate::formats::{Comparison, Format};
+use crate::formats::Comparison;
 use crate::logging;
 use crate::loss_input;
 use crate::measure::{Contender, Measured, Row, once};
@@ -40,12 +40,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
         comparison.write(folder)?;
         logging::line(&format!("written to {}", folder.display()));
     }
-    let format = if args.task.json {
-        Format::Json
-    } else {
-        args.format
-    };
-    print!("{}", comparison.render(format)?);
+    comparison.print(args.task.json, args.format)?;
     Ok(Outcome::Done)
 }
 
@@ -132,11 +127,7 @@ impl Plan {
             };
             scores.push(measured.scores);
         }
-        Ok(Row {
-            name: contender.name.clone(),
-            losses: contender.texts.clone(),
-            scores,
-        })
+        Ok(contender.row(scores))
     }
 
     /// Everything that decides the outcome of a training.

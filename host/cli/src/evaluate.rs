@@ -34,12 +34,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             Comparison::new(&session, split, Some(budget), seeds, vec![row])
         }
     };
-    let format = if args.task.json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    print!("{}", comparison.render(format)?);
+    comparison.print(args.task.json, Format::Text)?;
     Ok(Outcome::Done)
 }
 

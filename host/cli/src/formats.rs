@@ -87,6 +87,13 @@ impl Comparison {
         }
     }
 
+    /// Prints it as JSON, or else in another form.
+    pub(crate) fn print(&self, json: bool, otherwise: Format) -> Result<()> {
+        let format = if json { Format::Json } else { otherwise };
+        print!("{}", self.render(format)?);
+        Ok(())
+    }
+
     /// Writes every form into a folder, as `comparison.md` and so on.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         for (format, name) in [

@@ -18,6 +18,17 @@ pub(crate) struct Contender {
     pub(crate) texts: BTreeMap<String, String>,
 }
 
+impl Contender {
+    /// Its row, with the scores of each seed.
+    pub(crate) fn row(&self, scores: Vec<Option<Scores>>) -> Row {
+        Row {
+            name: self.name.clone(),
+            losses: self.texts.clone(),
+            scores,
+        }
+    }
+}
+
 /// A loss, measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
@@ -98,11 +109,7 @@ pub(crate) fn measure(
 ) -> Result<Row> {
     let train = |seed| once(workbench, contender, budget, seed, (split, 0));
     let scores = seeds.into_iter().map(|seed| Ok(train(seed)?.scores));
-    Ok(Row {
-        name: contender.name.clone(),
-        losses: contender.texts.clone(),
-        scores: scores.collect::<Result<_>>()?,
-    })
+    Ok(contender.row(scores.collect::<Result<_>>()?))
 }
 
 /// Welch's unequal-variances t-test, two-sided (Welch 1947; degrees of freedom by Satterthwaite).

@@ -71,12 +71,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let seeds = vec![session.config.seed];
     let comparison = Comparison::new(&session, split, Some(&config.budget), seeds, vec![row]);
     comparison.write(&folder)?;
-    let format = if args.task.json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    print!("{}", comparison.render(format)?);
+    comparison.print(args.task.json, Format::Text)?;
     report(&trained, &file);
     Ok(Outcome::Done)
 }

@@ -109,7 +109,6 @@ impl<I: Iterator<Item = BatchRequest>> Shared<I> {
 /// Batches in the order of their requests.
 pub(crate) struct Batches<'a> {
     next: Box<dyn FnMut() -> Option<Result<Batch>> + 'a>,
-    task: &'a RemoteTask,
     device: Device,
     waited: Duration,
 }
@@ -123,7 +122,6 @@ impl Batches<'_> {
         let started = Instant::now();
         let batch = (self.next)().unwrap_or_else(|| Err(TrainError::Interrupted))?;
         self.waited += started.elapsed();
-        self.task.check(&batch)?;
         Ok(Batch {
             inputs: moved(&batch.inputs, self.device)?,
             targets: moved(&batch.targets, self.device)?,
@@ -147,7 +145,7 @@ pub(crate) fn with_batches<R>(
 ) -> Result<R> {
     if loading.threads == 0 {
         let next = || requests.next().map(|request| load(task, request, device));
-        return body(&mut Batches::new(task, device, Box::new(next)));
+        return body(&mut Batches::new(device, Box::new(next)));
     }
     let shared = Shared {
         state: Mutex::new(State {
@@ -168,7 +166,7 @@ pub(crate) fn with_batches<R>(
         for _ in 0..loading.threads {
             scope.spawn(|| shared.work(task, loading.ahead.max(1), device));
         }
-        body(&mut Batches::new(task, device, Box::new(|| shared.take())))
+        body(&mut Batches::new(device, Box::new(|| shared.take())))
     })
 }
 
@@ -182,14 +180,9 @@ impl<F: FnMut()> Drop for Closing<F> {
 }
 
 impl<'a> Batches<'a> {
-    fn new(
-        task: &'a RemoteTask,
-        device: Device,
-        next: Box<dyn FnMut() -> Option<Result<Batch>> + 'a>,
-    ) -> Self {
+    fn new(device: Device, next: Box<dyn FnMut() -> Option<Result<Batch>> + 'a>) -> Self {
         Self {
             next,
-            task,
             device,
             waited: Duration::ZERO,
         }

@@ -86,11 +86,6 @@ impl LabelledImage {
         &self.labels
     }
 
-    /// The mean of every channel, rounded.
-    pub(crate) fn mean_colour(&self) -> [u8; 3] {
-        mean_colour(&self.image)
-    }
-
     /// The two buffers.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
@@ -159,16 +154,11 @@ impl AugmentConfig {
                 "0 to 1",
             ),
         ];
-        for (field, found, good, expected) in checks {
-            if !good {
-                return Err(VisionError::Config {
-                    field,
-                    found,
-                    expected,
-                });
-            }
-        }
-        Ok(())
+        checks
+            .into_iter()
+            .try_for_each(|(field, found, good, expected)| {
+                VisionError::check(field, found, good, expected)
+            })
     }
 }
 

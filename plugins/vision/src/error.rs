@@ -168,3 +168,22 @@ pub enum VisionError {
         len: usize,
     },
 }
+
+impl VisionError {
+    /// Ok where a configuration value is good, [`VisionError::Config`] where it is not.
+    pub(crate) fn check(
+        field: &'static str,
+        found: String,
+        good: bool,
+        expected: &'static str,
+    ) -> Result<(), VisionError> {
+        if good {
+            return Ok(());
+        }
+        Err(VisionError::Config {
+            field,
+            found,
+            expected,
+        })
+    }
+}

@@ -6,7 +6,7 @@
 //! - [`pack`]: the embedded photographs, decoded once, split into train, reward, selection and test;
 //! - [`scene`]: a generator of scenes from that pack, with class and instance masks, boxes, keypoints;
 //! - [`folder`]: data sets on disk (PASCAL VOC with SBD, labelme, Cityscapes), read and written;
-//! - [`codec`] and [`resize`]: pictures and label maps as files, reduced and padded;
+//! - [`codec`] and [`resize`]: pictures and label maps as files, and reduced;
 //! - [`mod@augment`]: flips, crops and colour changes of any picture with its label map;
 //! - [`confusion`] and [`segmentation`]: mIoU, FWIoU, gAcc, mAcc, BIoU, BF1 over label maps;
 //! - [`palette`]: the colours in which PASCAL VOC stores label maps.
@@ -42,7 +42,6 @@ pub use confusion::ConfusionMatrix;
 pub use error::VisionError;
 pub use folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
 pub use pack::Pack;
-pub use resize::padded;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
 pub use split::Split;

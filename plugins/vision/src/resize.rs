@@ -1,4 +1,4 @@
-//! Smaller pictures, and pictures of a common size.
+//! Smaller pictures.
 //!
 //! Data sets contain photographs far larger than a proxy network needs; they are reduced once when read.
 //! The photograph is filtered over the whole area that a pixel covers (a triangle as wide as two output
@@ -6,7 +6,7 @@
 //! nearest pixel: a mean of two classes is a third one. The filter is our own fifty lines, since the
 //! resizing crates take longer to build than all of this crate.
 
-use crate::{LabelledImage, VOID, VisionError};
+use crate::{LabelledImage, VisionError};
 
 /// Height and width after reducing the longer side to `longest`; unchanged where it is not longer.
 ///
@@ -116,50 +116,6 @@ fn nearest(labels: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
         .collect()
 }
 
-/// The sample enlarged to `height` x `width` pixels at the bottom and right, filled with the picture's
-/// mean colour and void labels. Pictures of different sizes become one batch so, without any pixel
-/// changing its value; void is neither trained on nor scored.
-///
-/// # Errors
-/// [`VisionError::Config`] where the sample is larger than that.
-///
-/// ```
-/// use autoloss_vision::{LabelledImage, VOID, resize::padded};
-///
-/// let sample = LabelledImage::new(1, 2, vec![10, 0, 0, 20, 0, 0], vec![1, 2])?;
-/// let larger = padded(&sample, 2, 3)?;
-/// assert_eq!(larger.labels(), [1, 2, VOID, VOID, VOID, VOID]);
-/// assert_eq!(larger.image()[..9], [10, 0, 0, 20, 0, 0, 15, 0, 0]);
-/// # Ok::<(), autoloss_vision::VisionError>(())
-/// ```
-pub fn padded(
-    sample: &LabelledImage,
-    height: usize,
-    width: usize,
-) -> Result<LabelledImage, VisionError> {
-    if height < sample.height() || width < sample.width() {
-        return Err(VisionError::Config {
-            field: "padded size",
-            found: format!("{height}x{width}"),
-            expected: "at least the picture's height and width",
-        });
-    }
-    let fill = sample.mean_colour();
-    let mut image = Vec::with_capacity(3 * height * width);
-    let mut labels = Vec::with_capacity(height * width);
-    let lines = sample.image().chunks_exact(3 * sample.width());
-    for (line, row) in lines.zip(sample.labels().chunks_exact(sample.width())) {
-        image.extend_from_slice(line);
-        image.extend(std::iter::repeat_n(fill, width - sample.width()).flatten());
-        labels.extend_from_slice(row);
-        labels.resize(labels.len() + width - sample.width(), VOID);
-    }
-    let missing = height * width - labels.len();
-    image.extend(std::iter::repeat_n(fill, missing).flatten());
-    labels.resize(height * width, VOID);
-    LabelledImage::new(height, width, image, labels)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,8 +143,6 @@ mod tests {
         let sample = plain(5, 7, 9);
         assert_eq!(reduced(sample.clone(), 7).unwrap(), sample);
         assert!(reduced(sample.clone(), 0).is_err());
-        assert!(padded(&sample, 4, 9).is_err());
-        assert_eq!(padded(&sample, 5, 7).unwrap(), sample);
     }
 
     proptest! {

@@ -73,16 +73,11 @@ impl FolderOptions {
                 "at least 1 pixel",
             ),
         ];
-        for (field, found, good, expected) in checks {
-            if !good {
-                return Err(VisionError::Config {
-                    field,
-                    found,
-                    expected,
-                });
-            }
-        }
-        Ok(())
+        checks
+            .into_iter()
+            .try_for_each(|(field, found, good, expected)| {
+                VisionError::check(field, found, good, expected)
+            })
     }
 
     /// The training list's name without its ending, which people add.

@@ -76,7 +76,7 @@ impl SceneConfig {
     /// [`VisionError::Config`] names the first field that is out of range.
     pub fn validate(&self) -> Result<(), VisionError> {
         let number = |field, value: usize, low: usize, high: usize, expected| {
-            check(
+            VisionError::check(
                 field,
                 value.to_string(),
                 (low..=high).contains(&value),
@@ -101,7 +101,7 @@ impl SceneConfig {
             "min_side to 120",
         )?;
         let share = |field, value: f32, expected| {
-            check(
+            VisionError::check(
                 field,
                 value.to_string(),
                 (0.0..=1.0).contains(&value),
@@ -112,29 +112,12 @@ impl SceneConfig {
         share("tint", self.tint, "0 to 1")?;
         share("min_visible", self.min_visible, "0 to 1")?;
         let visible = self.min_opacity > 0.0 && self.min_opacity <= 1.0;
-        check(
+        VisionError::check(
             "min_opacity",
             self.min_opacity.to_string(),
             visible,
             "over 0, at most 1",
         )
-    }
-}
-
-fn check(
-    field: &'static str,
-    found: String,
-    good: bool,
-    expected: &'static str,
-) -> Result<(), VisionError> {
-    if good {
-        Ok(())
-    } else {
-        Err(VisionError::Config {
-            field,
-            found,
-            expected,
-        })
     }
 }
 

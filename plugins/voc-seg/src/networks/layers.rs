@@ -159,17 +159,23 @@ impl BatchNorm {
             )
             .into());
         }
-        Ok(input.f_batch_norm(
-            Some(&self.scale),
-            Some(&self.shift),
-            Some(&self.mean),
-            Some(&self.variance),
-            training,
-            MOMENTUM,
-            self.epsilon,
-            true,
-        )?)
+        let tensors = [&self.scale, &self.shift, &self.mean, &self.variance];
+        batch_norm(input, tensors, training, self.epsilon)
     }
+}
+
+/// Normalisation with a scale, a shift, a running mean and a running variance of each channel.
+pub(crate) fn batch_norm(
+    input: &Tensor,
+    [scale, shift, mean, variance]: [&Tensor; 4],
+    training: bool,
+    epsilon: f64,
+) -> Result<Tensor> {
+    let (scale, shift) = (Some(scale), Some(shift));
+    let (mean, variance) = (Some(mean), Some(variance));
+    Ok(input.f_batch_norm(
+        scale, shift, mean, variance, training, MOMENTUM, epsilon, true,
+    )?)
 }
 
 /// Normalisation of every sample over groups of its channels.

@@ -1,0 +1,164 @@
+//! A network on the plugin's side.
+
+use super::{Object, Result, Sent, all, names};
+use crate::plugin::Plugin;
+use autoloss_plugin_api::boundary::{Create, Request, Response};
+use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A network of a plugin.
+pub struct RemoteNetwork {
+    object: Object,
+    /// Whether a training pass was seen: fresh parameters owe finite inputs, diverged ones do not.
+    trained: Cell<bool>,
+}
+
+impl RemoteNetwork {
+    /// Builds the network of this name.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn build(plugin: &Arc<Plugin>, name: &str, options: NetworkOptions) -> Result<Self> {
+        let what = Create::Network(name.to_owned(), Box::new(options));
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+            trained: Cell::new(false),
+        })
+    }
+
+    /// The inputs of every declared branch, in the order of its declaration; extra ones are dropped.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or how its answer is wrong.
+    pub fn forward(
+        &self,
+        branches: &[BranchInfo],
+        batch: &Batch,
+        mode: Mode,
+    ) -> Result<BTreeMap<String, Tensors>> {
+        let request = Request::Forward {
+            inputs: names(&batch.inputs),
+            targets: names(&batch.targets),
+            mode,
+        };
+        let (response, mut sent) = self
+            .object
+            .call(&request, &all([&batch.inputs, &batch.targets]))?;
+        let Response::Branches(answered) = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let mut found = BTreeMap::new();
+        for (branch, names) in answered {
+            found.insert(branch, sent.named(names)?);
+        }
+        branches
+            .iter()
+            .map(|branch| {
+                let inputs = found
+                    .remove(&branch.name)
+                    .ok_or_else(|| sent.broke(format!("no inputs for branch '{}'", branch.name)))?;
+                let inputs = declared(&sent, branch, &inputs)?;
+                if mode == Mode::Train {
+                    self.check_training(&sent, branch, &inputs)?;
+                }
+                Ok((branch.name.clone(), inputs))
+            })
+            .collect()
+    }
+
+    fn check_training(&self, sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<()> {
+        for ((name, tensor), input) in inputs.iter().zip(&branch.inputs) {
+            if input.prediction && !tensor.requires_grad() {
+                let message = format!(
+                    "prediction '{name}' of branch '{}' has no gradient",
+                    branch.name
+                );
+                return Err(sent.broke(message));
+            }
+            if !self.trained.get() {
+                sent.finite(name, tensor)?;
+            }
+        }
+        self.trained.set(true);
+        Ok(())
+    }
+
+    /// What metrics judge.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
+        let request = Request::Predict {
+            inputs: names(inputs),
+        };
+        match self.object.call(&request, &all([inputs]))? {
+            (Response::Tensors(names), mut sent) => sent.named(names),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Every trainable tensor: leaves that record gradients, under distinct names.
+    ///
+    /// # Errors
+    /// How the answer is wrong.
+    pub fn parameters(&self) -> Result<Vec<Parameter>> {
+        let (response, mut sent) = self.object.call(&Request::Parameters, &[])?;
+        let Response::Parameters(named) = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let mut parameters: Vec<Parameter> = Vec::with_capacity(named.len());
+        for (name, decay) in named {
+            let tensor = sent.one()?;
+            if !tensor.requires_grad() || !tensor.is_leaf() {
+                return Err(sent.broke(format!("parameter '{name}' records no gradient")));
+            }
+            if parameters.iter().any(|known| known.name == name) {
+                return Err(sent.broke(format!("two parameters are named '{name}'")));
+            }
+            parameters.push(Parameter {
+                name,
+                tensor,
+                decay,
+            });
+        }
+        if parameters.is_empty() {
+            return Err(sent.broke("the network has no parameters"));
+        }
+        Ok(parameters)
+    }
+
+    /// Every other tensor a checkpoint must hold.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn buffers(&self) -> Result<Tensors> {
+        match self.object.call(&Request::Buffers, &[])? {
+            (Response::Tensors(names), mut sent) => sent.named(names),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+}
+
+/// The declared inputs of a branch in order, of one (N, C, H, W) shape.
+fn declared(sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<Tensors> {
+    let mut ordered = Tensors::new();
+    let mut shape: Option<Vec<i64>> = None;
+    for input in &branch.inputs {
+        let tensor = inputs
+            .get(&input.name)
+            .map_err(|error| sent.broke(format!("branch '{}': {error}", branch.name)))?;
+        let size = tensor.size();
+        let first = shape.get_or_insert_with(|| size.clone());
+        if size.len() != 4 || size.contains(&0) || size != *first {
+            return Err(sent.broke(format!(
+                "input '{}' of branch '{}' has shape {size:?}; inputs are (N, C, H, W), of equal \
+                 shape and not empty (the first has {first:?})",
+                input.name, branch.name
+            )));
+        }
+        ordered.insert(input.name.clone(), tensor.shallow_clone());
+    }
+    Ok(ordered)
+}

@@ -1,0 +1,172 @@
+//! A task on the plugin's side.
+
+use super::{Object, Result, all, names};
+use crate::plugin::Plugin;
+use autoloss_plugin_api::boundary::{Create, Request, Response};
+use autoloss_plugin_api::{
+    Batch, BatchRequest, BranchInfo, ScreeningRequest, ScreeningSamples, Split, TaskOptions,
+    Tensors,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tch::Tensor;
+
+/// A task of a plugin.
+pub struct RemoteTask {
+    object: Object,
+}
+
+impl RemoteTask {
+    /// Opens the task of this name.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn open(plugin: &Arc<Plugin>, name: &str, options: &TaskOptions) -> Result<Self> {
+        let what = Create::Task(name.to_owned(), options.clone());
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+        })
+    }
+
+    /// Facts known only with the data open; none of a plugin built for interface 1.0.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn attributes(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+        if self.object.plugin.api_minor() < 1 {
+            return Ok(BTreeMap::new());
+        }
+        match self.object.call(&Request::Attributes, &[])? {
+            (Response::Attributes(attributes), _) => Ok(attributes),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Writes the opened data into a new folder and returns what the task says of it.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn write_data(&self, to: &Path) -> Result<String> {
+        match self.object.call(&Request::WriteData(to.to_owned()), &[])? {
+            (Response::Said(line), _) => Ok(line),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Number of samples of a split, at least 1.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn len(&self, split: Split) -> Result<u64> {
+        match self.object.call(&Request::Len(split), &[])? {
+            (Response::Len(0), sent) => Err(sent.broke(format!("the {split} split is empty"))),
+            (Response::Len(len), _) => Ok(len),
+            (other, sent) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Loads samples: finite tensors whose first dimension is the number asked for.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or how its answer is wrong.
+    pub fn load(&self, request: BatchRequest) -> Result<Batch> {
+        let wanted = request.indices.len();
+        let (response, mut sent) = self.object.call(&Request::Batch(request), &[])?;
+        let Response::Batch { inputs, targets } = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let batch = Batch {
+            inputs: sent.named(inputs)?,
+            targets: sent.named(targets)?,
+        };
+        if batch.inputs.is_empty() {
+            return Err(sent.broke("the batch has no input tensor"));
+        }
+        for (name, tensor) in batch.inputs.iter().chain(batch.targets.iter()) {
+            let size = tensor.size();
+            if size.first() != Some(&(wanted as i64)) {
+                let message =
+                    format!("'{name}' has shape {size:?} where {wanted} samples were asked for");
+                return Err(sent.broke(message));
+            }
+            sent.finite(name, tensor)?;
+        }
+        Ok(batch)
+    }
+
+    /// Samples for screening, consistent with the branch's declaration.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or how its answer is wrong.
+    pub fn screening_samples(
+        &self,
+        branch: &BranchInfo,
+        request: ScreeningRequest,
+    ) -> Result<ScreeningSamples> {
+        let wanted = request.samples as i64;
+        let (response, mut sent) = self.object.call(&Request::ScreeningSamples(request), &[])?;
+        let Response::ScreeningSamples {
+            shape,
+            fixed,
+            targets,
+            valid,
+        } = response
+        else {
+            return Err(sent.unexpected(&response));
+        };
+        let fixed = sent.named(fixed)?;
+        let targets = sent.named(targets)?;
+        let valid = if valid { Some(sent.one()?) } else { None };
+        if shape[0] != wanted || shape.iter().any(|&side| side <= 0) {
+            return Err(sent.broke(format!("shape {shape:?} for {wanted} samples")));
+        }
+        for input in branch.inputs.iter().filter(|input| !input.prediction) {
+            let tensor = fixed
+                .get(&input.name)
+                .map_err(|error| sent.broke(error.to_string()))?;
+            if tensor.size() != shape {
+                let size = tensor.size();
+                let message = format!("'{}' has shape {size:?}, not {shape:?}", input.name);
+                return Err(sent.broke(message));
+            }
+            sent.finite(&input.name, tensor)?;
+        }
+        if let Some(valid) = &valid {
+            if valid.size() != [shape[0], 1, shape[2], shape[3]] {
+                return Err(sent.broke(format!("'valid' has shape {:?}", valid.size())));
+            }
+            sent.finite("valid", valid)?;
+        }
+        Ok(ScreeningSamples {
+            shape,
+            fixed,
+            valid,
+            targets,
+        })
+    }
+
+    /// The value of a reference loss, a scalar with gradient.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or that the answer is no scalar.
+    pub fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
+        let request = Request::ReferenceLoss {
+            name: name.to_owned(),
+            branch: branch.to_owned(),
+            inputs: names(inputs),
+        };
+        let (response, mut sent) = self.object.call(&request, &all([inputs]))?;
+        let Response::Tensor = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let loss = sent.one()?;
+        if !loss.requires_grad() {
+            return Err(sent.broke("the loss has no gradient"));
+        }
+        if loss.numel() != 1 {
+            return Err(sent.broke(format!("a loss of shape {:?}", loss.size())));
+        }
+        Ok(loss.reshape([] as [i64; 0]))
+    }
+}
