@@ -142,7 +142,7 @@ mod tests {
     fn what_is_small_enough_stays_and_nothing_is_refused() {
         let sample = plain(5, 7, 9);
         assert_eq!(reduced(sample.clone(), 7).unwrap(), sample);
-        assert!(reduced(sample.clone(), 0).is_err());
+        assert!(reduced(sample, 0).is_err());
     }
 
     proptest! {
