@@ -109,6 +109,7 @@ impl Session {
     ) -> Result<Self> {
         let device = runtime::device(machine.device)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        runtime::keep_freed_memory();
         runtime::set_threads(machine.threads.map_or(cores, usize::from));
         let stop = interrupt::stop_flag()?;
         let choice = Choice {

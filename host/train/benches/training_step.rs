@@ -64,6 +64,7 @@ struct Options {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let device = runtime::device(&options.device)?;
+    runtime::keep_freed_memory();
     runtime::set_threads(options.threads);
     let registry = Registry::load(std::slice::from_ref(&options.plugin))?;
     let choice = Choice {

@@ -1,9 +1,12 @@
-//! libtorch as a whole: the device, threads and seeds.
+//! libtorch as a whole: the device, threads and memory.
 //!
 //! One build serves machines with and without a GPU: libtorch's CUDA part is opened at run time
 //! where it is installed, globally, so that its kernels register themselves before first use.
 
-#![allow(unsafe_code, reason = "opening libtorch_cuda.so runs its initialisers")]
+#![allow(
+    unsafe_code,
+    reason = "opening libtorch_cuda.so runs its initialisers; mallopt is C"
+)]
 
 use crate::{Result, TrainError};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -83,6 +86,23 @@ pub fn libtorch_version() -> &'static str {
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
+
+/// From now on freed memory stays with the process, up to 2 GiB of it.
+///
+/// A training step frees what the next one allocates again. Returned to the system in between, every
+/// page of it is cleared and mapped anew in each step, some 7 % of the step's time on a CPU.
+pub fn keep_freed_memory() {
+    // SAFETY: both only set numbers of the allocator.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_KEPT);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
+}
+
+/// The allocator takes no larger block for one it may keep.
+#[cfg(target_env = "gnu")]
+const LARGEST_KEPT: libc::c_int = 32 << 20;
 
 #[cfg(test)]
 mod tests {
