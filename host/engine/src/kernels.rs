@@ -1,0 +1,410 @@
+//! The inner loops: one instruction on one tile.
+
+use crate::expr::{Back, Map};
+use crate::math;
+use crate::tile::TILE;
+use fearless_simd::prelude::*;
+
+/// A row of zeros, for a view that reaches beyond its slot; the compiler makes no such view.
+static NOTHING: [f32; TILE] = [0.0; TILE];
+
+/// Rows of an operand.
+#[derive(Copy, Clone)]
+pub(crate) struct Rows<'a> {
+    rows: &'a [[f32; TILE]],
+    /// 1, or 0 where all rows are the first.
+    step: usize,
+}
+
+impl<'a> Rows<'a> {
+    #[inline(always)]
+    pub(crate) fn new(data: &'a [f32], stride: usize) -> Self {
+        Self {
+            rows: data.as_chunks().0,
+            step: usize::from(stride != 0),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn row(self, row: usize) -> &'a [f32; TILE] {
+        self.rows.get(row * self.step).unwrap_or(&NOTHING)
+    }
+
+    /// The first `count` rows, where they differ.
+    #[inline(always)]
+    fn each(self, count: usize) -> Option<&'a [[f32; TILE]]> {
+        self.rows.get(..count).filter(|_| self.step == 1)
+    }
+}
+
+/// The rows of a field that is contiguous.
+#[inline(always)]
+pub(crate) fn rows_of(data: &mut [f32]) -> &mut [[f32; TILE]] {
+    data.as_chunks_mut().0
+}
+
+/// Vectors of a row.
+#[inline(always)]
+fn load<S: Simd>(simd: S, row: &[f32; TILE], at: usize) -> S::f32s {
+    S::f32s::from_slice(simd, &row[at..at + S::f32s::LEN])
+}
+
+#[inline(always)]
+fn store<S: Simd>(value: S::f32s, row: &mut [f32; TILE], at: usize) {
+    value.store_slice(&mut row[at..at + S::f32s::LEN]);
+}
+
+#[inline(always)]
+fn map_row<S: Simd>(
+    simd: S,
+    to: &mut [f32; TILE],
+    a: &[f32; TILE],
+    f: &impl Fn(S::f32s) -> S::f32s,
+) {
+    for at in (0..TILE).step_by(S::f32s::LEN) {
+        store::<S>(f(load(simd, a, at)), to, at);
+    }
+}
+
+#[inline(always)]
+fn zip_row<S: Simd>(
+    simd: S,
+    to: &mut [f32; TILE],
+    (a, b): (&[f32; TILE], &[f32; TILE]),
+    f: &impl Fn(S::f32s, S::f32s) -> S::f32s,
+) {
+    for at in (0..TILE).step_by(S::f32s::LEN) {
+        store::<S>(f(load(simd, a, at), load(simd, b, at)), to, at);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn map1<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, f: impl Fn(S::f32s) -> S::f32s) {
+    let to = rows_of(to);
+    for (c, to) in to.iter_mut().enumerate() {
+        map_row(simd, to, a.row(c), &f);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn map2<S: Simd>(
+    simd: S,
+    to: &mut [f32],
+    (a, b): (Rows<'_>, Rows<'_>),
+    f: impl Fn(S::f32s, S::f32s) -> S::f32s,
+) {
+    let to = rows_of(to);
+    if let (Some(a), Some(b)) = (a.each(to.len()), b.each(to.len())) {
+        for (to, both) in to.iter_mut().zip(a.iter().zip(b)) {
+            zip_row(simd, to, both, &f);
+        }
+    } else {
+        for (c, to) in to.iter_mut().enumerate() {
+            zip_row(simd, to, (a.row(c), b.row(c)), &f);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn mul_add<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, b: Rows<'_>, c: Rows<'_>) {
+    for (row, to) in rows_of(to).iter_mut().enumerate() {
+        let (a, b, c) = (a.row(row), b.row(row), c.row(row));
+        for at in (0..TILE).step_by(S::f32s::LEN) {
+            let product = load(simd, a, at).mul_add(load(simd, b, at), load(simd, c, at));
+            store::<S>(product, to, at);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn map<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>) {
+    match map {
+        Map::Abs => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| x.abs(),
+        ),
+        Map::Inv => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| math::inv(simd, x),
+        ),
+        Map::Log => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| math::signed_ln(simd, x),
+        ),
+        Map::Exp => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| math::exp(simd, x),
+        ),
+        Map::Tanh => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| math::tanh(simd, x),
+        ),
+        Map::Square => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| x * x,
+        ),
+        Map::Sqrt => map1(
+            simd,
+            to,
+            a,
+            #[inline(always)]
+            |x| math::signed_sqrt(simd, x),
+        ),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn back<S: Simd>(simd: S, rule: Back, to: &mut [f32], g: Rows<'_>, x: Rows<'_>) {
+    let both = (g, x);
+    match rule {
+        Back::Abs => map2(
+            simd,
+            to,
+            both,
+            #[inline(always)]
+            |g, x| math::times_sign(simd, g, x),
+        ),
+        Back::Log => map2(
+            simd,
+            to,
+            both,
+            #[inline(always)]
+            |g, x| math::ln_back(simd, g, x),
+        ),
+        Back::Sqrt => map2(
+            simd,
+            to,
+            both,
+            #[inline(always)]
+            |g, y| math::sqrt_back(simd, g, y),
+        ),
+        Back::Inv => map2(
+            simd,
+            to,
+            both,
+            #[inline(always)]
+            |g, y| -g * y * y,
+        ),
+        Back::Tanh => map2(
+            simd,
+            to,
+            both,
+            #[inline(always)]
+            |g, y| g * (-y).mul_add(y, S::f32s::splat(simd, 1.0)),
+        ),
+    }
+}
+
+/// Σ over the rows, to one row.
+#[inline(always)]
+pub(crate) fn sum_rows<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, rows: usize) {
+    let Some(to) = to.first_chunk_mut::<TILE>() else {
+        return;
+    };
+    for at in (0..TILE).step_by(S::f32s::LEN) {
+        let mut sum = load(simd, a.row(0), at);
+        for c in 1..rows {
+            sum += load(simd, a.row(c), at);
+        }
+        store::<S>(sum, to, at);
+    }
+}
+
+/// The sum of the first `lanes` values of a row.
+#[inline(always)]
+pub(crate) fn sum_lanes(row: &[f32; TILE], lanes: usize) -> f64 {
+    row.iter().take(lanes).map(|&x| f64::from(x)).sum()
+}
+
+/// Softmax over the rows, times `valid`.
+#[inline(always)]
+pub(crate) fn softmax<S: Simd>(simd: S, x: &[f32], to: &mut [f32], valid: Option<&[f32; TILE]>) {
+    let x = x.as_chunks::<TILE>().0;
+    let to = rows_of(to);
+    for at in (0..TILE).step_by(S::f32s::LEN) {
+        let mut most = S::f32s::splat(simd, f32::MIN);
+        for row in x {
+            most = load(simd, row, at).max(most);
+        }
+        let mut sum = S::f32s::splat(simd, 0.0);
+        for (row, to) in x.iter().zip(to.iter_mut()) {
+            let e = math::exp_of_negative(simd, load(simd, row, at) - most);
+            sum += e;
+            store::<S>(e, to, at);
+        }
+        let mut scale = S::f32s::splat(simd, 1.0) / sum;
+        if let Some(valid) = valid {
+            scale *= load(simd, valid, at);
+        }
+        for to in to.iter_mut() {
+            store::<S>(load(simd, to, at) * scale, to, at);
+        }
+    }
+}
+
+/// The logistic function, times `valid`.
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: &[f32], to: &mut [f32], valid: Option<&[f32; TILE]>) {
+    let one = S::f32s::splat(simd, 1.0);
+    for (x, to) in x.as_chunks::<TILE>().0.iter().zip(rows_of(to)) {
+        for at in (0..TILE).step_by(S::f32s::LEN) {
+            let y = one / (math::exp(simd, -load(simd, x, at)) + one);
+            store::<S>(masked(simd, y, valid, at), to, at);
+        }
+    }
+}
+
+/// x times `valid`.
+#[inline(always)]
+pub(crate) fn copy<S: Simd>(simd: S, x: &[f32], to: &mut [f32], valid: Option<&[f32; TILE]>) {
+    for (x, to) in x.as_chunks::<TILE>().0.iter().zip(rows_of(to)) {
+        for at in (0..TILE).step_by(S::f32s::LEN) {
+            store::<S>(masked(simd, load(simd, x, at), valid, at), to, at);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn masked<S: Simd>(
+    simd: S,
+    x: S::f32s,
+    valid: Option<&[f32; TILE]>,
+    at: usize,
+) -> S::f32s {
+    match valid {
+        Some(valid) => x * load(simd, valid, at),
+        None => x,
+    }
+}
+
+/// ∂L/∂x from ∂L/∂ŷ, given to `each` with channel and position in the tile.
+///
+/// ŷ is already 0 where there is no label, so softmax and sigmoid need no mask.
+#[inline(always)]
+pub(crate) fn through_activation<S: Simd>(
+    simd: S,
+    activation: crate::Activation,
+    rows: usize,
+    (p, g): (Rows<'_>, Rows<'_>),
+    valid: Option<&[f32; TILE]>,
+    mut each: impl FnMut(usize, usize, S::f32s),
+) {
+    for at in (0..TILE).step_by(S::f32s::LEN) {
+        match activation {
+            crate::Activation::Softmax => {
+                let mut dot = S::f32s::splat(simd, 0.0);
+                for c in 0..rows {
+                    dot = load(simd, p.row(c), at).mul_add(load(simd, g.row(c), at), dot);
+                }
+                for c in 0..rows {
+                    each(
+                        c,
+                        at,
+                        load(simd, p.row(c), at) * (load(simd, g.row(c), at) - dot),
+                    );
+                }
+            }
+            crate::Activation::Sigmoid => {
+                let one = S::f32s::splat(simd, 1.0);
+                for c in 0..rows {
+                    let p = load(simd, p.row(c), at);
+                    each(c, at, load(simd, g.row(c), at) * p * (one - p));
+                }
+            }
+            crate::Activation::Identity => {
+                for c in 0..rows {
+                    each(c, at, masked(simd, load(simd, g.row(c), at), valid, at));
+                }
+            }
+        }
+    }
+}
+
+/// A step of Adam on one vector.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Adam {
+    /// Learning rate over both bias corrections.
+    pub(crate) rate: f32,
+    /// The ε of the quotient, under the second correction.
+    pub(crate) epsilon: f32,
+}
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+
+impl Adam {
+    /// The step of number `step`, from 1.
+    pub(crate) fn at(learning_rate: f64, step: usize) -> Self {
+        let power = |beta: f64| 1.0 - beta.powf(step as f64);
+        let correction = power(0.999).sqrt();
+        Self {
+            rate: (learning_rate / power(0.9) * correction) as f32,
+            epsilon: (1e-8 * correction) as f32,
+        }
+    }
+}
+
+/// The predictions of a tile with their averages.
+pub(crate) struct State<'a> {
+    pub(crate) x: &'a mut [f32],
+    pub(crate) first: &'a mut [f32],
+    pub(crate) second: &'a mut [f32],
+}
+
+/// Moves the predictions of a tile. Whether the gradient was finite.
+#[inline(always)]
+pub(crate) fn descend<S: Simd>(
+    simd: S,
+    activation: crate::Activation,
+    state: &mut State<'_>,
+    inputs: (Rows<'_>, Rows<'_>),
+    valid: Option<&[f32; TILE]>,
+    adam: Adam,
+) -> bool {
+    let x = rows_of(state.x);
+    let first = rows_of(state.first);
+    let second = rows_of(state.second);
+    let rows = x.len().min(first.len()).min(second.len());
+    let splat = |value: f32| S::f32s::splat(simd, value);
+    // 0 · g is 0 unless g is not finite.
+    let mut trace = splat(0.0);
+    through_activation(
+        simd,
+        activation,
+        rows,
+        inputs,
+        valid,
+        #[inline(always)]
+        |c, at, g| {
+            trace = g.mul_add(splat(0.0), trace);
+            let m = load(simd, &first[c], at);
+            let m = (g - m).mul_add(splat(1.0 - BETA1), m);
+            store::<S>(m, &mut first[c], at);
+            let v = load(simd, &second[c], at);
+            let v = v.mul_add(splat(BETA2), g * splat(1.0 - BETA2) * g);
+            store::<S>(v, &mut second[c], at);
+            let step = m / (v.sqrt() + splat(adam.epsilon));
+            let value = step.mul_add(splat(-adam.rate), load(simd, &x[c], at));
+            store::<S>(value, &mut x[c], at);
+        },
+    );
+    !trace.is_nan().any_true()
+}

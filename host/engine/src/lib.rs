@@ -1,0 +1,22 @@
+//! Fused evaluation of loss graphs.
+//!
+//! Nearly all explored losses end in screening, where predictions themselves are optimised with a loss for
+//! hundreds of steps. This crate makes such a step cheap, without libtorch: a graph is compiled once, with
+//! its gradient, activation and optimiser, to a short [`Program`] that a [`Machine`] runs tile by tile in
+//! the cache, vectors of positions at a time.
+
+mod expr;
+mod kernels;
+mod level;
+mod lower;
+mod machine;
+mod math;
+mod pool;
+mod problem;
+mod program;
+mod tile;
+
+pub use level::{Level, levels};
+pub use machine::{Gradient, Machine};
+pub use problem::{Activation, Input, Problem, ProblemError, Shape};
+pub use program::Program;

@@ -1,0 +1,177 @@
+//! What a loss graph is screened on: samples with their targets, and the predictions to start from.
+
+use crate::lower::Sizes;
+use crate::program::Program;
+use crate::tile::tiled;
+use autoloss_graph::LossGraph;
+use thiserror::Error;
+
+/// How ŷ is made of raw predictions.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// Over the channels.
+    Softmax,
+    /// Of each value.
+    Sigmoid,
+    /// ŷ is the raw prediction.
+    Identity,
+}
+
+/// (N, C, H, W).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Samples, which are independent of each other.
+    pub samples: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Shape {
+    /// Number of values of a field.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.samples * self.channels * self.positions()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// H·W.
+    #[must_use]
+    pub fn positions(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// An input of the loss.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// ŷ.
+    Prediction,
+    /// Values that stay, (N, C, H, W).
+    Fixed(Vec<f32>),
+}
+
+/// Why there is no such problem.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ProblemError {
+    /// A size is zero.
+    #[error("fields of the shape {0:?} have no values")]
+    Empty(Shape),
+    /// A field has another number of values than the shape says.
+    #[error("{what} has {found} values, where {expected} are expected")]
+    Length {
+        /// The field.
+        what: String,
+        /// Values it should have.
+        expected: usize,
+        /// Values it has.
+        found: usize,
+    },
+}
+
+/// Samples, targets and first predictions, laid out for the engine.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub(crate) shape: Shape,
+    pub(crate) activation: Activation,
+    /// By input, then by sample; none for ŷ.
+    pub(crate) fixed: Vec<Option<Vec<Vec<f32>>>>,
+    /// By sample: 1 where there is a label, else 0; (1, H·W).
+    pub(crate) valid: Option<Vec<Vec<f32>>>,
+    /// Raw predictions by sample.
+    pub(crate) raw: Vec<Vec<f32>>,
+    /// The input that ŷ should become.
+    pub(crate) target: Option<usize>,
+}
+
+impl Problem {
+    /// A problem with the raw predictions `raw` of that shape. `valid` is (N, H, W), 1 at positions with a
+    /// label and 0 elsewhere, where ŷ is 0.
+    ///
+    /// # Errors
+    /// [`ProblemError`] where a field does not have the shape.
+    pub fn new(
+        shape: Shape,
+        activation: Activation,
+        inputs: &[Input],
+        raw: &[f32],
+        valid: Option<&[f32]>,
+    ) -> Result<Self, ProblemError> {
+        if shape.is_empty() {
+            return Err(ProblemError::Empty(shape));
+        }
+        check("the raw prediction", raw.len(), shape.len())?;
+        if let Some(valid) = valid {
+            let expected = shape.samples * shape.positions();
+            check("the mask", valid.len(), expected)?;
+        }
+        let mut fixed = Vec::with_capacity(inputs.len());
+        for (number, input) in inputs.iter().enumerate() {
+            fixed.push(match input {
+                Input::Prediction => None,
+                Input::Fixed(values) => {
+                    check(&format!("input {number}"), values.len(), shape.len())?;
+                    Some(by_sample(values, shape, shape.channels))
+                }
+            });
+        }
+        Ok(Self {
+            shape,
+            activation,
+            fixed,
+            valid: valid.map(|valid| by_sample(valid, shape, 1)),
+            raw: by_sample(raw, shape, shape.channels),
+            target: inputs
+                .iter()
+                .position(|input| matches!(input, Input::Fixed(_))),
+        })
+    }
+
+    /// The shape of all fields.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Compiles a graph over the inputs of this problem.
+    #[must_use]
+    pub fn compile(&self, graph: &LossGraph) -> Program {
+        let moving: Vec<bool> = self.fixed.iter().map(Option::is_none).collect();
+        Program::new(graph, &moving, self.sizes())
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            channels: self.shape.channels,
+            positions: self.shape.positions(),
+        }
+    }
+}
+
+fn check(what: &str, found: usize, expected: usize) -> Result<(), ProblemError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ProblemError::Length {
+        what: what.to_owned(),
+        expected,
+        found,
+    })
+}
+
+fn by_sample(values: &[f32], shape: Shape, channels: usize) -> Vec<Vec<f32>> {
+    let positions = shape.positions();
+    values
+        .chunks_exact(channels * positions)
+        .map(|sample| tiled(sample, channels, positions))
+        .collect()
+}
