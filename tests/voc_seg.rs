@@ -78,6 +78,35 @@ fn losses_that_cannot_teach_are_rejected_by_their_structure() {
 }
 
 #[test]
+fn the_fused_engine_judges_as_libtorch_does() {
+    let pools = "mul(max_pool3x3(yhat), neg(min_pool3x3(mul(y, exp(yhat)))))";
+    let worse = format!("neg({CROSS_ENTROPY})");
+    for loss in [CROSS_ENTROPY, DICE, SQUARES, pools, &worse] {
+        let judged = |engine: &str| {
+            let engine = format!("screening.engine={engine}");
+            host(&["check", loss, "--json", "--set", &engine]).json()[0].clone()
+        };
+        let (fused, libtorch) = (judged("fused"), judged("libtorch"));
+        assert_eq!(fused["accepted"], libtorch["accepted"], "{loss}");
+        let numbers = |report: &Value, list: &str| -> Vec<f64> {
+            let list = report["probe"][list].as_array().unwrap();
+            list.iter().map(|number| number.as_f64().unwrap()).collect()
+        };
+        for list in ["losses", "gradient_norms", "alignments"] {
+            for (a, b) in numbers(&fused, list).iter().zip(numbers(&libtorch, list)) {
+                assert!(
+                    (a - b).abs() <= 1e-4 * b.abs(),
+                    "{loss}, {list}: {a}, libtorch {b}"
+                );
+            }
+        }
+        let reached = |report: &Value| report["protocol"]["reached"].as_f64().unwrap();
+        let apart = reached(&fused) - reached(&libtorch);
+        assert!(apart.abs() < 0.02, "{loss} is {apart} apart");
+    }
+}
+
+#[test]
 fn the_figures_are_printed() {
     let shown = host(&["check", "ce"]).succeeded().stdout.clone();
     for part in [

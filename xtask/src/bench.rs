@@ -3,6 +3,8 @@
 //! A comparison is always within one run: both sides take turns, and what is reported is the ratio of
 //! neighbours, so that a machine that slows down in between slows both.
 
+mod screening;
+
 use crate::process;
 use crate::{samples, setup, test};
 use anyhow::{Context, Result, bail};
@@ -34,6 +36,8 @@ enum What {
     Waiting(Waiting),
     /// Reading a folder of 11 000 photographs: time and memory
     Reading(Reading),
+    /// Random losses through every screen, stage by stage, and the engine beside libtorch
+    Screening(screening::Options),
 }
 
 #[derive(clap::Args)]
@@ -116,7 +120,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.what {
         What::Step(step) => compare_steps(root, step),
         What::Waiting(waiting) => {
-            let program = build(root)?;
+            let program = build(root, "training_step")?;
             let mut command = program.command(&waiting.net);
             command.args(["--loaders", &waiting.loaders.to_string()]);
             if let Some(data) = &waiting.data {
@@ -134,6 +138,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             Ok(())
         }
         What::Reading(reading) => read(root, reading),
+        What::Screening(options) => screening::run(root, options),
     }
 }
 
@@ -151,7 +156,7 @@ fn read(root: &Path, options: &Reading) -> Result<()> {
 }
 
 fn compare_steps(root: &Path, options: &Step) -> Result<()> {
-    let program = build(root)?;
+    let program = build(root, "training_step")?;
     let python = test::interpreter(root)?;
     let script = root.join("python/benchmarks/training_step.py");
     let losses = [CROSS_ENTROPY, SEARCHED];
@@ -224,7 +229,8 @@ impl Program {
     }
 }
 
-fn build(root: &Path) -> Result<Program> {
+/// Builds the plugin and a program of host/train/benches.
+fn build(root: &Path, name: &str) -> Result<Program> {
     let cargo = |arguments: &[&str]| {
         let mut command = process::cargo();
         command.current_dir(root).args(arguments);
@@ -244,7 +250,7 @@ fn build(root: &Path) -> Result<Program> {
         "-p",
         "autoloss-train",
         "--bench",
-        "training_step",
+        name,
     ];
     let mut bench = cargo(&bench);
     bench.arg("--message-format=json");

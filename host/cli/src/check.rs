@@ -7,7 +7,7 @@ use crate::session::Session;
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
 use autoloss_search::{Probe, Rejection, Screener, ScreeningConfig};
-use autoloss_train::TorchScreener;
+use autoloss_train::TaskScreener;
 use serde::Serialize;
 
 /// How often the protocol's metric is read.
@@ -91,7 +91,7 @@ impl Screens<'_> {
     fn report(
         &self,
         name: &str,
-        screener: &mut TorchScreener,
+        screener: &mut TaskScreener,
         config: &ScreeningConfig,
     ) -> Result<Report> {
         let graph = self.graph;
@@ -127,7 +127,7 @@ impl Screens<'_> {
     fn protocol(
         &self,
         report: &mut Report,
-        screener: &TorchScreener,
+        screener: &mut TaskScreener,
         config: &ScreeningConfig,
     ) -> Result<()> {
         let every = (config.steps / EVERY_SHARE).max(1);

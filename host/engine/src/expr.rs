@@ -67,8 +67,12 @@ pub(crate) enum Expr {
     /// a · b + c.
     MulAdd(Id, Id, Id),
     Map(Map, Id),
+    /// map(a) · b.
+    MapMul(Map, Id, Id),
     /// The rule, what arrives, and the operand or result.
     Back(Back, Id, Id),
+    /// The same where the product of two arrives.
+    BackMul(Back, [Id; 2], Id),
     /// Σ over the channels.
     SumChannels(Id),
     /// Σ over the positions of a sample.
@@ -88,9 +92,10 @@ impl Expr {
             Expr::Add(a, b)
             | Expr::Sub(a, b)
             | Expr::Mul(a, b)
+            | Expr::MapMul(_, a, b)
             | Expr::Back(_, a, b)
             | Expr::PoolBack(_, a, b) => [Some(a), Some(b), None],
-            Expr::MulAdd(a, b, c) => [Some(a), Some(b), Some(c)],
+            Expr::MulAdd(a, b, c) | Expr::BackMul(_, [a, b], c) => [Some(a), Some(b), Some(c)],
         };
         [a, b, c].into_iter().flatten()
     }
@@ -348,28 +353,39 @@ impl Exprs {
         self.intern(expr, extent, moving)
     }
 
-    /// Replaces a sum whose one term is a product that nothing else uses by a [`Expr::MulAdd`].
+    /// Joins an expression with an operand that nothing else uses, where there is a kernel for both: each
+    /// spares a pass over the tile.
     pub(crate) fn fuse(&mut self, outputs: &[Id]) {
         let mut uses = vec![0u32; self.len()];
-        for &id in outputs {
+        let operands = self.nodes.iter().flat_map(|expr| expr.operands());
+        for id in operands.chain(outputs.iter().copied()) {
             uses[id.index()] += 1;
         }
         for id in self.ids() {
-            for operand in self.get(id).operands() {
-                uses[operand.index()] += 1;
-            }
-        }
-        for id in self.ids() {
-            let Expr::Add(a, b) = self.get(id) else {
-                continue;
-            };
-            for (product, rest) in [(a, b), (b, a)] {
-                if let Expr::Mul(x, y) = self.get(product)
-                    && uses[product.index()] == 1
-                {
-                    self.nodes[id.index()] = Expr::MulAdd(x, y, rest);
-                    break;
-                }
+            // What stays the same is better computed once than joined to what does not.
+            let alone = |operand: &Id| uses[operand.index()] == 1 && self.moves(*operand);
+            let joined =
+                match self.get(id) {
+                    Expr::Add(a, b) => [(a, b), (b, a)].into_iter().find_map(|(product, rest)| {
+                        match self.get(product) {
+                            Expr::Mul(x, y) if alone(&product) => Some(Expr::MulAdd(x, y, rest)),
+                            _ => None,
+                        }
+                    }),
+                    Expr::Mul(a, b) => [(a, b), (b, a)].into_iter().find_map(|(mapped, rest)| {
+                        match self.get(mapped) {
+                            Expr::Map(map, x) if alone(&mapped) => Some(Expr::MapMul(map, x, rest)),
+                            _ => None,
+                        }
+                    }),
+                    Expr::Back(rule, g, x) => match self.get(g) {
+                        Expr::Mul(a, b) if alone(&g) => Some(Expr::BackMul(rule, [a, b], x)),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+            if let Some(joined) = joined {
+                self.nodes[id.index()] = joined;
             }
         }
     }

@@ -106,111 +106,130 @@ pub(crate) fn map2<S: Simd>(
 }
 
 #[inline(always)]
-pub(crate) fn mul_add<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, b: Rows<'_>, c: Rows<'_>) {
+pub(crate) fn map3<S: Simd>(
+    simd: S,
+    to: &mut [f32],
+    (a, b, c): (Rows<'_>, Rows<'_>, Rows<'_>),
+    f: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
+) {
     for (row, to) in rows_of(to).iter_mut().enumerate() {
         let (a, b, c) = (a.row(row), b.row(row), c.row(row));
         for at in (0..TILE).step_by(S::f32s::LEN) {
-            let product = load(simd, a, at).mul_add(load(simd, b, at), load(simd, c, at));
-            store::<S>(product, to, at);
+            let value = f(load(simd, a, at), load(simd, b, at), load(simd, c, at));
+            store::<S>(value, to, at);
         }
     }
 }
 
 #[inline(always)]
+pub(crate) fn mul_add<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, b: Rows<'_>, c: Rows<'_>) {
+    map3(
+        simd,
+        to,
+        (a, b, c),
+        #[inline(always)]
+        |a, b, c| a.mul_add(b, c),
+    );
+}
+
+/// Calls a macro with the name of a map's function.
+macro_rules! with_map {
+    ($map:expr, $apply:ident) => {
+        match $map {
+            Map::Abs => $apply!(abs),
+            Map::Inv => $apply!(inv),
+            Map::Log => $apply!(signed_ln),
+            Map::Exp => $apply!(exp),
+            Map::Tanh => $apply!(tanh),
+            Map::Square => $apply!(square),
+            Map::Sqrt => $apply!(signed_sqrt),
+        }
+    };
+}
+
+/// Calls a macro with the name of a rule's function.
+macro_rules! with_rule {
+    ($rule:expr, $apply:ident) => {
+        match $rule {
+            Back::Abs => $apply!(abs_back),
+            Back::Inv => $apply!(inv_back),
+            Back::Log => $apply!(ln_back),
+            Back::Tanh => $apply!(tanh_back),
+            Back::Sqrt => $apply!(sqrt_back),
+        }
+    };
+}
+
+#[inline(always)]
 pub(crate) fn map<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>) {
-    match map {
-        Map::Abs => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| x.abs(),
-        ),
-        Map::Inv => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| math::inv(simd, x),
-        ),
-        Map::Log => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| math::signed_ln(simd, x),
-        ),
-        Map::Exp => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| math::exp(simd, x),
-        ),
-        Map::Tanh => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| math::tanh(simd, x),
-        ),
-        Map::Square => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| x * x,
-        ),
-        Map::Sqrt => map1(
-            simd,
-            to,
-            a,
-            #[inline(always)]
-            |x| math::signed_sqrt(simd, x),
-        ),
+    macro_rules! apply {
+        ($f:ident) => {
+            map1(
+                simd,
+                to,
+                a,
+                #[inline(always)]
+                |x| math::$f(simd, x),
+            )
+        };
     }
+    with_map!(map, apply);
+}
+
+/// map(a) · b.
+#[inline(always)]
+pub(crate) fn map_mul<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
+    macro_rules! apply {
+        ($f:ident) => {
+            map2(
+                simd,
+                to,
+                (a, b),
+                #[inline(always)]
+                |a, b| math::$f(simd, a) * b,
+            )
+        };
+    }
+    with_map!(map, apply);
 }
 
 #[inline(always)]
 pub(crate) fn back<S: Simd>(simd: S, rule: Back, to: &mut [f32], g: Rows<'_>, x: Rows<'_>) {
-    let both = (g, x);
-    match rule {
-        Back::Abs => map2(
-            simd,
-            to,
-            both,
-            #[inline(always)]
-            |g, x| math::times_sign(simd, g, x),
-        ),
-        Back::Log => map2(
-            simd,
-            to,
-            both,
-            #[inline(always)]
-            |g, x| math::ln_back(simd, g, x),
-        ),
-        Back::Sqrt => map2(
-            simd,
-            to,
-            both,
-            #[inline(always)]
-            |g, y| math::sqrt_back(simd, g, y),
-        ),
-        Back::Inv => map2(
-            simd,
-            to,
-            both,
-            #[inline(always)]
-            |g, y| -g * y * y,
-        ),
-        Back::Tanh => map2(
-            simd,
-            to,
-            both,
-            #[inline(always)]
-            |g, y| g * (-y).mul_add(y, S::f32s::splat(simd, 1.0)),
-        ),
+    macro_rules! apply {
+        ($f:ident) => {
+            map2(
+                simd,
+                to,
+                (g, x),
+                #[inline(always)]
+                |g, x| math::$f(simd, g, x),
+            )
+        };
     }
+    with_rule!(rule, apply);
+}
+
+/// The rule where a · b arrives.
+#[inline(always)]
+pub(crate) fn back_mul<S: Simd>(
+    simd: S,
+    rule: Back,
+    to: &mut [f32],
+    (a, b): (Rows<'_>, Rows<'_>),
+    x: Rows<'_>,
+) {
+    macro_rules! apply {
+        ($f:ident) => {
+            map3(
+                simd,
+                to,
+                (a, b, x),
+                #[inline(always)]
+                |a, b, x| math::$f(simd, a * b, x),
+            )
+        };
+    }
+    with_rule!(rule, apply);
 }
 
 /// Σ over the rows, to one row.
@@ -225,6 +244,22 @@ pub(crate) fn sum_rows<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, rows: usiz
             sum += load(simd, a.row(c), at);
         }
         store::<S>(sum, to, at);
+    }
+}
+
+/// Lanes that sums over positions are kept apart in.
+pub(crate) const LANES: usize = 16;
+
+/// Adds a row to sums in double precision.
+#[inline(always)]
+pub(crate) fn accumulate<S: Simd>(simd: S, row: &[f32; TILE], sums: &mut [f64; LANES]) {
+    let width = S::f32s::LEN.min(LANES);
+    let mut total = S::f32s::splat(simd, 0.0);
+    for at in (0..TILE).step_by(width) {
+        total += load(simd, row, at);
+    }
+    for (sum, &value) in sums.iter_mut().zip(total.as_slice()) {
+        *sum += f64::from(value);
     }
 }
 

@@ -5,6 +5,7 @@
 //! its gradient, activation and optimiser, to a short [`Program`] that a [`Machine`] runs tile by tile in
 //! the cache, vectors of positions at a time.
 
+mod early;
 mod expr;
 mod kernels;
 mod level;
@@ -16,6 +17,7 @@ mod problem;
 mod program;
 mod tile;
 
+pub use early::Watch;
 pub use level::{Level, levels};
 pub use machine::{Gradient, Machine};
 pub use problem::{Activation, Input, Problem, ProblemError, Shape};

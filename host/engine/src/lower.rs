@@ -206,7 +206,11 @@ fn step(exprs: &mut Exprs, arriving: &mut Arriving, id: Id, g: Id) {
             arriving.send(exprs, a, extent, part);
         }
         // Of the gradient itself; there are none below the root.
-        Expr::MulAdd(..) | Expr::Back(..) | Expr::PoolBack(..) => {}
+        Expr::MulAdd(..)
+        | Expr::MapMul(..)
+        | Expr::Back(..)
+        | Expr::BackMul(..)
+        | Expr::PoolBack(..) => {}
     }
 }
 

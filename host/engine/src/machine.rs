@@ -1,6 +1,6 @@
 //! Runs programs: memory, the order of instructions, and what is read off in the end.
 
-use crate::kernels::{self, Adam, Rows, State};
+use crate::kernels::{self, Adam, LANES, Rows, State};
 use crate::level::Level;
 use crate::lower::Sizes;
 use crate::pool::{Field, Scratch};
@@ -39,7 +39,7 @@ struct Sample {
 pub struct Machine {
     level: Level,
     slots: Vec<Vec<f32>>,
-    sums: Vec<Vec<f64>>,
+    sums: Vec<Vec<[f64; LANES]>>,
     scratch: Scratch,
     samples: Vec<Sample>,
     steps: usize,
@@ -186,7 +186,7 @@ impl Machine {
             .resize_with(program.sums.len().max(self.sums.len()), Vec::new);
         for (sums, &rows) in self.sums.iter_mut().zip(&program.sums) {
             sums.clear();
-            sums.resize(rows, 0.0);
+            sums.resize(rows, [0.0; LANES]);
         }
     }
 
@@ -520,7 +520,7 @@ impl<'a> Run<'a> {
             Work::Collect(number) => {
                 let rows = kernels::rows_of(&mut machine.slots[instruction.to.slot]);
                 for (row, sum) in rows.iter_mut().zip(&mut machine.sums[number]) {
-                    row.fill(std::mem::take(sum) as f32);
+                    row.fill(std::mem::take(sum).iter().sum::<f64>() as f32);
                 }
             }
             Work::SumPositions(a) => {
@@ -566,7 +566,11 @@ impl<'a> Run<'a> {
                 let lanes = self.lanes(tile);
                 let a = Rows::new(&machine.slots[a.slot][tile * a.tile..], a.row);
                 for (c, sum) in machine.sums[number].iter_mut().enumerate() {
-                    *sum += kernels::sum_lanes(a.row(c), lanes);
+                    if lanes == TILE {
+                        kernels::accumulate(simd, a.row(c), sum);
+                    } else {
+                        sum[0] += kernels::sum_lanes(a.row(c), lanes);
+                    }
                 }
                 return;
             }
@@ -613,7 +617,11 @@ impl<'a> Run<'a> {
             ),
             Work::MulAdd(a, b, c) => kernels::mul_add(simd, to, at(a), at(b), at(c)),
             Work::Map(map, a) => kernels::map(simd, map, to, at(a)),
+            Work::MapMul(map, a, b) => kernels::map_mul(simd, map, to, at(a), at(b)),
             Work::Back(rule, g, x) => kernels::back(simd, rule, to, at(g), at(x)),
+            Work::BackMul(rule, [a, b], x) => {
+                kernels::back_mul(simd, rule, to, (at(a), at(b)), at(x));
+            }
             Work::SumChannels(a) => kernels::sum_rows(simd, to, at(a), rows),
             Work::Activate => {
                 let length = self.sizes.channels * TILE;

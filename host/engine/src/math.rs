@@ -133,6 +133,16 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     size.simd_lt(splat(simd, 0.55)).select(near, far)
 }
 
+#[inline(always)]
+pub(crate) fn abs<S: Simd>(_: S, x: S::f32s) -> S::f32s {
+    x.abs()
+}
+
+#[inline(always)]
+pub(crate) fn square<S: Simd>(_: S, x: S::f32s) -> S::f32s {
+    x * x
+}
+
 /// 1 / (x + ε).
 #[inline(always)]
 pub(crate) fn inv<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
@@ -160,9 +170,9 @@ pub(crate) fn signed_sqrt<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     signed(simd, x, (x.abs() + splat(simd, EPSILON)).sqrt())
 }
 
-/// g · sign(x).
+/// The gradient of |x|: g · sign(x).
 #[inline(always)]
-pub(crate) fn times_sign<S: Simd>(simd: S, g: S::f32s, x: S::f32s) -> S::f32s {
+pub(crate) fn abs_back<S: Simd>(simd: S, g: S::f32s, x: S::f32s) -> S::f32s {
     let sign = x.bitcast::<S::u32s>() & bits(simd, 0x8000_0000);
     let y: S::f32s = (g.bitcast::<S::u32s>() ^ sign).bitcast();
     let zero = splat(simd, 0.0);
@@ -184,6 +194,18 @@ pub(crate) fn sqrt_back<S: Simd>(simd: S, g: S::f32s, y: S::f32s) -> S::f32s {
     let zero = splat(simd, 0.0);
     y.simd_eq(zero)
         .select(g * zero, g * splat(simd, 0.5) / y.abs())
+}
+
+/// The gradient of [`inv`] with result y: −g · y².
+#[inline(always)]
+pub(crate) fn inv_back<S: Simd>(_: S, g: S::f32s, y: S::f32s) -> S::f32s {
+    -g * y * y
+}
+
+/// The gradient of tanh with result y: g · (1 − y²).
+#[inline(always)]
+pub(crate) fn tanh_back<S: Simd>(simd: S, g: S::f32s, y: S::f32s) -> S::f32s {
+    g * (-y).mul_add(y, splat(simd, 1.0))
 }
 
 /// The greater of two values; NaN where either is.

@@ -29,7 +29,9 @@ pub(crate) enum Work {
     Mul(View, View),
     MulAdd(View, View, View),
     Map(Map, View),
+    MapMul(Map, View, View),
     Back(Back, View, View),
+    BackMul(Back, [View; 2], View),
     SumChannels(View),
     /// Adds a tile's sums over its positions to the sums of this number.
     Accumulate(usize, View),
@@ -92,6 +94,12 @@ impl Program {
     /// Whether all steps of a tile can be made before the next tile.
     pub(crate) fn is_local(&self) -> bool {
         self.moving.len() <= 1 && self.moving.iter().all(|level| level.whole.is_empty())
+    }
+
+    /// Whether the loss has a gradient, by its structure.
+    #[must_use]
+    pub fn has_gradient(&self) -> bool {
+        self.gradient.is_some()
     }
 
     /// Number of instructions of a step.
@@ -384,7 +392,9 @@ impl<'a> Compiler<'a> {
             Expr::Mul(a, b) => Work::Mul(view(a), view(b)),
             Expr::MulAdd(a, b, c) => Work::MulAdd(view(a), view(b), view(c)),
             Expr::Map(map, a) => Work::Map(map, view(a)),
+            Expr::MapMul(map, a, b) => Work::MapMul(map, view(a), view(b)),
             Expr::Back(rule, g, x) => Work::Back(rule, view(g), view(x)),
+            Expr::BackMul(rule, [a, b], x) => Work::BackMul(rule, [view(a), view(b)], view(x)),
             Expr::SumChannels(a) => Work::SumChannels(view(a)),
             Expr::SumPositions(a) if self.grows(a) => Work::Collect(self.number_of(id)),
             Expr::SumPositions(a) => Work::SumPositions(view(a)),

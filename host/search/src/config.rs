@@ -29,7 +29,7 @@ pub use limits::{Budget, Confirmation};
 pub use proxy::{
     MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
 };
-pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningMode};
+pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningEngine, ScreeningMode};
 pub use violation::{ConfigError, Violation};
 
 use autoloss_graph::Limits;

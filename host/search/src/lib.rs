@@ -42,8 +42,8 @@ mod verdict;
 pub use branch_verdict::BranchVerdict;
 pub use config::{
     Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, MemoryFormat, Optimizer,
-    Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule, ScreeningConfig, ScreeningMode,
-    SearchConfig, Strategy, Violation,
+    Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule, ScreeningConfig, ScreeningEngine,
+    ScreeningMode, SearchConfig, Strategy, Violation,
 };
 pub use confirm::Confirmed;
 pub use counts::Counts;

@@ -3,7 +3,7 @@
 //!
 //! The decision behind the shape: one [`Workbench`] composes a task, a network and metrics of
 //! whatever plugins offer them, and owns the one training loop that serves them all. It implements
-//! the search's `Evaluator`; [`TorchScreener`] implements its `Screener`. Neither the search nor the
+//! the search's `Evaluator`; [`TaskScreener`] implements its `Screener`. Neither the search nor the
 //! plugins know of each other.
 
 mod error;
@@ -27,6 +27,6 @@ pub use network::{Compute, Network};
 pub use optimizer::{Optimizer, OptimizerSettings, OptimizerState};
 pub use retrain::Retraining;
 pub use schedule::learning_rate;
-pub use screen::{LrpTrace, TorchScreener};
+pub use screen::{LrpTrace, TaskScreener};
 pub use trainer::{BranchLoss, Ending, Step, Trained};
 pub use workbench::{Choice, Workbench, split};

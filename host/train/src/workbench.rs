@@ -5,7 +5,7 @@ use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
 use crate::screen::backend;
 use crate::trainer::{BranchLoss, Ending, Step, Trained, Training};
-use crate::{Result, TorchScreener, TrainError, runtime};
+use crate::{Result, TaskScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature};
 use autoloss_plugin_api::{
     BatchRequest, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores, Split, TaskInfo,
@@ -193,7 +193,7 @@ impl Workbench {
     ///
     /// # Errors
     /// A screening score that no metric offers, or whatever the plugins say.
-    pub fn screener(&self, config: &ScreeningConfig, seed: u64) -> Result<TorchScreener> {
+    pub fn screener(&self, config: &ScreeningConfig, seed: u64) -> Result<TaskScreener> {
         let metric = |score: &str| {
             let offers = |metric: &MetricInfo| metric.screening_scores.iter().any(|s| s == score);
             let found = self.metrics.iter().find(|(_, metric)| offers(metric));
@@ -206,7 +206,7 @@ impl Workbench {
             })?;
             self.create_metric(plugin, metric)
         };
-        TorchScreener::new(&self.task, &self.info.branches, metric, config, seed)
+        TaskScreener::new(&self.task, &self.info.branches, metric, config, seed)
     }
 
     /// The losses of a request: text forms, or `@NAME` for a reference loss the task computes.

@@ -16,6 +16,17 @@ pub enum ScreeningMode {
     Positive,
 }
 
+/// What computes the probe gradient and the protocol.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScreeningEngine {
+    /// The fused engine of autoloss-engine.
+    Fused,
+    /// libtorch's operators and its autograd.
+    #[default]
+    Libtorch,
+}
+
 /// Section `[screening]`: structure tests, the probe gradient and the loss-rejection protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +52,12 @@ pub struct ScreeningConfig {
     pub threshold: f64,
     /// `"threshold"` (default) or `"positive"`.
     pub mode: ScreeningMode,
+    /// `"libtorch"` (default) or `"fused"`, which is many times faster. Losses whose verdict hangs on
+    /// the rounding of single precision may be judged differently.
+    pub engine: ScreeningEngine,
+    /// End the protocol where the rest of its steps would not change the verdict; of the fused engine
+    /// in mode `"threshold"`. Default true.
+    pub early: bool,
 }
 
 impl Default for ScreeningConfig {
@@ -56,6 +73,8 @@ impl Default for ScreeningConfig {
             size: 16,
             threshold: 0.6,
             mode: ScreeningMode::Threshold,
+            engine: ScreeningEngine::Libtorch,
+            early: true,
         }
     }
 }

@@ -1,0 +1,203 @@
+//! Screening through the fused engine: the samples of a branch laid out for it, and one machine.
+
+use super::{Branch, LrpTrace};
+use crate::{Result, TrainError};
+use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape, Watch};
+use autoloss_graph::LossGraph;
+use autoloss_plugin_api::{Activation as Declared, BranchInfo, ScreeningSamples};
+use autoloss_search::{Probe, Rejection, ScreeningConfig, ScreeningMode};
+use std::ops::ControlFlow;
+use tch::{Kind, Tensor};
+
+/// What the engine needs of a branch.
+pub(super) struct Fused {
+    problem: Problem,
+    machine: Machine,
+    /// The graph that was compiled last: the probe comes before the protocol.
+    compiled: Option<(LossGraph, Program)>,
+}
+
+impl Fused {
+    /// Lays out samples and first predictions.
+    ///
+    /// # Errors
+    /// An input that the samples lack, or that does not have their shape.
+    pub(super) fn new(info: &BranchInfo, samples: &ScreeningSamples, raw: &Tensor) -> Result<Self> {
+        let activation = match info.activation {
+            Declared::Softmax => Activation::Softmax,
+            Declared::Sigmoid => Activation::Sigmoid,
+            _ => Activation::Identity,
+        };
+        let wrong = |what: String| TrainError::Declaration {
+            task: "the screened task".into(),
+            what,
+        };
+        let inputs = info.inputs.iter().map(|input| {
+            if input.prediction {
+                return Ok(Input::Prediction);
+            }
+            let fixed = samples.fixed.get(&input.name);
+            let fixed = fixed.map_err(|missing| wrong(missing.to_string()))?;
+            Ok(Input::Fixed(values(
+                &fixed.f_expand(samples.shape, false)?,
+            )?))
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let [n, c, height, width] = samples.shape;
+        let size = |size: i64| usize::try_from(size).unwrap_or(0);
+        let shape = Shape {
+            samples: size(n),
+            channels: size(c),
+            height: size(height),
+            width: size(width),
+        };
+        let valid = samples.valid.as_ref().map(values).transpose()?;
+        let problem = Problem::new(shape, activation, &inputs, &values(raw)?, valid.as_deref());
+        Ok(Self {
+            problem: problem.map_err(|error| wrong(error.to_string()))?,
+            machine: Machine::default(),
+            compiled: None,
+        })
+    }
+
+    pub(super) fn probe(&mut self, graph: &LossGraph) -> Probe {
+        let (machine, problem, program) = self.ready(graph);
+        let found = machine.gradient(problem, program);
+        Probe {
+            losses: found.losses,
+            norms: found.norms,
+            alignments: found.alignments,
+            rounding_scale: found.rounding_scale,
+        }
+    }
+
+    /// The protocol, ended early where the configuration allows and the verdict is certain.
+    pub(super) fn reject(
+        &mut self,
+        branch: &Branch,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+    ) -> Result<Rejection> {
+        if !config.early || config.mode != ScreeningMode::Threshold {
+            return Ok(self.optimise(branch, graph, config, None)?.0);
+        }
+        let aligned = self.probe(graph).alignments.iter().sum::<f64>() > 0.0;
+        let mut watch = Watch::new(config.threshold, aligned);
+        let mut run = Run::new(self, branch, graph);
+        while let Some(step) = watch.next_reading().filter(|step| *step < config.steps) {
+            if let Some(ended) = run.advance(step, config)? {
+                return Ok(ended);
+            }
+            let reached = run.score()?;
+            if watch.read(reached - branch.initial) {
+                return Ok(run.finished(reached));
+            }
+        }
+        run.finish(config)
+    }
+
+    /// The whole protocol, with the metric of `branch` read every `every` steps.
+    pub(super) fn optimise(
+        &mut self,
+        branch: &Branch,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+        every: Option<usize>,
+    ) -> Result<(Rejection, LrpTrace)> {
+        let mut trace = LrpTrace {
+            points: vec![(0, branch.initial)],
+        };
+        let mut run = Run::new(self, branch, graph);
+        let readings = every
+            .into_iter()
+            .flat_map(|every| (every..=config.steps).step_by(every));
+        for step in readings {
+            if let Some(ended) = run.advance(step, config)? {
+                return Ok((ended, trace));
+            }
+            trace.points.push((step, run.score()?));
+        }
+        Ok((run.finish(config)?, trace))
+    }
+
+    /// The machine at the first predictions, with the graph compiled.
+    fn ready(&mut self, graph: &LossGraph) -> (&mut Machine, &Problem, &Program) {
+        self.machine.reset(&self.problem);
+        let known = self.compiled.take().filter(|(known, _)| known == graph);
+        let compiled = known.unwrap_or_else(|| (graph.clone(), self.problem.compile(graph)));
+        let (_, program) = self.compiled.insert(compiled);
+        (&mut self.machine, &self.problem, program)
+    }
+}
+
+/// One run of the protocol.
+struct Run<'a> {
+    machine: &'a mut Machine,
+    problem: &'a Problem,
+    program: &'a Program,
+    branch: &'a Branch,
+    predictions: Vec<f32>,
+}
+
+impl<'a> Run<'a> {
+    fn new(fused: &'a mut Fused, branch: &'a Branch, graph: &LossGraph) -> Self {
+        let (machine, problem, program) = fused.ready(graph);
+        Self {
+            machine,
+            problem,
+            program,
+            branch,
+            predictions: Vec::with_capacity(problem.shape().len()),
+        }
+    }
+
+    /// Optimises up to a step; a verdict where that cannot be.
+    fn advance(&mut self, step: usize, config: &ScreeningConfig) -> Result<Option<Rejection>> {
+        if !self.program.has_gradient() {
+            // Nothing depends on the prediction, so nothing would ever move.
+            return Ok(Some(self.finished(self.branch.initial)));
+        }
+        let count = step.saturating_sub(self.machine.steps());
+        let moved = self
+            .machine
+            .descend(self.problem, self.program, count, config.learning_rate);
+        Ok(match moved {
+            ControlFlow::Break(step) => Some(Rejection::NonFinite { step }),
+            ControlFlow::Continue(()) if self.machine.is_finite() => None,
+            ControlFlow::Continue(()) => Some(Rejection::NonFinite { step }),
+        })
+    }
+
+    fn finish(&mut self, config: &ScreeningConfig) -> Result<Rejection> {
+        if let Some(ended) = self.advance(config.steps, config)? {
+            return Ok(ended);
+        }
+        let reached = self.score()?;
+        Ok(self.finished(reached))
+    }
+
+    fn score(&mut self) -> Result<f64> {
+        self.machine
+            .predictions(self.problem, &mut self.predictions);
+        self.branch.score_of(&self.predictions)
+    }
+
+    fn finished(&self, reached: f64) -> Rejection {
+        let initial = self.branch.initial;
+        Rejection::Finished {
+            gain: reached - initial,
+            initial,
+            reached,
+            steps: self.machine.steps(),
+        }
+    }
+}
+
+/// The values of a tensor in order.
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_view(-1i64)?;
+    Ok(Vec::<f32>::try_from(&flat)?)
+}

@@ -1,0 +1,127 @@
+//! Screening through libtorch: for what the engine does not cover, and to hold it against.
+//!
+//! The B samples are independent problems ([`Scope::Sample`]) in one tensor, which is B times fewer calls.
+
+use super::{Branch, LrpTrace, ROUNDING};
+use crate::Result;
+use crate::graph_eval::{Scope, loss_of};
+use crate::optimizer::{adam_update, copied};
+use autoloss_graph::LossGraph;
+use autoloss_search::{Probe, Rejection, ScreeningConfig};
+use tch::{Kind, Tensor};
+
+/// Adam's β₁ in the protocol.
+const BETA1: f64 = 0.9;
+
+impl Branch {
+    pub(super) fn probe_by_libtorch(&self, graph: &LossGraph) -> Result<Probe> {
+        let raw = self.raw.f_detach()?.f_set_requires_grad(true)?;
+        let prediction = self.activate(&raw)?;
+        let inputs = self.inputs(&prediction)?;
+        let root = crate::evaluate_graph(graph, &inputs, Scope::Sample)?;
+        let [_, _, height, width] = self.samples.shape;
+        let per_sample =
+            |tensor: &Tensor| tensor.f_sum_dim_intlist(&[1i64, 2, 3][..], false, Kind::Double);
+        let losses = per_sample(&root)?.f_div_scalar(height * width)?;
+        let total = root.f_sum(Kind::Float)?.f_div_scalar(height * width)?;
+        if !total.requires_grad() {
+            return self.no_gradient(&losses);
+        }
+        let gradients = Tensor::f_run_backward(&[total], &[&raw, &prediction], false, false)?;
+        let (by_raw, by_prediction) = (&gradients[0], &gradients[1]);
+        let norm = |tensor: &Tensor| -> Result<Vec<f64>> {
+            let squares = per_sample(&tensor.f_to_kind(Kind::Double)?.f_square()?)?;
+            values(&squares.f_sqrt()?)
+        };
+        let prediction = prediction.f_detach()?;
+        let away = match self.target() {
+            Some(target) => prediction.f_sub(target)?,
+            None => prediction.f_ones_like()?,
+        };
+        let terms = norm(&by_prediction.f_mul(&prediction)?)?;
+        Ok(Probe {
+            losses: values(&losses)?,
+            norms: norm(by_raw)?,
+            alignments: values(&per_sample(&by_raw.f_mul(&away)?.f_to_kind(Kind::Double)?)?)?,
+            rounding_scale: ROUNDING * terms.iter().copied().fold(0.0, f64::max),
+        })
+    }
+
+    fn no_gradient(&self, losses: &Tensor) -> Result<Probe> {
+        let losses = values(losses)?;
+        let zeros = vec![0.0; losses.len()];
+        Ok(Probe {
+            losses,
+            norms: zeros.clone(),
+            alignments: zeros,
+            rounding_scale: 0.0,
+        })
+    }
+
+    pub(super) fn optimise_by_libtorch(
+        &self,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+        every: Option<usize>,
+    ) -> Result<(Rejection, LrpTrace)> {
+        let mut trace = LrpTrace {
+            points: vec![(0, self.initial)],
+        };
+        let mut raw = copied(&self.raw)?.f_set_requires_grad(true)?;
+        let (mut first, mut second) = (self.raw.f_zeros_like()?, self.raw.f_zeros_like()?);
+        for step in 0..config.steps {
+            let prediction = self.activate(&raw)?;
+            let loss = loss_of(graph, &self.inputs(&prediction)?, Scope::Sample)?;
+            if !loss.requires_grad() {
+                // Nothing depends on the prediction, so nothing would ever move.
+                let (initial, gain) = (self.initial, 0.0);
+                let outcome = Rejection::Finished {
+                    gain,
+                    initial,
+                    reached: initial,
+                    steps: step,
+                };
+                return Ok((outcome, trace));
+            }
+            let gradient = Tensor::f_run_backward(&[&loss], &[&raw], false, false)?;
+            let gradient = &gradient[0];
+            let finite = loss.f_double_value(&[])?.is_finite()
+                && gradient
+                    .f_sum(Kind::Double)?
+                    .f_double_value(&[])?
+                    .is_finite();
+            if !finite {
+                return Ok((Rejection::NonFinite { step }, trace));
+            }
+            let _guard = tch::no_grad_guard();
+            let counted = (BETA1, i32::try_from(step + 1).unwrap_or(i32::MAX));
+            let averages = (&mut first, &mut second);
+            adam_update(&mut raw, gradient, averages, config.learning_rate, counted)?;
+            if every.is_some_and(|every| (step + 1) % every == 0) {
+                trace.points.push((step + 1, self.score(&raw.f_detach()?)?));
+            }
+        }
+        let raw = raw.f_detach()?;
+        if !crate::graph_eval::is_finite(&raw)? {
+            return Ok((Rejection::NonFinite { step: config.steps }, trace));
+        }
+        let reached = self.score(&raw)?;
+        let gain = reached - self.initial;
+        let steps = config.steps;
+        Ok((
+            Rejection::Finished {
+                gain,
+                initial: self.initial,
+                reached,
+                steps,
+            },
+            trace,
+        ))
+    }
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f64>> {
+    Ok(Vec::<f64>::try_from(
+        &tensor.f_to_kind(Kind::Double)?.f_contiguous()?,
+    )?)
+}

@@ -1,0 +1,138 @@
+//! `bench screening`: random losses through every screen, and the engine's verdicts beside libtorch's.
+
+use crate::process;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Random losses that are drawn
+    #[arg(long, default_value_t = 20_000)]
+    candidates: usize,
+    /// Of those that reach the loss-rejection protocol, so many are judged by libtorch too
+    #[arg(long, default_value_t = 50)]
+    compared: usize,
+    /// Run the protocol to its end as well, to see what early verdicts change
+    #[arg(long)]
+    whole: bool,
+    /// Rows and columns of the screened maps
+    #[arg(long, default_value_t = 16)]
+    size: usize,
+    /// Threads of libtorch
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    seconds: f64,
+    losses: usize,
+}
+
+#[derive(Deserialize)]
+struct Difference {
+    loss: String,
+    fused: String,
+    libtorch: String,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    stages: BTreeMap<String, Stage>,
+    ends: BTreeMap<String, usize>,
+    steps: usize,
+    whole: Stage,
+    early_errors: usize,
+    early_lost: usize,
+    compared: usize,
+    fused_seconds: f64,
+    libtorch_seconds: f64,
+    same_key: usize,
+    same_verdict: usize,
+    differences: Vec<Difference>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    let program = super::build(root, "screening")?;
+    let mut command = std::process::Command::new(&program.path);
+    command.arg("--plugin").arg(&program.plugin);
+    for (name, value) in [
+        ("--candidates", options.candidates),
+        ("--compared", options.compared),
+        ("--size", options.size),
+        ("--threads", options.threads),
+    ] {
+        command.args([name, &value.to_string()]);
+    }
+    command.args(["--seed", &options.seed.to_string()]);
+    if options.whole {
+        command.arg("--whole");
+    }
+    let text = process::output(&mut command)?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("not the expected figures: {text}"))?;
+    print(&report, options.candidates);
+    Ok(())
+}
+
+fn print(report: &Report, candidates: usize) {
+    println!(
+        "{:10} {:>8} {:>10} {:>12}",
+        "stage", "losses", "seconds", "µs a loss"
+    );
+    let mut total = 0.0;
+    for name in ["generate", "static", "canonical", "probe", "reject"] {
+        if let Some(stage) = report.stages.get(name) {
+            total += stage.seconds;
+            let each = 1e6 * stage.seconds / stage.losses.max(1) as f64;
+            println!(
+                "{name:10} {:>8} {:>10.3} {each:>12.2}",
+                stage.losses, stage.seconds
+            );
+        }
+    }
+    println!(
+        "{:.0} losses a second on one thread",
+        candidates as f64 / total
+    );
+    for (verdict, count) in &report.ends {
+        let share = 100.0 * *count as f64 / candidates.max(1) as f64;
+        println!("{verdict:24} {count:>8} {share:>7.2} %");
+    }
+    if let Some(stage) = report.stages.get("reject").filter(|stage| stage.losses > 0) {
+        println!(
+            "{:.0} steps of the protocol a loss",
+            report.steps as f64 / stage.losses as f64
+        );
+        if report.whole.losses > 0 {
+            println!(
+                "early verdicts: {:.1} times as fast, {} of {} differ, {} passes lost",
+                report.whole.seconds / stage.seconds,
+                report.early_errors,
+                report.whole.losses,
+                report.early_lost
+            );
+        }
+    }
+    if report.compared > 0 {
+        println!(
+            "beside libtorch: {:.1} times as fast; of {} losses {} have the same verdict and {} the \
+             same gradient key",
+            report.libtorch_seconds / report.fused_seconds,
+            report.compared,
+            report.same_verdict,
+            report.same_key
+        );
+    }
+    for difference in &report.differences {
+        println!(
+            "{}: {}, libtorch {}",
+            difference.loss, difference.fused, difference.libtorch
+        );
+    }
+}
