@@ -34,8 +34,8 @@ OPERATORS = {
     "sqrt": lambda x: torch.sign(x) * torch.sqrt(torch.abs(x) + EPSILON),
     "mean_nhw": lambda x: x.mean((0, 2, 3), keepdim=True).expand_as(x),
     "mean_c": lambda x: x.mean(1, keepdim=True).expand_as(x),
-    "max_pool_3x3": lambda x: F.max_pool2d(x, **WINDOW),
-    "min_pool_3x3": lambda x: -F.max_pool2d(-x, **WINDOW),
+    "max_pool3x3": lambda x: F.max_pool2d(x, **WINDOW),
+    "min_pool3x3": lambda x: -F.max_pool2d(-x, **WINDOW),
 }
 
 

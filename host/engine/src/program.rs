@@ -123,6 +123,7 @@ enum Kind {
 
 struct Compiler<'a> {
     exprs: &'a Exprs,
+    root: Id,
     sizes: Sizes,
     for_gradient: Vec<bool>,
     needed: Vec<bool>,
@@ -166,6 +167,7 @@ impl<'a> Compiler<'a> {
         };
         Self {
             exprs,
+            root: lowered.root,
             sizes,
             for_gradient,
             needed,
@@ -333,9 +335,12 @@ impl<'a> Compiler<'a> {
             }
             self.accumulate(id, to);
             live.retain(|&value| {
-                let ends = last == Some(value) || self.exprs.get(value) == Expr::Prediction;
+                // The step and the loss are taken at the end of the level.
+                let ends = last == Some(value)
+                    || value == self.root
+                    || self.exprs.get(value) == Expr::Prediction;
                 let users = &self.users[value.index()];
-                let keep = ends || users.is_empty() || users.last().is_some_and(|user| *user > id);
+                let keep = ends || users.last().is_some_and(|user| *user > id);
                 if !keep {
                     let list = &mut free[usize::from(self.exprs.extent(value).channels)];
                     list.push(self.views[value.index()].slot);

@@ -49,6 +49,10 @@ struct Options {
     /// Steps between the points of a course
     #[arg(long, default_value_t = 10)]
     every: usize,
+    /// Writes the shape of the predictions and the first losses that reach the protocol, as many as are
+    /// compared, to this file, as JSON
+    #[arg(long)]
+    export: Option<PathBuf>,
     /// Also run the whole protocol for every loss, to see what early verdicts change
     #[arg(long)]
     whole: bool,
@@ -135,12 +139,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         forms: HashSet::new(),
         keys: HashSet::new(),
         report: Report::default(),
+        reached: Vec::new(),
         every: options.every,
         trace: options.trace.as_ref().map(File::create).transpose()?,
     };
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     for _ in 0..options.candidates {
         bench.screen(&mut rng, &limits, options.compared)?;
+    }
+    if let Some(path) = &options.export {
+        let work = serde_json::json!({
+            "shape": bench.fused.shape(0),
+            "steps": options.steps,
+            "losses": bench.reached,
+        });
+        std::fs::write(path, work.to_string())?;
     }
     println!("{}", serde_json::to_string_pretty(&bench.report)?);
     Ok(())
@@ -155,6 +168,8 @@ struct Bench {
     forms: HashSet<u64>,
     keys: HashSet<GradientKey>,
     report: Report,
+    /// Losses that reached the protocol, as many as are compared.
+    reached: Vec<String>,
     every: usize,
     trace: Option<File>,
 }
@@ -254,6 +269,8 @@ impl Bench {
         if self.report.compared >= compared {
             return Ok(());
         }
+        self.reached
+            .push(graph.display(&self.signature).to_string());
         let started = Instant::now();
         let other = self.libtorch.reject(0, graph)?;
         self.report.libtorch_seconds += started.elapsed().as_secs_f64();

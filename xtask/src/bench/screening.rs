@@ -3,8 +3,10 @@
 use crate::process;
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -59,7 +61,7 @@ struct Report {
 /// Measures and prints.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let program = super::build(root, "screening")?;
-    let mut command = std::process::Command::new(&program.path);
+    let mut command = Command::new(&program.path);
     command.arg("--plugin").arg(&program.plugin);
     for (name, value) in [
         ("--candidates", options.candidates),
@@ -73,11 +75,29 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if options.whole {
         command.arg("--whole");
     }
-    let text = process::output(&mut command)?;
-    let report: Report =
-        serde_json::from_str(&text).with_context(|| format!("not the expected figures: {text}"))?;
+    let work = root.join("target/screening.json");
+    command.arg("--export").arg(&work);
+    let report: Report = read(&mut command)?;
     print(&report, options.candidates);
+    if report.compared > 0 {
+        let mut eager = Command::new(crate::test::interpreter(root)?);
+        eager
+            .arg(root.join("python/benchmarks/screening.py"))
+            .arg(&work)
+            .args(["--threads", &options.threads.to_string()]);
+        let eager: Stage = read(&mut eager)?;
+        println!(
+            "eager PyTorch: {:.3} s a loss, {:.1} times as long as ours on one thread",
+            eager.seconds / eager.losses.max(1) as f64,
+            eager.seconds / report.fused_seconds
+        );
+    }
     Ok(())
+}
+
+fn read<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let text = process::output(command)?;
+    serde_json::from_str(&text).with_context(|| format!("not the expected figures: {text}"))
 }
 
 fn print(report: &Report, candidates: usize) {

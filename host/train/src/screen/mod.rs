@@ -75,6 +75,11 @@ impl TaskScreener {
         })
     }
 
+    /// Shape (B, C, H, W) of a branch's predictions.
+    pub fn shape(&self, branch: usize) -> [i64; 4] {
+        self.branches[branch].0.samples.shape
+    }
+
     /// The protocol with the metric read every `every` steps.
     ///
     /// # Errors
