@@ -68,6 +68,17 @@ fn hanging(out: &Path) -> Hanging {
     hanging
 }
 
+/// The same search with losses screened by the fused engine, as many at a time as there are threads.
+fn fused(threads: &str) -> (TempDir, PathBuf) {
+    let (folder, out) = place();
+    let mut command = with_plugins(&["search"], &[&misbehaving()]);
+    command.arg("--out").arg(&out).args(&SMALL[2..]);
+    command.args(["--set", "screening.engine=fused", "--threads", threads]);
+    command.args(["--no-final", "--seed", "1", "--max-explored", "600"]);
+    run(&mut command).succeeded();
+    (folder, out)
+}
+
 #[track_caller]
 fn assert_same(one: &Path, other: &Path) {
     let (one, other) = (findings(one), findings(other));
@@ -75,6 +86,13 @@ fn assert_same(one: &Path, other: &Path) {
         assert_eq!(one, other);
     }
     assert_eq!(one.len(), other.len());
+}
+
+#[test]
+fn how_many_losses_are_screened_at_a_time_decides_nothing() {
+    let ((_one, one), (_three, three)) = (fused("1"), fused("3"));
+    assert_eq!(count(&one, "candidates"), 600);
+    assert_same(&one, &three);
 }
 
 #[test]

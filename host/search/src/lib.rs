@@ -16,6 +16,7 @@
 //!
 //! Begin with [`Search`]; [`SearchConfig`] lists every knob.
 
+mod ahead;
 mod branch_verdict;
 mod config;
 mod confirm;
@@ -52,7 +53,7 @@ pub use error::SearchError;
 pub use evaluation::{EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator};
 pub use observer::{Event, Observer};
 pub use propose::Origin;
-pub use screening::{BackendError, Probe, Rejection, Screener};
+pub use screening::{BackendError, Probe, Rejection, Screener, Timed, Work};
 pub use search::Search;
 pub use spread::mean_and_deviation;
 pub use store::{PluginIdentity, Provenance, Store};

@@ -11,15 +11,16 @@
 //! Canonical forms are looked up by a 64-bit hash: among a million forms a collision has a
 //! probability of 3·10⁻⁸ and would cost one candidate.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use autoloss_graph::{LossGraph, Signature, static_check};
 
+use crate::ahead::Source;
 use crate::branch_verdict::BranchVerdict;
 use crate::config::{EquivalenceConfig, ScreeningConfig, SearchConfig};
 use crate::equivalence::GradientKey;
 use crate::propose::Draft;
-use crate::screening::{BackendError, Probe, Rejection, Screener};
+use crate::screening::{BackendError, Probe, Rejection, Work};
 use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
 use crate::verdict::{CandidateId, Verdict};
@@ -121,7 +122,7 @@ impl Funnel {
     pub(crate) fn screen(
         &mut self,
         draft: &Draft,
-        screener: &mut dyn Screener,
+        source: &mut Source<'_>,
         times: &mut StageTimes,
     ) -> Result<Screening, BackendError> {
         let (mut rejected, mut passed) = (None, 0u32);
@@ -129,7 +130,7 @@ impl Funnel {
         let mut findings = Vec::with_capacity(draft.graphs.len());
         for branch in 0..draft.graphs.len() {
             let known = draft.known & (1 << branch) != 0;
-            let (finding, entry) = self.screen_branch(draft, branch, known, screener, times)?;
+            let (finding, entry) = self.screen_branch(draft, branch, known, source, times)?;
             entries.extend(entry);
             match finding.verdict.rejection() {
                 None => passed |= 1 << branch,
@@ -154,6 +155,52 @@ impl Funnel {
         })
     }
 
+    /// The graphs among attempts to come that will have to be probed, as far as can be known now.
+    pub(crate) fn fresh<'a>(&self, drafts: impl IntoIterator<Item = &'a Draft>) -> Vec<Work> {
+        let mut fresh = Vec::new();
+        if !self.equivalence.enabled && !self.screening.probe {
+            return fresh;
+        }
+        let mut forms = HashSet::new();
+        for draft in drafts {
+            for (branch, graph) in draft.graphs.iter().enumerate() {
+                let known = draft.known & (1 << branch) != 0;
+                let checks = self.screening.static_checks && !known;
+                if checks && static_check(graph, &self.signatures[branch]).is_err() {
+                    continue;
+                }
+                if self.screening.duplicates {
+                    let form = self.hash(branch, graph);
+                    if self.caches[branch].forms.contains_key(&form)
+                        || !forms.insert((branch, form))
+                    {
+                        continue;
+                    }
+                }
+                let graph = graph.clone();
+                fresh.push(Work { branch, graph });
+            }
+        }
+        fresh
+    }
+
+    /// Tells of one probe after the other whether its graph goes on to the loss-rejection protocol.
+    pub(crate) fn goes_on(&self) -> impl FnMut(&Work, &Probe) -> bool {
+        let mut keys = HashSet::new();
+        move |work, probe| {
+            if !self.screening.lrp || (self.screening.probe && degenerate(probe).is_some()) {
+                return false;
+            }
+            if !self.equivalence.enabled {
+                return true;
+            }
+            let Some(key) = GradientKey::new(probe, self.equivalence.digits) else {
+                return true;
+            };
+            !self.caches[work.branch].keys.contains_key(&key) && keys.insert((work.branch, key))
+        }
+    }
+
     /// Puts back what an earlier session found.
     pub(crate) fn restore(&mut self, entry: &BranchEntry) {
         self.remember(entry);
@@ -164,7 +211,7 @@ impl Funnel {
         draft: &Draft,
         branch: usize,
         known: bool,
-        screener: &mut dyn Screener,
+        source: &mut Source<'_>,
         times: &mut StageTimes,
     ) -> Result<(Finding, Option<BranchEntry>), BackendError> {
         let graph = &draft.graphs[branch];
@@ -189,7 +236,11 @@ impl Funnel {
             };
             return Ok((finding, None));
         }
-        let finding = self.judge(branch, graph, canonical, known, screener, times)?;
+        let work = Work {
+            branch,
+            graph: graph.clone(),
+        };
+        let finding = self.judge(&work, canonical, known, source, times)?;
         let of = finding.reused.as_ref().and_then(Verdict::of);
         let entry = BranchEntry {
             of: of.unwrap_or(draft.id),
@@ -205,16 +256,15 @@ impl Funnel {
     /// Probe, gradient key and loss rejection of a graph that is new.
     fn judge(
         &self,
-        branch: usize,
-        graph: &LossGraph,
+        work: &Work,
         canonical: Option<u64>,
         known: bool,
-        screener: &mut dyn Screener,
+        source: &mut Source<'_>,
         times: &mut StageTimes,
     ) -> Result<Finding, BackendError> {
         let mut key = None;
         if self.equivalence.enabled || (self.screening.probe && !known) {
-            let probe = times.measure(Stage::Probe, || screener.probe(branch, graph))?;
+            let probe = source.probe(work, times)?;
             check_shape(&probe)?;
             if self.screening.probe
                 && !known
@@ -226,7 +276,10 @@ impl Funnel {
                 key = GradientKey::new(&probe, self.equivalence.digits);
             }
         }
-        if let Some((of, verdict)) = key.as_ref().and_then(|k| self.caches[branch].keys.get(k)) {
+        if let Some((of, verdict)) = key
+            .as_ref()
+            .and_then(|k| self.caches[work.branch].keys.get(k))
+        {
             return Ok(Finding {
                 verdict: verdict.clone(),
                 reused: Some(Verdict::Equivalent { of: *of }),
@@ -235,7 +288,7 @@ impl Funnel {
             });
         }
         let verdict = if self.screening.lrp && !known {
-            let rejection = times.measure(Stage::Reject, || screener.reject(branch, graph))?;
+            let rejection = source.reject(work, times)?;
             self.verdict_of(rejection)
         } else {
             BranchVerdict::Passed { gain: None }

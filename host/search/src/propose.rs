@@ -151,6 +151,22 @@ impl Child {
         }
     }
 
+    /// Bit b: branch b is kept from an earlier attempt.
+    pub(crate) fn kept_branches(&self) -> u32 {
+        let kept = self.kept.iter().enumerate();
+        kept.filter(|(_, kept)| kept.is_some())
+            .fold(0, |bits, (branch, _)| bits | 1 << branch)
+    }
+
+    /// How many attempts from `next` on there can be before another parent is tried.
+    pub(crate) fn attempts_left(&self, next: CandidateId, config: &SearchConfig) -> u64 {
+        if self.parent.is_none() {
+            return u64::MAX;
+        }
+        let made = next.0 - self.start.0;
+        config.evolution.attempts_per_parent.saturating_sub(made)
+    }
+
     /// Whether another parent should be tried after this attempt. A fresh child has none, and what
     /// it has gathered must not be thrown away.
     pub(crate) fn is_spent(&self, last: CandidateId, config: &SearchConfig) -> bool {

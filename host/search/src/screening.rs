@@ -4,8 +4,12 @@
 //! The search reaches the engine through this trait only, so that it builds and is tested without
 //! one; a branch is named by its index in [`TaskSpec::branches`](crate::TaskSpec).
 
+use std::time::Instant;
+
 use autoloss_graph::LossGraph;
 use thiserror::Error;
+
+use crate::timing::{Stage, StageTimes, nanoseconds_since};
 
 /// Screens one branch's graph on the predictions themselves; no network takes part.
 pub trait Screener {
@@ -24,6 +28,83 @@ pub trait Screener {
     ///
     /// [`BackendError`] where the screening itself cannot go on.
     fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError>;
+
+    /// How many losses it works on at the same time. With more than one the search gives it losses ahead,
+    /// through [`probe_all`](Self::probe_all) and [`reject_all`](Self::reject_all).
+    fn width(&self) -> usize {
+        1
+    }
+
+    /// The probes of several losses, in their order; each as [`probe`](Self::probe) would give it.
+    ///
+    /// # Errors
+    ///
+    /// As [`probe`](Self::probe).
+    fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, BackendError> {
+        let probe = |work: &Work| Timed::of(|| self.probe(work.branch, &work.graph)).transposed();
+        work.iter().map(probe).collect()
+    }
+
+    /// The protocol for several losses, in their order; each as [`reject`](Self::reject) would give it.
+    ///
+    /// # Errors
+    ///
+    /// As [`reject`](Self::reject).
+    fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Rejection>>, BackendError> {
+        let reject = |work: &Work| Timed::of(|| self.reject(work.branch, &work.graph)).transposed();
+        work.iter().map(reject).collect()
+    }
+}
+
+/// A graph of one branch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Work {
+    /// Index of the branch in [`TaskSpec::branches`](crate::TaskSpec).
+    pub branch: usize,
+    /// The graph.
+    pub graph: LossGraph,
+}
+
+/// An answer and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed<T> {
+    /// The answer.
+    pub answer: T,
+    /// Nanoseconds of wall time.
+    pub nanoseconds: u64,
+}
+
+impl<T> Timed<T> {
+    /// Does the work and measures it.
+    pub fn of(work: impl FnOnce() -> T) -> Self {
+        let start = Instant::now();
+        let answer = work();
+        Self {
+            answer,
+            nanoseconds: nanoseconds_since(start),
+        }
+    }
+
+    /// The answer, its time booked to a stage.
+    pub(crate) fn booked(self, stage: Stage, times: &mut StageTimes) -> T {
+        times.add(stage, self.nanoseconds);
+        self.answer
+    }
+}
+
+impl<T, E> Timed<Result<T, E>> {
+    /// The error, or the answer with its time.
+    ///
+    /// # Errors
+    ///
+    /// That of the work.
+    pub fn transposed(self) -> Result<Timed<T>, E> {
+        let nanoseconds = self.nanoseconds;
+        self.answer.map(|answer| Timed {
+            answer,
+            nanoseconds,
+        })
+    }
 }
 
 /// One gradient at fixed predictions: an entry for each of the B samples.

@@ -9,8 +9,11 @@
 //! one without a score is rejected like it. A failed evaluation is never shared: it says nothing
 //! about the loss.
 
+use std::collections::VecDeque;
+
 use autoloss_graph::LossGraph;
 
+use crate::ahead::{Ahead, Source};
 use crate::config::SearchConfig;
 use crate::counts::Counts;
 use crate::error::SearchError;
@@ -18,11 +21,14 @@ use crate::evaluation::EvaluationOutcome;
 use crate::pipeline::{Decision, Funnel, Screening};
 use crate::population::{Member, Population};
 use crate::propose::{Child, Draft};
-use crate::screening::Screener;
+use crate::screening::{BackendError, Screener, Timed};
 use crate::store::{CandidateRecord, RunReader, StoreError};
 use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
 use crate::verdict::{CandidateId, Verdict, VerdictKind};
+
+/// Attempts drawn ahead for each loss that a screener works on at the same time.
+const AHEAD: u64 = 64;
 
 /// A candidate on its way into the store.
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub(crate) struct State {
     population: Population,
     joined: u64,
     child: Option<Child>,
+    ahead: Ahead,
 }
 
 impl State {
@@ -69,6 +76,7 @@ impl State {
             population: Population::new(config.evolution.population),
             joined: 0,
             child: None,
+            ahead: Ahead::default(),
         }
     }
 
@@ -138,14 +146,28 @@ impl State {
             Some(child) => child,
             None => self.plan(id, config, task),
         };
-        let draft = times.measure(Stage::Generate, || child.attempt(id, config, task));
+        let failed = |source| SearchError::Screening {
+            candidate: id,
+            source,
+        };
+        let drawn = match self.ahead.take(id, &mut times) {
+            Some(draft) => Some(draft),
+            None => {
+                self.look_ahead(&child, id, config, task, screener)
+                    .map_err(failed)?;
+                self.ahead.take(id, &mut times)
+            }
+        };
+        let draft = drawn
+            .unwrap_or_else(|| times.measure(Stage::Generate, || child.attempt(id, config, task)));
+        let mut source = Source {
+            ahead: &mut self.ahead,
+            screener,
+        };
         let screening = self
             .funnel
-            .screen(&draft, screener, &mut times)
-            .map_err(|source| SearchError::Screening {
-                candidate: id,
-                source,
-            })?;
+            .screen(&draft, &mut source, &mut times)
+            .map_err(failed)?;
         let mut explored = self.judge(draft, screening, config, task);
         explored.record.times = times;
         self.advance(
@@ -156,6 +178,27 @@ impl State {
             config,
         );
         Ok(explored)
+    }
+
+    /// Draws the next attempts at a child and has them screened together, where the screener gains by it.
+    fn look_ahead(
+        &mut self,
+        child: &Child,
+        id: CandidateId,
+        config: &SearchConfig,
+        task: &TaskSpec,
+        screener: &mut dyn Screener,
+    ) -> Result<(), BackendError> {
+        let width = screener.width() as u64;
+        if width < 2 {
+            return Ok(());
+        }
+        let count = child.attempts_left(id, config).min(width * AHEAD);
+        let draw = |number| Timed::of(|| child.attempt(CandidateId(number), config, task));
+        let drafts: VecDeque<Timed<Draft>> = (id.0..id.0 + count).map(draw).collect();
+        let fresh = self.funnel.fresh(drafts.iter().map(|draft| &draft.answer));
+        self.ahead
+            .screen(drafts, fresh, screener, self.funnel.goes_on())
     }
 
     /// Turns the funnel's decision into a record.
@@ -242,8 +285,15 @@ impl State {
     ) {
         let done = record.joined || *fate != Fate::Settled;
         record.ends_child = done || child.is_spent(record.id, config);
+        let before = child.kept_branches();
         if !record.ends_child {
             child.learn(graphs, &record.origins, record.passed);
+        }
+        // Attempts that were drawn ahead know neither what was learnt nor the next child.
+        if record.ends_child || child.kept_branches() != before {
+            self.ahead.clear();
+        }
+        if !record.ends_child {
             self.child = Some(child);
         }
     }

@@ -8,6 +8,7 @@
 use autoloss_graph::{GenerateConfig, Limits, LossGraph, Signature, random_graph, static_check};
 use autoloss_search::{
     EquivalenceConfig, GradientKey, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine,
+    Work,
 };
 use autoloss_train::plugin::Registry;
 use autoloss_train::{Choice, TaskScreener, Workbench, runtime};
@@ -23,6 +24,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+/// Losses that are drawn together.
+const BLOCK: usize = 20_000;
 
 #[derive(Parser)]
 struct Options {
@@ -56,7 +60,7 @@ struct Options {
     /// Also run the whole protocol for every loss, to see what early verdicts change
     #[arg(long)]
     whole: bool,
-    /// Threads of libtorch
+    /// Threads of libtorch, and losses that are screened at a time
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// What `cargo bench` passes to every program
@@ -72,12 +76,16 @@ struct Stage {
 }
 
 impl Stage {
-    fn measure<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    fn measure<T>(&mut self, losses: usize, work: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let done = work();
-        self.seconds += started.elapsed().as_secs_f64();
-        self.losses += 1;
+        self.add(losses, started);
         done
+    }
+
+    fn add(&mut self, losses: usize, started: Instant) {
+        self.seconds += started.elapsed().as_secs_f64();
+        self.losses += losses;
     }
 }
 
@@ -100,7 +108,6 @@ struct Report {
     early_errors: usize,
     early_lost: usize,
     compared: usize,
-    fused_seconds: f64,
     libtorch_seconds: f64,
     same_key: usize,
     same_verdict: usize,
@@ -144,8 +151,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         trace: options.trace.as_ref().map(File::create).transpose()?,
     };
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    for _ in 0..options.candidates {
-        bench.screen(&mut rng, &limits, options.compared)?;
+    let mut left = options.candidates;
+    while left > 0 {
+        let count = left.min(BLOCK);
+        bench.block(&mut rng, &limits, count, options.compared)?;
+        left -= count;
     }
     if let Some(path) = &options.export {
         let work = serde_json::json!({
@@ -179,114 +189,136 @@ impl Bench {
         self.report.stages.entry(name).or_default()
     }
 
-    fn end(&mut self, verdict: &'static str) {
-        *self.report.ends.entry(verdict).or_default() += 1;
+    fn end(&mut self, verdict: &'static str, count: usize) {
+        *self.report.ends.entry(verdict).or_default() += count;
     }
 
-    fn screen(
+    /// So many random losses, a stage at a time.
+    fn block(
         &mut self,
         rng: &mut ChaCha8Rng,
         limits: &Limits,
+        count: usize,
         compared: usize,
     ) -> Result<(), Box<dyn Error>> {
         let signature = self.signature.clone();
-        let generate = GenerateConfig::default();
-        let graph = self
-            .stage("generate")
-            .measure(|| random_graph(rng, &signature, &generate, limits));
-        let checked = self
-            .stage("static")
-            .measure(|| static_check(&graph, &signature));
-        if checked.is_err() {
-            self.end("static");
-            return Ok(());
-        }
-        let form = self
-            .stage("canonical")
-            .measure(|| graph.canonical(&signature).structural_hash());
-        if !self.forms.insert(form) {
-            self.end("duplicate");
-            return Ok(());
-        }
+        let config = GenerateConfig::default();
+        let graphs: Vec<LossGraph> = self.stage("generate").measure(count, || {
+            let draw = |_| random_graph(rng, &signature, &config, limits);
+            (0..count).map(draw).collect()
+        });
+        let sound: Vec<LossGraph> = self.stage("static").measure(count, || {
+            let sound = |graph: &LossGraph| static_check(graph, &signature).is_ok();
+            graphs.into_iter().filter(sound).collect()
+        });
+        self.end("static", count - sound.len());
+        let (all, mut forms) = (sound.len(), std::mem::take(&mut self.forms));
+        let new: Vec<Work> = self.stage("canonical").measure(all, || {
+            let form = |graph: &LossGraph| graph.canonical(&signature).structural_hash();
+            let new = sound.into_iter().filter(|graph| forms.insert(form(graph)));
+            new.map(|graph| Work { branch: 0, graph }).collect()
+        });
+        self.forms = forms;
+        self.end("duplicate", all - new.len());
         let started = Instant::now();
-        let probe = self.fused.probe(0, &graph)?;
-        let stage = self.stage("probe");
-        stage.seconds += started.elapsed().as_secs_f64();
-        stage.losses += 1;
-        if !probe.is_finite() {
-            self.end("non_finite");
-        } else if probe.is_zero() {
-            self.end("zero_gradient");
-        } else if !key(&probe).is_some_and(|key| self.keys.insert(key)) {
-            self.end("equivalent");
-        } else {
-            self.protocol(&graph, &probe, compared)?;
+        let probes = self.fused.probe_all(&new)?;
+        self.stage("probe").add(new.len(), started);
+        let mut work = Vec::new();
+        for (new, probe) in new.into_iter().zip(probes) {
+            let probe = probe.answer;
+            if !probe.is_finite() {
+                self.end("non_finite", 1);
+            } else if probe.is_zero() {
+                self.end("zero_gradient", 1);
+            } else if !key(&probe).is_some_and(|key| self.keys.insert(key)) {
+                self.end("equivalent", 1);
+            } else {
+                work.push((new, probe));
+            }
+        }
+        self.protocol(&work, compared)
+    }
+
+    fn protocol(&mut self, work: &[(Work, Probe)], compared: usize) -> Result<(), Box<dyn Error>> {
+        let all: Vec<Work> = work.iter().map(|(work, _)| work.clone()).collect();
+        let started = Instant::now();
+        let answers = self.fused.reject_all(&all)?;
+        self.stage("reject").add(all.len(), started);
+        if let Some(whole) = &mut self.whole {
+            let started = Instant::now();
+            let ends = whole.reject_all(&all)?;
+            self.report.whole.add(all.len(), started);
+            for ((answer, end), work) in answers.iter().zip(ends).zip(&all) {
+                self.compare_with_end(&answer.answer, &end.answer, &work.graph);
+            }
+        }
+        for (answer, (work, probe)) in answers.iter().zip(work) {
+            let verdict = self.verdict(&answer.answer);
+            self.end(verdict, 1);
+            if let Rejection::Finished { steps, .. } = answer.answer {
+                self.report.steps += steps;
+            }
+            self.write_course(&work.graph, probe, verdict)?;
+            if self.report.compared < compared {
+                self.compare_with_libtorch(&work.graph, probe, &answer.answer)?;
+            }
         }
         Ok(())
     }
 
-    fn protocol(
+    fn compare_with_end(&mut self, early: &Rejection, end: &Rejection, graph: &LossGraph) {
+        let (early, end) = (self.verdict(early), self.verdict(end));
+        if early != end {
+            self.report.early_errors += 1;
+            self.report.early_lost += usize::from(end == "passed");
+            eprintln!("{early} early, {end}: {}", graph.display(&self.signature));
+        }
+    }
+
+    fn write_course(
         &mut self,
         graph: &LossGraph,
         probe: &Probe,
-        compared: usize,
+        verdict: &str,
     ) -> Result<(), Box<dyn Error>> {
-        let started = Instant::now();
-        let rejection = self.fused.reject(0, graph)?;
-        let seconds = started.elapsed().as_secs_f64();
-        let stage = self.stage("reject");
-        stage.seconds += seconds;
-        stage.losses += 1;
-        let verdict = self.verdict(&rejection);
-        self.end(verdict);
-        if let Rejection::Finished { steps, .. } = rejection {
-            self.report.steps += steps;
-        }
-        if let Some(whole) = &mut self.whole {
-            let started = Instant::now();
-            let end = whole.reject(0, graph)?;
-            self.report.whole.seconds += started.elapsed().as_secs_f64();
-            self.report.whole.losses += 1;
-            let end = self.verdict(&end);
-            self.report.early_errors += usize::from(end != verdict);
-            self.report.early_lost += usize::from(end == "passed" && verdict != "passed");
-            if end != verdict {
-                eprintln!("{verdict} early, {end}: {}", graph.display(&self.signature));
-            }
-        }
-        if let Some(file) = &mut self.trace {
-            let (_, course) = self.fused.trace(0, graph, self.every)?;
-            let line = serde_json::json!({
-                "loss": graph.display(&self.signature).to_string(),
-                "verdict": verdict,
-                "seconds": seconds,
-                "alignments": probe.alignments,
-                "norms": probe.norms,
-                "course": course.points.iter().map(|point| point.1).collect::<Vec<_>>(),
-            });
-            writeln!(file, "{line}")?;
-        }
-        if self.report.compared >= compared {
+        let Some(file) = &mut self.trace else {
             return Ok(());
-        }
-        self.reached
-            .push(graph.display(&self.signature).to_string());
+        };
+        let (_, course) = self.fused.trace(0, graph, self.every)?;
+        let line = serde_json::json!({
+            "loss": graph.display(&self.signature).to_string(),
+            "verdict": verdict,
+            "alignments": probe.alignments,
+            "course": course.points.iter().map(|point| point.1).collect::<Vec<_>>(),
+        });
+        writeln!(file, "{line}")?;
+        Ok(())
+    }
+
+    /// One after the other: libtorch takes all cores for one loss.
+    fn compare_with_libtorch(
+        &mut self,
+        graph: &LossGraph,
+        probe: &Probe,
+        ours: &Rejection,
+    ) -> Result<(), Box<dyn Error>> {
+        let text = graph.display(&self.signature).to_string();
         let started = Instant::now();
-        let other = self.libtorch.reject(0, graph)?;
+        let theirs = self.libtorch.reject(0, graph)?;
         self.report.libtorch_seconds += started.elapsed().as_secs_f64();
-        self.report.fused_seconds += seconds;
         self.report.compared += 1;
-        let theirs = self.libtorch.probe(0, graph)?;
-        self.report.same_key += usize::from(key(probe) == key(&theirs));
-        if self.verdict(&other) == verdict {
+        let their_key = key(&self.libtorch.probe(0, graph)?);
+        self.report.same_key += usize::from(key(probe) == their_key);
+        if self.verdict(&theirs) == self.verdict(ours) {
             self.report.same_verdict += 1;
         } else {
             self.report.differences.push(Difference {
-                loss: graph.display(&self.signature).to_string(),
-                fused: format!("{rejection:?}"),
-                libtorch: format!("{other:?}"),
+                loss: text.clone(),
+                fused: format!("{ours:?}"),
+                libtorch: format!("{theirs:?}"),
             });
         }
+        self.reached.push(text);
         Ok(())
     }
 

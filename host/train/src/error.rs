@@ -85,6 +85,9 @@ pub enum TrainError {
         /// What is wrong.
         why: String,
     },
+    /// The threads for screening could not be started.
+    #[error("the threads for screening could not be started: {0}")]
+    Threads(String),
     /// The caller's stop flag was raised.
     #[error("interrupted")]
     Interrupted,

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// Rows and columns of the screened maps
     #[arg(long, default_value_t = 16)]
     size: usize,
-    /// Threads of libtorch
+    /// Threads of libtorch, and losses that are screened at a time
     #[arg(long, default_value_t = 2)]
     threads: usize,
     #[arg(long, default_value_t = 0)]
@@ -33,6 +33,13 @@ pub(crate) struct Options {
 struct Stage {
     seconds: f64,
     losses: usize,
+}
+
+impl Stage {
+    /// Seconds of a loss.
+    fn each(&self) -> f64 {
+        self.seconds / self.losses.max(1) as f64
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,7 +58,6 @@ struct Report {
     early_errors: usize,
     early_lost: usize,
     compared: usize,
-    fused_seconds: f64,
     libtorch_seconds: f64,
     same_key: usize,
     same_verdict: usize,
@@ -87,9 +93,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             .args(["--threads", &options.threads.to_string()]);
         let eager: Stage = read(&mut eager)?;
         println!(
-            "eager PyTorch: {:.3} s a loss, {:.1} times as long as ours on one thread",
-            eager.seconds / eager.losses.max(1) as f64,
-            eager.seconds / report.fused_seconds
+            "eager PyTorch: {:.3} s a loss in the protocol, {:.1} times as long as ours; all steps of ours: {}",
+            eager.each(),
+            eager.each() / report.stages["reject"].each(),
+            if report.whole.losses > 0 {
+                format!("{:.1} times", eager.each() / report.whole.each())
+            } else {
+                "not measured".to_owned()
+            }
         );
     }
     Ok(())
@@ -109,17 +120,14 @@ fn print(report: &Report, candidates: usize) {
     for name in ["generate", "static", "canonical", "probe", "reject"] {
         if let Some(stage) = report.stages.get(name) {
             total += stage.seconds;
-            let each = 1e6 * stage.seconds / stage.losses.max(1) as f64;
+            let each = 1e6 * stage.each();
             println!(
                 "{name:10} {:>8} {:>10.3} {each:>12.2}",
                 stage.losses, stage.seconds
             );
         }
     }
-    println!(
-        "{:.0} losses a second on one thread",
-        candidates as f64 / total
-    );
+    println!("{:.0} losses a second", candidates as f64 / total);
     for (verdict, count) in &report.ends {
         let share = 100.0 * *count as f64 / candidates.max(1) as f64;
         println!("{verdict:24} {count:>8} {share:>7.2} %");
@@ -141,9 +149,9 @@ fn print(report: &Report, candidates: usize) {
     }
     if report.compared > 0 {
         println!(
-            "beside libtorch: {:.1} times as fast; of {} losses {} have the same verdict and {} the \
+            "libtorch: {:.3} s a loss in the protocol; of {} losses {} have the same verdict and {} the \
              same gradient key",
-            report.libtorch_seconds / report.fused_seconds,
+            report.libtorch_seconds / report.compared as f64,
             report.compared,
             report.same_verdict,
             report.same_key

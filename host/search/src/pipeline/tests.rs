@@ -3,7 +3,9 @@ use std::cell::Cell;
 use autoloss_graph::{BranchName, Limits};
 
 use super::*;
+use crate::ahead::Ahead;
 use crate::propose::Origin;
+use crate::screening::Screener;
 use crate::task::BranchSpec;
 
 /// Answers with what it is told to, and counts.
@@ -80,9 +82,20 @@ fn draft(id: u64, losses: &[&str]) -> Draft {
     }
 }
 
+fn try_screen(
+    funnel: &mut Funnel,
+    draft: &Draft,
+    screener: &mut Scripted,
+) -> Result<Screening, BackendError> {
+    let mut source = Source {
+        ahead: &mut Ahead::default(),
+        screener,
+    };
+    funnel.screen(draft, &mut source, &mut StageTimes::default())
+}
+
 fn screen(funnel: &mut Funnel, draft: &Draft, screener: &mut Scripted) -> Screening {
-    let mut times = StageTimes::default();
-    funnel.screen(draft, screener, &mut times).unwrap()
+    try_screen(funnel, draft, screener).unwrap()
 }
 
 fn rejected(screening: &Screening) -> &Verdict {
@@ -223,9 +236,6 @@ fn a_failed_evaluation_is_forgotten() {
 #[test]
 fn a_probe_without_samples_is_the_screeners_fault() {
     let (mut funnel, mut screener) = (funnel(1), Scripted::new(&[], 0.9));
-    let mut times = StageTimes::default();
-    let error = funnel
-        .screen(&draft(0, &[CE]), &mut screener, &mut times)
-        .unwrap_err();
+    let error = try_screen(&mut funnel, &draft(0, &[CE]), &mut screener).unwrap_err();
     assert!(error.what.contains("0 losses, 0 norms and 0 alignments"));
 }

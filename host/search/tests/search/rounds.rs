@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
-use autoloss_search::{Event, SearchConfig};
+use autoloss_graph::LossGraph;
+use autoloss_search::{BackendError, Event, Probe, Rejection, Screener, SearchConfig, Timed, Work};
 
 use super::support::*;
 
@@ -24,6 +25,51 @@ fn the_order_in_which_workers_finish_decides_nothing() {
         .run(&mut FakeEngine::default(), &mut trainer, &mut (), &stop)
         .unwrap();
     assert_eq!(trace(folder.path()), expected);
+}
+
+/// A stand-in that takes several losses at a time.
+#[derive(Default)]
+struct Wide {
+    engine: FakeEngine,
+    /// Losses of the largest call.
+    most: usize,
+}
+
+impl Screener for Wide {
+    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
+        self.engine.probe(branch, graph)
+    }
+
+    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
+        self.engine.reject(branch, graph)
+    }
+
+    fn width(&self) -> usize {
+        4
+    }
+
+    fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Rejection>>, BackendError> {
+        self.most = self.most.max(work.len());
+        let mut reject =
+            |work: &Work| Timed::of(|| self.reject(work.branch, &work.graph)).transposed();
+        work.iter().map(&mut reject).collect()
+    }
+}
+
+/// With one branch, with several of which some are kept between attempts, and with several workers.
+#[test]
+fn screening_ahead_decides_nothing() {
+    for (branches, settings) in [(1, config(3000)), (3, config(3000)), (1, three_workers())] {
+        let (_, expected) = whole_run(branches, &settings);
+        let folder = tempfile::tempdir().unwrap();
+        let (mut wide, mut trainer) = (Wide::default(), FakeTrainer::default());
+        let stop = AtomicBool::new(false);
+        begin(folder.path(), branches, &settings)
+            .run(&mut wide, &mut trainer, &mut (), &stop)
+            .unwrap();
+        assert_eq!(trace(folder.path()), expected);
+        assert!(wide.most > 1, "never more than {} at a time", wide.most);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! samples are independent problems. Both are computed by the fused engine or by libtorch, as
 //! [`ScreeningConfig::engine`] says.
 
+mod crew;
 mod fused;
 mod torch;
 
@@ -13,7 +14,10 @@ use crate::plugin::{RemoteMetric, RemoteTask};
 use crate::{Result, TrainError};
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{Activation, BranchInfo, ScreeningRequest, ScreeningSamples, Tensors};
-use autoloss_search::{BackendError, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine};
+use autoloss_search::{
+    BackendError, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine, Timed, Work,
+};
+use crew::Crew;
 use fused::Fused;
 use tch::{Device, Kind, Tensor};
 
@@ -38,15 +42,23 @@ struct Branch {
     initial: f64,
 }
 
-/// Screens graphs on samples fixed at its making.
-pub struct TaskScreener {
+/// The branches of a task with samples and metrics of its own.
+struct Worker {
     branches: Vec<(Branch, Option<Fused>)>,
     config: ScreeningConfig,
 }
 
+/// Screens graphs on samples fixed at its making.
+pub struct TaskScreener {
+    /// What single losses are screened with.
+    own: Worker,
+    /// For several at a time, where there is more than one core and no libtorch that takes them all.
+    crew: Option<Crew>,
+}
+
 impl TaskScreener {
     /// Takes samples of every branch from the task. `metric` finds the metric that computes a score
-    /// in screening form.
+    /// in screening form. The fused engine works on as many losses at a time as libtorch has threads.
     ///
     /// # Errors
     /// Whatever task or metric say.
@@ -54,6 +66,89 @@ impl TaskScreener {
         task: &RemoteTask,
         branches: &[BranchInfo],
         mut metric: impl FnMut(&str) -> Result<RemoteMetric>,
+        config: &ScreeningConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut worker = || Worker::new(task, branches, &mut metric, config, seed);
+        let own = worker()?;
+        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+        let crew = match config.engine {
+            ScreeningEngine::Fused if threads > 1 => {
+                let workers = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
+                Some(Crew::new(workers)?)
+            }
+            _ => None,
+        };
+        Ok(Self { own, crew })
+    }
+
+    /// Shape (B, C, H, W) of a branch's predictions.
+    pub fn shape(&self, branch: usize) -> [i64; 4] {
+        self.own.branches[branch].0.samples.shape
+    }
+
+    /// The protocol with the metric read every `every` steps.
+    ///
+    /// # Errors
+    /// Whatever libtorch or the metric say.
+    pub fn trace(
+        &mut self,
+        branch: usize,
+        graph: &LossGraph,
+        every: usize,
+    ) -> Result<(Rejection, LrpTrace)> {
+        let (branch, fused) = &mut self.own.branches[branch];
+        let every = Some(every.max(1));
+        match fused {
+            Some(fused) => fused.optimise(branch, graph, &self.own.config, every),
+            None => branch.optimise_by_libtorch(graph, &self.own.config, every),
+        }
+    }
+}
+
+impl Screener for TaskScreener {
+    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
+        self.own.probe(branch, graph)
+    }
+
+    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
+        self.own.reject(branch, graph)
+    }
+
+    fn width(&self) -> usize {
+        self.crew.as_ref().map_or(1, Crew::len)
+    }
+
+    fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, BackendError> {
+        self.all(work, |worker, work| worker.probe(work.branch, &work.graph))
+    }
+
+    fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Rejection>>, BackendError> {
+        self.all(work, |worker, work| worker.reject(work.branch, &work.graph))
+    }
+}
+
+impl TaskScreener {
+    fn all<T: Send>(
+        &mut self,
+        work: &[Work],
+        each: impl Fn(&mut Worker, &Work) -> Result<T, BackendError> + Sync,
+    ) -> Result<Vec<Timed<T>>, BackendError> {
+        match &mut self.crew {
+            Some(crew) if work.len() > 1 => crew.all(work, each),
+            _ => work
+                .iter()
+                .map(|work| Timed::of(|| each(&mut self.own, work)).transposed())
+                .collect(),
+        }
+    }
+}
+
+impl Worker {
+    fn new(
+        task: &RemoteTask,
+        branches: &[BranchInfo],
+        metric: &mut impl FnMut(&str) -> Result<RemoteMetric>,
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
@@ -75,31 +170,6 @@ impl TaskScreener {
         })
     }
 
-    /// Shape (B, C, H, W) of a branch's predictions.
-    pub fn shape(&self, branch: usize) -> [i64; 4] {
-        self.branches[branch].0.samples.shape
-    }
-
-    /// The protocol with the metric read every `every` steps.
-    ///
-    /// # Errors
-    /// Whatever libtorch or the metric say.
-    pub fn trace(
-        &mut self,
-        branch: usize,
-        graph: &LossGraph,
-        every: usize,
-    ) -> Result<(Rejection, LrpTrace)> {
-        let (branch, fused) = &mut self.branches[branch];
-        let every = Some(every.max(1));
-        match fused {
-            Some(fused) => fused.optimise(branch, graph, &self.config, every),
-            None => branch.optimise_by_libtorch(graph, &self.config, every),
-        }
-    }
-}
-
-impl Screener for TaskScreener {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
         let (branch, fused) = &mut self.branches[branch];
         match fused {
