@@ -6,6 +6,9 @@ use autoloss_search::{BackendError, Timed, Work};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Answers with the numbers of the losses they are of.
+type Answers<T> = Vec<(usize, Result<Timed<T>, BackendError>)>;
+
 /// Threads with a worker each.
 pub(super) struct Crew {
     workers: Vec<Worker>,
@@ -41,7 +44,7 @@ impl Crew {
         each: impl Fn(&mut Worker, &Work) -> Result<T, BackendError> + Sync,
     ) -> Result<Vec<Timed<T>>, BackendError> {
         let next = AtomicUsize::new(0);
-        let mut found: Vec<Vec<(usize, Result<Timed<T>, BackendError>)>> = Vec::new();
+        let mut found: Vec<Answers<T>> = Vec::new();
         found.resize_with(self.workers.len(), Vec::new);
         let (next, each) = (&next, &each);
         self.pool.scope(|scope| {
@@ -54,7 +57,7 @@ impl Crew {
                 });
             }
         });
-        let mut found: Vec<_> = found.into_iter().flatten().collect();
+        let mut found: Answers<T> = found.into_iter().flatten().collect();
         found.sort_by_key(|(number, _)| *number);
         found.into_iter().map(|(_, answer)| answer).collect()
     }
