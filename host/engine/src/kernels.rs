@@ -29,12 +29,6 @@ impl<'a> Rows<'a> {
     pub(crate) fn row(self, row: usize) -> &'a [f32; TILE] {
         self.rows.get(row * self.step).unwrap_or(&NOTHING)
     }
-
-    /// The first `count` rows, where they differ.
-    #[inline(always)]
-    fn each(self, count: usize) -> Option<&'a [[f32; TILE]]> {
-        self.rows.get(..count).filter(|_| self.step == 1)
-    }
 }
 
 /// The rows of a field that is contiguous.
@@ -43,46 +37,24 @@ pub(crate) fn rows_of(data: &mut [f32]) -> &mut [[f32; TILE]] {
     data.as_chunks_mut().0
 }
 
-/// Vectors of a row.
+/// The vector at a position of a row or a flat field.
 #[inline(always)]
-fn load<S: Simd>(simd: S, row: &[f32; TILE], at: usize) -> S::f32s {
+pub(crate) fn load<S: Simd>(simd: S, row: &[f32], at: usize) -> S::f32s {
     S::f32s::from_slice(simd, &row[at..at + S::f32s::LEN])
 }
 
 #[inline(always)]
-fn store<S: Simd>(value: S::f32s, row: &mut [f32; TILE], at: usize) {
+pub(crate) fn store<S: Simd>(value: S::f32s, row: &mut [f32], at: usize) {
     value.store_slice(&mut row[at..at + S::f32s::LEN]);
 }
 
 #[inline(always)]
-fn map_row<S: Simd>(
-    simd: S,
-    to: &mut [f32; TILE],
-    a: &[f32; TILE],
-    f: &impl Fn(S::f32s) -> S::f32s,
-) {
-    for at in (0..TILE).step_by(S::f32s::LEN) {
-        store::<S>(f(load(simd, a, at)), to, at);
-    }
-}
-
-#[inline(always)]
-fn zip_row<S: Simd>(
-    simd: S,
-    to: &mut [f32; TILE],
-    (a, b): (&[f32; TILE], &[f32; TILE]),
-    f: &impl Fn(S::f32s, S::f32s) -> S::f32s,
-) {
-    for at in (0..TILE).step_by(S::f32s::LEN) {
-        store::<S>(f(load(simd, a, at), load(simd, b, at)), to, at);
-    }
-}
-
-#[inline(always)]
 pub(crate) fn map1<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, f: impl Fn(S::f32s) -> S::f32s) {
-    let to = rows_of(to);
-    for (c, to) in to.iter_mut().enumerate() {
-        map_row(simd, to, a.row(c), &f);
+    for (row, to) in rows_of(to).iter_mut().enumerate() {
+        let a = a.row(row);
+        for at in (0..TILE).step_by(S::f32s::LEN) {
+            store::<S>(f(load(simd, a, at)), to, at);
+        }
     }
 }
 
@@ -93,14 +65,10 @@ pub(crate) fn map2<S: Simd>(
     (a, b): (Rows<'_>, Rows<'_>),
     f: impl Fn(S::f32s, S::f32s) -> S::f32s,
 ) {
-    let to = rows_of(to);
-    if let (Some(a), Some(b)) = (a.each(to.len()), b.each(to.len())) {
-        for (to, both) in to.iter_mut().zip(a.iter().zip(b)) {
-            zip_row(simd, to, both, &f);
-        }
-    } else {
-        for (c, to) in to.iter_mut().enumerate() {
-            zip_row(simd, to, (a.row(c), b.row(c)), &f);
+    for (row, to) in rows_of(to).iter_mut().enumerate() {
+        let (a, b) = (a.row(row), b.row(row));
+        for at in (0..TILE).step_by(S::f32s::LEN) {
+            store::<S>(f(load(simd, a, at), load(simd, b, at)), to, at);
         }
     }
 }
@@ -119,17 +87,6 @@ pub(crate) fn map3<S: Simd>(
             store::<S>(value, to, at);
         }
     }
-}
-
-#[inline(always)]
-pub(crate) fn mul_add<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, b: Rows<'_>, c: Rows<'_>) {
-    map3(
-        simd,
-        to,
-        (a, b, c),
-        #[inline(always)]
-        |a, b, c| a.mul_add(b, c),
-    );
 }
 
 /// Calls a macro with the name of a map's function.
@@ -247,7 +204,7 @@ pub(crate) fn sum_rows<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, rows: usiz
     }
 }
 
-/// Lanes that sums over positions are kept apart in.
+/// Most lanes of a vector, in which sums over positions are kept apart.
 pub(crate) const LANES: usize = 16;
 
 /// Adds a row to sums in double precision.
@@ -318,12 +275,7 @@ pub(crate) fn copy<S: Simd>(simd: S, x: &[f32], to: &mut [f32], valid: Option<&[
 }
 
 #[inline(always)]
-pub(crate) fn masked<S: Simd>(
-    simd: S,
-    x: S::f32s,
-    valid: Option<&[f32; TILE]>,
-    at: usize,
-) -> S::f32s {
+fn masked<S: Simd>(simd: S, x: S::f32s, valid: Option<&[f32; TILE]>, at: usize) -> S::f32s {
     match valid {
         Some(valid) => x * load(simd, valid, at),
         None => x,

@@ -15,6 +15,7 @@ mod math;
 mod pool;
 mod problem;
 mod program;
+mod run;
 mod tile;
 
 pub use early::Watch;

@@ -6,13 +6,14 @@
 //! whose greatest value is the greatest, and the first such value in it.
 
 use crate::expr::Pool;
-use crate::kernels::Rows;
+use crate::kernels::{LANES, Rows, load, rows_of, store};
 use crate::math::greater;
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
+use std::ops::Range;
 
-/// Most lanes of a vector.
-const LANES: usize = 16;
+/// A choice that is no neighbour.
+const NONE_OF_THREE: f32 = 3.0;
 
 /// Flat fields to work in.
 #[derive(Debug, Default)]
@@ -54,9 +55,8 @@ impl Scratch {
             right: edge(width - 1),
             value: vec![f32::NEG_INFINITY; length],
             row: vec![f32::NEG_INFINITY; length],
-            // Matches none of three.
-            column_of: vec![3.0; length],
-            row_of: vec![3.0; length],
+            column_of: vec![NONE_OF_THREE; length],
+            row_of: vec![NONE_OF_THREE; length],
             gradient: vec![0.0; length],
             by_row: vec![0.0; length],
             result: vec![0.0; length],
@@ -66,27 +66,13 @@ impl Scratch {
     /// The extreme values of all channels.
     #[inline(always)]
     pub(crate) fn pool<S: Simd>(&mut self, simd: S, pool: Pool, to: &mut [f32], from: Field<'_>) {
-        let sign = sign(pool);
+        let (sign, own) = (sign(pool), self.own());
         for channel in 0..from.rows {
-            gather(
-                simd,
-                &mut self.value[self.margin..],
-                from,
-                channel,
-                sign,
-                self.positions,
-            );
+            gather(simd, &mut self.value[own.clone()], from, channel, sign);
             self.rows::<S, false>(simd);
             self.columns::<S, false>(simd);
-            scatter(
-                simd,
-                &self.result[self.margin..],
-                to,
-                from.rows,
-                channel,
-                sign,
-                self.positions,
-            );
+            let place = (channel, from.rows);
+            scatter(simd, &self.result[own.clone()], to, place, sign);
         }
     }
 
@@ -100,38 +86,34 @@ impl Scratch {
         g: Field<'_>,
         from: Field<'_>,
     ) {
-        let rows = to.len() / (self.positions.div_ceil(TILE) * TILE);
+        let own = self.own();
+        let rows = to.len() / self.positions.next_multiple_of(TILE);
         for channel in 0..rows {
             gather(
                 simd,
-                &mut self.value[self.margin..],
+                &mut self.value[own.clone()],
                 from,
                 channel,
                 sign(pool),
-                self.positions,
             );
-            gather(
-                simd,
-                &mut self.gradient[self.margin..],
-                g,
-                channel,
-                1.0,
-                self.positions,
-            );
+            gather(simd, &mut self.gradient[own.clone()], g, channel, 1.0);
             self.rows::<S, true>(simd);
             self.columns::<S, true>(simd);
             self.send_to_rows(simd);
             self.send_to_columns(simd);
-            scatter(
-                simd,
-                &self.result[self.margin..],
-                to,
-                rows,
-                channel,
-                1.0,
-                self.positions,
-            );
+            scatter(simd, &self.result[own.clone()], to, (channel, rows), 1.0);
         }
+    }
+
+    /// Where the values of a channel lie in a flat field.
+    fn own(&self) -> Range<usize> {
+        self.margin..self.margin + self.positions
+    }
+
+    /// The lanes of the last vector that are behind the end.
+    fn behind(&self) -> Range<usize> {
+        let end = self.margin + self.positions;
+        end..self.margin + self.positions.next_multiple_of(LANES)
     }
 
     /// The greatest of three in a row and, with `CHOICE`, which.
@@ -154,11 +136,10 @@ impl Scratch {
             }
         }
         // Lanes behind the end belong to no row.
-        let end = self.margin + self.positions;
-        let rest = self.positions.next_multiple_of(LANES) - self.positions;
-        self.row[end..end + rest].fill(f32::NEG_INFINITY);
+        let behind = self.behind();
+        self.row[behind.clone()].fill(f32::NEG_INFINITY);
         if CHOICE {
-            self.column_of[end..end + rest].fill(3.0);
+            self.column_of[behind].fill(NONE_OF_THREE);
         }
     }
 
@@ -179,9 +160,8 @@ impl Scratch {
             }
         }
         if CHOICE {
-            let end = self.margin + self.positions;
-            let rest = self.positions.next_multiple_of(LANES) - self.positions;
-            self.row_of[end..end + rest].fill(3.0);
+            let behind = self.behind();
+            self.row_of[behind].fill(NONE_OF_THREE);
         }
     }
 
@@ -238,16 +218,6 @@ fn sign(pool: Pool) -> f32 {
     }
 }
 
-#[inline(always)]
-fn load<S: Simd>(simd: S, field: &[f32], at: usize) -> S::f32s {
-    S::f32s::from_slice(simd, &field[at..at + S::f32s::LEN])
-}
-
-#[inline(always)]
-fn store<S: Simd>(value: S::f32s, field: &mut [f32], at: usize) {
-    value.store_slice(&mut field[at..at + S::f32s::LEN]);
-}
-
 /// Which of three is the greatest: the first of equals. `two` is the greater of the first two.
 #[inline(always)]
 fn which<S: Simd>(
@@ -269,58 +239,43 @@ fn chosen<S: Simd>(simd: S, choice: &[f32], value: &[f32], at: usize, number: f3
     here.select(load(simd, value, at), S::f32s::splat(simd, 0.0))
 }
 
-/// Copies a channel out of its tiles.
+/// Copies a channel times `sign` out of its tiles.
 #[inline(always)]
-fn gather<S: Simd>(
-    simd: S,
-    to: &mut [f32],
-    from: Field<'_>,
-    channel: usize,
-    sign: f32,
-    positions: usize,
-) {
-    let sign = S::f32s::splat(simd, sign);
-    for (tile, to) in to[..positions].chunks_mut(TILE).enumerate() {
+fn gather<S: Simd>(simd: S, to: &mut [f32], from: Field<'_>, channel: usize, sign: f32) {
+    let signs = S::f32s::splat(simd, sign);
+    for (tile, to) in to.chunks_mut(TILE).enumerate() {
         let row = from.tile(tile).row(channel);
         if let Some(to) = to.first_chunk_mut::<TILE>() {
             for at in (0..TILE).step_by(S::f32s::LEN) {
-                store::<S>(load(simd, row, at) * sign, to, at);
+                store::<S>(load(simd, row, at) * signs, to, at);
             }
         } else {
             for (to, from) in to.iter_mut().zip(row) {
-                *to = from * sign.as_slice()[0];
+                *to = from * sign;
             }
         }
     }
 }
 
-/// Copies a channel into its tiles, and fills the last one up.
+/// Copies a channel times `sign` into the tiles of a field of `rows` channels, and fills the last one up.
 #[inline(always)]
 fn scatter<S: Simd>(
     simd: S,
     from: &[f32],
     to: &mut [f32],
-    rows: usize,
-    channel: usize,
+    (channel, rows): (usize, usize),
     sign: f32,
-    positions: usize,
 ) {
-    let sign = S::f32s::splat(simd, sign);
-    for (tile, from) in from[..positions].chunks(TILE).enumerate() {
-        let begin = (tile * rows + channel) * TILE;
-        let Some(to) = to
-            .get_mut(begin..)
-            .and_then(<[f32]>::first_chunk_mut::<TILE>)
-        else {
-            return;
-        };
+    let signs = S::f32s::splat(simd, sign);
+    let to = rows_of(to).iter_mut().skip(channel).step_by(rows);
+    for (from, to) in from.chunks(TILE).zip(to) {
         if let Some(from) = from.first_chunk::<TILE>() {
             for at in (0..TILE).step_by(S::f32s::LEN) {
-                store::<S>(load(simd, from, at) * sign, to, at);
+                store::<S>(load(simd, from, at) * signs, to, at);
             }
         } else {
             for (lane, to) in to.iter_mut().enumerate() {
-                *to = from[lane.min(from.len() - 1)] * sign.as_slice()[0];
+                *to = from[lane.min(from.len() - 1)] * sign;
             }
         }
     }
