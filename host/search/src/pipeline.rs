@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use autoloss_graph::{LossGraph, Signature, static_check};
+use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
 
 use crate::ahead::Source;
 use crate::branch_verdict::BranchVerdict;
@@ -129,8 +129,7 @@ impl Funnel {
         let mut entries = Vec::new();
         let mut findings = Vec::with_capacity(draft.graphs.len());
         for branch in 0..draft.graphs.len() {
-            let known = draft.known & (1 << branch) != 0;
-            let (finding, entry) = self.screen_branch(draft, branch, known, source, times)?;
+            let (finding, entry) = self.screen_branch(draft, branch, source, times)?;
             entries.extend(entry);
             match finding.verdict.rejection() {
                 None => passed |= 1 << branch,
@@ -162,23 +161,20 @@ impl Funnel {
             return fresh;
         }
         let mut forms = HashSet::new();
+        // The tests are booked when the search makes them itself.
+        let mut times = StageTimes::default();
         for draft in drafts {
             for (branch, graph) in draft.graphs.iter().enumerate() {
-                let known = draft.known & (1 << branch) != 0;
-                let checks = self.screening.static_checks && !known;
-                if checks && static_check(graph, &self.signatures[branch]).is_err() {
+                let Ok(canonical) = self.cheap_tests(draft, branch, &mut times) else {
                     continue;
+                };
+                let met = canonical.is_some_and(|form| {
+                    self.caches[branch].forms.contains_key(&form) || !forms.insert((branch, form))
+                });
+                if !met {
+                    let graph = graph.clone();
+                    fresh.push(Work { branch, graph });
                 }
-                if self.screening.duplicates {
-                    let form = self.hash(branch, graph);
-                    if self.caches[branch].forms.contains_key(&form)
-                        || !forms.insert((branch, form))
-                    {
-                        continue;
-                    }
-                }
-                let graph = graph.clone();
-                fresh.push(Work { branch, graph });
             }
         }
         fresh
@@ -206,27 +202,34 @@ impl Funnel {
         self.remember(entry);
     }
 
+    /// The structure of a branch's graph, and its canonical form where that is asked for.
+    fn cheap_tests(
+        &self,
+        draft: &Draft,
+        branch: usize,
+        times: &mut StageTimes,
+    ) -> Result<Option<u64>, StaticReason> {
+        let graph = &draft.graphs[branch];
+        if self.screening.static_checks && !draft.knows(branch) {
+            times.measure(Stage::Static, || {
+                static_check(graph, &self.signatures[branch])
+            })?;
+        }
+        let form = || times.measure(Stage::Canonical, || self.hash(branch, graph));
+        Ok(self.screening.duplicates.then(form))
+    }
+
     fn screen_branch(
         &mut self,
         draft: &Draft,
         branch: usize,
-        known: bool,
         source: &mut Source<'_>,
         times: &mut StageTimes,
     ) -> Result<(Finding, Option<BranchEntry>), BackendError> {
-        let graph = &draft.graphs[branch];
-        if self.screening.static_checks && !known {
-            let checked = times.measure(Stage::Static, || {
-                static_check(graph, &self.signatures[branch])
-            });
-            if let Err(reason) = checked {
-                return Ok((Finding::fresh(reason.into(), None, None), None));
-            }
-        }
-        let canonical = self
-            .screening
-            .duplicates
-            .then(|| times.measure(Stage::Canonical, || self.hash(branch, graph)));
+        let canonical = match self.cheap_tests(draft, branch, times) {
+            Ok(canonical) => canonical,
+            Err(reason) => return Ok((Finding::fresh(reason.into(), None, None), None)),
+        };
         if let Some(cached) = canonical.and_then(|hash| self.caches[branch].forms.get(&hash)) {
             let finding = Finding {
                 verdict: cached.verdict.clone(),
@@ -238,9 +241,9 @@ impl Funnel {
         }
         let work = Work {
             branch,
-            graph: graph.clone(),
+            graph: draft.graphs[branch].clone(),
         };
-        let finding = self.judge(&work, canonical, known, source, times)?;
+        let finding = self.judge(&work, canonical, draft.knows(branch), source, times)?;
         let of = finding.reused.as_ref().and_then(Verdict::of);
         let entry = BranchEntry {
             of: of.unwrap_or(draft.id),

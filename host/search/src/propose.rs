@@ -62,6 +62,13 @@ pub(crate) struct Draft {
     pub(crate) known: u32,
 }
 
+impl Draft {
+    /// Whether a branch is known to pass its screens.
+    pub(crate) fn knows(&self, branch: usize) -> bool {
+        self.known & (1 << branch) != 0
+    }
+}
+
 /// A child in the making.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -170,7 +177,7 @@ impl Child {
     /// Whether another parent should be tried after this attempt. A fresh child has none, and what
     /// it has gathered must not be thrown away.
     pub(crate) fn is_spent(&self, last: CandidateId, config: &SearchConfig) -> bool {
-        self.parent.is_some() && last.0 - self.start.0 + 1 >= config.evolution.attempts_per_parent
+        self.attempts_left(CandidateId(last.0 + 1), config) == 0
     }
 }
 

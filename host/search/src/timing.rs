@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::screening::Timed;
+
 /// A stage of the pipeline, cheapest first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,10 +101,7 @@ impl StageTimes {
 
     /// Runs the work and books its time.
     pub(crate) fn measure<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        self.add(stage, nanoseconds_since(start));
-        result
+        Timed::of(work).booked(stage, self)
     }
 }
 

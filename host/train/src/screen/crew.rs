@@ -9,32 +9,31 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Answers with the numbers of the losses they are of.
 type Answers<T> = Vec<(usize, Result<Timed<T>, BackendError>)>;
 
-/// Threads with a worker each.
+/// Workers, and a thread for each where there are several.
 pub(super) struct Crew {
-    workers: Vec<Worker>,
-    pool: ThreadPool,
+    first: Worker,
+    rest: Vec<Worker>,
+    pool: Option<ThreadPool>,
 }
 
 impl Crew {
     /// # Errors
     /// A system that gives no threads.
-    pub(super) fn new(workers: Vec<Worker>) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(workers.len())
-            .thread_name(|number| format!("screening {number}"))
-            .start_handler(|_| {
-                // The metric works on libtorch's tensors, one core each.
-                if let Err(error) = shim::keep_to_this_thread() {
-                    tracing::warn!("a screening thread brings threads of its own: {error}");
-                }
-            })
-            .build()
-            .map_err(|error| TrainError::Threads(error.to_string()))?;
-        Ok(Self { workers, pool })
+    pub(super) fn new(first: Worker, rest: Vec<Worker>) -> Result<Self> {
+        let pool = match rest.len() {
+            0 => None,
+            more => Some(threads(more + 1)?),
+        };
+        Ok(Self { first, rest, pool })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.workers.len()
+        self.rest.len() + 1
+    }
+
+    /// The worker for single losses.
+    pub(super) fn first(&mut self) -> &mut Worker {
+        &mut self.first
     }
 
     /// The answers in the order of the work; each worker takes the next loss when it is done with one.
@@ -43,12 +42,20 @@ impl Crew {
         work: &[Work],
         each: impl Fn(&mut Worker, &Work) -> Result<T, BackendError> + Sync,
     ) -> Result<Vec<Timed<T>>, BackendError> {
+        let pool = match &self.pool {
+            Some(pool) if work.len() > 1 => pool,
+            _ => {
+                let mut one = |loss| Timed::of(|| each(&mut self.first, loss)).transposed();
+                return work.iter().map(&mut one).collect();
+            }
+        };
         let next = AtomicUsize::new(0);
         let mut found: Vec<Answers<T>> = Vec::new();
-        found.resize_with(self.workers.len(), Vec::new);
+        found.resize_with(self.rest.len() + 1, Vec::new);
         let (next, each) = (&next, &each);
-        self.pool.scope(|scope| {
-            for (worker, found) in self.workers.iter_mut().zip(&mut found) {
+        let workers = std::iter::once(&mut self.first).chain(&mut self.rest);
+        pool.scope(|scope| {
+            for (worker, found) in workers.zip(&mut found) {
                 scope.spawn(move |_| {
                     while let Some((number, loss)) = taken(next, work) {
                         let answer = Timed::of(|| each(worker, loss)).transposed();
@@ -61,6 +68,20 @@ impl Crew {
         found.sort_by_key(|(number, _)| *number);
         found.into_iter().map(|(_, answer)| answer).collect()
     }
+}
+
+fn threads(count: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(|number| format!("screening {number}"))
+        .start_handler(|_| {
+            // The metric works on libtorch's tensors, one core each.
+            if let Err(error) = shim::keep_to_this_thread() {
+                tracing::warn!("a screening thread brings threads of its own: {error}");
+            }
+        })
+        .build()
+        .map_err(|error| TrainError::Threads(error.to_string()))
 }
 
 /// The next loss that nobody has taken, and its number.

@@ -7,14 +7,23 @@ use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{Activation as Declared, BranchInfo, ScreeningSamples};
 use autoloss_search::{Probe, Rejection, ScreeningConfig, ScreeningMode};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// What the engine needs of a branch.
 pub(super) struct Fused {
-    problem: Problem,
+    problem: Arc<Problem>,
     machine: Machine,
-    /// The graph that was compiled last: the probe comes before the protocol.
-    compiled: Option<(LossGraph, Program)>,
+    /// The probe comes before the protocol, often on the same worker.
+    last: Option<Compiled>,
+}
+
+/// A compiled graph.
+struct Compiled {
+    graph: LossGraph,
+    program: Program,
+    /// Whether its first gradient leads towards the targets, once that is known.
+    aligned: Option<bool>,
 }
 
 impl Fused {
@@ -54,15 +63,26 @@ impl Fused {
         let valid = samples.valid.as_ref().map(values).transpose()?;
         let problem = Problem::new(shape, activation, &inputs, &values(raw)?, valid.as_deref());
         Ok(Self {
-            problem: problem.map_err(|error| wrong(error.to_string()))?,
+            problem: Arc::new(problem.map_err(|error| wrong(error.to_string()))?),
             machine: Machine::default(),
-            compiled: None,
+            last: None,
         })
     }
 
+    /// Another machine for the same branch.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            problem: Arc::clone(&self.problem),
+            machine: Machine::default(),
+            last: None,
+        }
+    }
+
     pub(super) fn probe(&mut self, graph: &LossGraph) -> Probe {
-        let (machine, problem, program) = self.ready(graph);
-        let found = machine.gradient(problem, program);
+        let (machine, problem, compiled) = self.compiled(graph);
+        machine.reset(problem);
+        let found = machine.gradient(problem, &compiled.program);
+        compiled.aligned = Some(found.alignments.iter().sum::<f64>() > 0.0);
         Probe {
             losses: found.losses,
             norms: found.norms,
@@ -81,7 +101,10 @@ impl Fused {
         if !config.early || config.mode != ScreeningMode::Threshold {
             return Ok(self.optimise(branch, graph, config, None)?.0);
         }
-        let aligned = self.probe(graph).alignments.iter().sum::<f64>() > 0.0;
+        if self.compiled(graph).2.aligned.is_none() {
+            self.probe(graph);
+        }
+        let aligned = self.compiled(graph).2.aligned == Some(true);
         let mut watch = Watch::new(config.threshold, aligned);
         let mut run = Run::new(self, branch, graph);
         while let Some(step) = watch.next_reading().filter(|step| *step < config.steps) {
@@ -120,17 +143,19 @@ impl Fused {
         Ok((run.finish(config)?, trace))
     }
 
-    /// The machine at the first predictions, with the graph compiled.
-    fn ready(&mut self, graph: &LossGraph) -> (&mut Machine, &Problem, &Program) {
-        self.machine.reset(&self.problem);
-        let known = self.compiled.take().filter(|(known, _)| known == graph);
-        let compiled = known.unwrap_or_else(|| (graph.clone(), self.problem.compile(graph)));
-        let (_, program) = self.compiled.insert(compiled);
-        (&mut self.machine, &self.problem, program)
+    /// The machine, the problem, and the graph compiled for it.
+    fn compiled(&mut self, graph: &LossGraph) -> (&mut Machine, &Problem, &mut Compiled) {
+        let known = self.last.take().filter(|last| last.graph == *graph);
+        let compiled = known.unwrap_or_else(|| Compiled {
+            graph: graph.clone(),
+            program: self.problem.compile(graph),
+            aligned: None,
+        });
+        (&mut self.machine, &self.problem, self.last.insert(compiled))
     }
 }
 
-/// One run of the protocol.
+/// One run of the protocol, from the first predictions on.
 struct Run<'a> {
     machine: &'a mut Machine,
     problem: &'a Problem,
@@ -141,11 +166,12 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(fused: &'a mut Fused, branch: &'a Branch, graph: &LossGraph) -> Self {
-        let (machine, problem, program) = fused.ready(graph);
+        let (machine, problem, compiled) = fused.compiled(graph);
+        machine.reset(problem);
         Self {
             machine,
             problem,
-            program,
+            program: &compiled.program,
             branch,
             predictions: Vec::with_capacity(problem.shape().len()),
         }

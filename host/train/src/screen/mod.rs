@@ -50,10 +50,7 @@ struct Worker {
 
 /// Screens graphs on samples fixed at its making.
 pub struct TaskScreener {
-    /// What single losses are screened with.
-    own: Worker,
-    /// For several at a time, where there is more than one core and no libtorch that takes them all.
-    crew: Option<Crew>,
+    crew: Crew,
 }
 
 impl TaskScreener {
@@ -69,22 +66,22 @@ impl TaskScreener {
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
-        let mut worker = || Worker::new(task, branches, &mut metric, config, seed);
-        let own = worker()?;
-        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        let crew = match config.engine {
-            ScreeningEngine::Fused if threads > 1 => {
-                let workers = (0..threads).map(|_| worker()).collect::<Result<_>>()?;
-                Some(Crew::new(workers)?)
-            }
-            _ => None,
+        let first = Worker::new(task, branches, &mut metric, config, seed)?;
+        let threads = match config.engine {
+            ScreeningEngine::Fused => usize::try_from(tch::get_num_threads()).unwrap_or(1),
+            // It takes all cores for one loss.
+            ScreeningEngine::Libtorch => 1,
         };
-        Ok(Self { own, crew })
+        let rest = (1..threads).map(|_| first.twin(&mut metric));
+        let rest = rest.collect::<Result<_>>()?;
+        Ok(Self {
+            crew: Crew::new(first, rest)?,
+        })
     }
 
     /// Shape (B, C, H, W) of a branch's predictions.
-    pub fn shape(&self, branch: usize) -> [i64; 4] {
-        self.own.branches[branch].0.samples.shape
+    pub fn shape(&mut self, branch: usize) -> [i64; 4] {
+        self.crew.first().branches[branch].0.samples.shape
     }
 
     /// The protocol with the metric read every `every` steps.
@@ -97,50 +94,37 @@ impl TaskScreener {
         graph: &LossGraph,
         every: usize,
     ) -> Result<(Rejection, LrpTrace)> {
-        let (branch, fused) = &mut self.own.branches[branch];
+        let worker = self.crew.first();
+        let (branch, fused) = &mut worker.branches[branch];
         let every = Some(every.max(1));
         match fused {
-            Some(fused) => fused.optimise(branch, graph, &self.own.config, every),
-            None => branch.optimise_by_libtorch(graph, &self.own.config, every),
+            Some(fused) => fused.optimise(branch, graph, &worker.config, every),
+            None => branch.optimise_by_libtorch(graph, &worker.config, every),
         }
     }
 }
 
 impl Screener for TaskScreener {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
-        self.own.probe(branch, graph)
+        self.crew.first().probe(branch, graph)
     }
 
     fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
-        self.own.reject(branch, graph)
+        self.crew.first().reject(branch, graph)
     }
 
     fn width(&self) -> usize {
-        self.crew.as_ref().map_or(1, Crew::len)
+        self.crew.len()
     }
 
     fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, BackendError> {
-        self.all(work, |worker, work| worker.probe(work.branch, &work.graph))
+        self.crew
+            .all(work, |worker, work| worker.probe(work.branch, &work.graph))
     }
 
     fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Rejection>>, BackendError> {
-        self.all(work, |worker, work| worker.reject(work.branch, &work.graph))
-    }
-}
-
-impl TaskScreener {
-    fn all<T: Send>(
-        &mut self,
-        work: &[Work],
-        each: impl Fn(&mut Worker, &Work) -> Result<T, BackendError> + Sync,
-    ) -> Result<Vec<Timed<T>>, BackendError> {
-        match &mut self.crew {
-            Some(crew) if work.len() > 1 => crew.all(work, each),
-            _ => work
-                .iter()
-                .map(|work| Timed::of(|| each(&mut self.own, work)).transposed())
-                .collect(),
-        }
+        self.crew
+            .all(work, |worker, work| worker.reject(work.branch, &work.graph))
     }
 }
 
@@ -167,6 +151,18 @@ impl Worker {
         Ok(Self {
             branches,
             config: config.clone(),
+        })
+    }
+
+    /// Another one on the same samples, with metrics of its own.
+    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteMetric>) -> Result<Self> {
+        let branches = self.branches.iter().map(|(branch, fused)| {
+            let metric = metric(&branch.info.screening_score)?;
+            Ok((branch.twin(metric)?, fused.as_ref().map(Fused::twin)))
+        });
+        Ok(Self {
+            branches: branches.collect::<Result<_>>()?,
+            config: self.config.clone(),
         })
     }
 
@@ -226,6 +222,23 @@ impl Branch {
         };
         branch.initial = branch.score(&branch.raw)?;
         Ok(branch)
+    }
+
+    /// The same samples, shared, with another metric.
+    fn twin(&self, metric: RemoteMetric) -> Result<Self> {
+        let samples = ScreeningSamples {
+            shape: self.samples.shape,
+            fixed: self.samples.fixed.to_device(Device::Cpu)?,
+            valid: self.samples.valid.as_ref().map(Tensor::shallow_clone),
+            targets: self.samples.targets.to_device(Device::Cpu)?,
+        };
+        Ok(Self {
+            info: self.info.clone(),
+            samples,
+            metric,
+            raw: self.raw.shallow_clone(),
+            initial: self.initial,
+        })
     }
 
     /// The prediction ŷ of raw values x.
