@@ -8,6 +8,7 @@ mod screening;
 use crate::process;
 use crate::{samples, setup, test};
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             if let Some(data) = &waiting.data {
                 command.arg("--data").arg(data);
             }
-            for (loss, rounds) in measured(&mut command)? {
+            for (loss, rounds) in measured::<Measured>(&mut command)? {
                 let waiting = median(&rounds, "waiting")?;
                 let step = median(&rounds, "step")?;
                 println!(
@@ -172,7 +173,7 @@ fn compare_steps(root: &Path, options: &Step) -> Result<()> {
                 command.args(["--loss", loss]);
             }
         }
-        let (ours, theirs) = (measured(&mut ours)?, measured(&mut theirs)?);
+        let (ours, theirs): (Measured, Measured) = (measured(&mut ours)?, measured(&mut theirs)?);
         for loss in losses {
             let side = |side: &Measured| {
                 let rounds = side
@@ -268,7 +269,8 @@ fn build(root: &Path, name: &str) -> Result<Program> {
 /// Rounds by loss.
 type Measured = BTreeMap<String, Vec<Value>>;
 
-fn measured(command: &mut Command) -> Result<Measured> {
+/// The figures that a program prints.
+fn measured<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let text = process::output(command)?;
     serde_json::from_str(text.trim()).with_context(|| format!("not the expected figures: {text}"))
 }

@@ -296,37 +296,33 @@ impl Exprs {
     /// Σ over the channels, `count` of them.
     pub(crate) fn sum_channels(&mut self, a: Id, count: usize) -> Id {
         let extent = self.extent(a);
-        if !extent.channels {
-            return self.scale(a, count as f32);
+        let left = Extent {
+            channels: false,
+            ..extent
+        };
+        match extent.channels {
+            true => self.sum(Expr::SumChannels, a, left),
+            false => self.scale(a, count as f32),
         }
-        let (k, inner) = self.factor(a);
-        let sum = self.intern(
-            Expr::SumChannels(inner),
-            Extent {
-                channels: false,
-                ..extent
-            },
-            self.moves(inner),
-        );
-        self.scale(sum, k)
     }
 
     /// Σ over the positions of a sample, `count` of them.
     pub(crate) fn sum_positions(&mut self, a: Id, count: usize) -> Id {
         let extent = self.extent(a);
-        if !extent.positions {
-            return self.scale(a, count as f32);
+        let left = Extent {
+            positions: false,
+            ..extent
+        };
+        match extent.positions {
+            true => self.sum(Expr::SumPositions, a, left),
+            false => self.scale(a, count as f32),
         }
+    }
+
+    fn sum(&mut self, sum: impl Fn(Id) -> Expr, a: Id, extent: Extent) -> Id {
         let (k, inner) = self.factor(a);
-        let sum = self.intern(
-            Expr::SumPositions(inner),
-            Extent {
-                positions: false,
-                ..extent
-            },
-            self.moves(inner),
-        );
-        self.scale(sum, k)
+        let total = self.intern(sum(inner), extent, self.moves(inner));
+        self.scale(total, k)
     }
 
     /// The extreme value around each position; the value itself where it is the same everywhere.
@@ -347,10 +343,7 @@ impl Exprs {
     }
 
     pub(crate) fn pool_back(&mut self, pool: Pool, arriving: Id, value: Id) -> Id {
-        let expr = Expr::PoolBack(pool, arriving, value);
-        let extent = self.extent(arriving).with(self.extent(value));
-        let moving = self.moves(arriving) || self.moves(value);
-        self.intern(expr, extent, moving)
+        self.pointwise(Expr::PoolBack(pool, arriving, value))
     }
 
     /// Joins an expression with an operand that nothing else uses, where there is a kernel for both: each
@@ -362,31 +355,32 @@ impl Exprs {
             uses[id.index()] += 1;
         }
         for id in self.ids() {
-            // What stays the same is better computed once than joined to what does not.
-            let alone = |operand: &Id| uses[operand.index()] == 1 && self.moves(*operand);
-            let joined =
-                match self.get(id) {
-                    Expr::Add(a, b) => [(a, b), (b, a)].into_iter().find_map(|(product, rest)| {
-                        match self.get(product) {
-                            Expr::Mul(x, y) if alone(&product) => Some(Expr::MulAdd(x, y, rest)),
-                            _ => None,
-                        }
-                    }),
-                    Expr::Mul(a, b) => [(a, b), (b, a)].into_iter().find_map(|(mapped, rest)| {
-                        match self.get(mapped) {
-                            Expr::Map(map, x) if alone(&mapped) => Some(Expr::MapMul(map, x, rest)),
-                            _ => None,
-                        }
-                    }),
-                    Expr::Back(rule, g, x) => match self.get(g) {
-                        Expr::Mul(a, b) if alone(&g) => Some(Expr::BackMul(rule, [a, b], x)),
-                        _ => None,
-                    },
-                    _ => None,
-                };
-            if let Some(joined) = joined {
+            if let Some(joined) = self.joined(id, &uses) {
                 self.nodes[id.index()] = joined;
             }
+        }
+    }
+
+    /// An expression with such an operand in it.
+    fn joined(&self, id: Id, uses: &[u32]) -> Option<Expr> {
+        // What stays the same is better computed once than joined to what does not.
+        let alone = |operand: Id| uses[operand.index()] == 1 && self.moves(operand);
+        let expr = self.get(id);
+        match expr {
+            Expr::Add(a, b) | Expr::Mul(a, b) => {
+                let mut sides = [(a, b), (b, a)].into_iter();
+                sides.find_map(|(operand, rest)| match (expr, self.get(operand)) {
+                    _ if !alone(operand) => None,
+                    (Expr::Add(..), Expr::Mul(x, y)) => Some(Expr::MulAdd(x, y, rest)),
+                    (Expr::Mul(..), Expr::Map(map, x)) => Some(Expr::MapMul(map, x, rest)),
+                    _ => None,
+                })
+            }
+            Expr::Back(rule, g, x) => match self.get(g) {
+                Expr::Mul(a, b) if alone(g) => Some(Expr::BackMul(rule, [a, b], x)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

@@ -334,16 +334,16 @@ pub(crate) struct Adam {
     pub(crate) epsilon: f32,
 }
 
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
 
 impl Adam {
     /// The step of number `step`, from 1.
     pub(crate) fn at(learning_rate: f64, step: usize) -> Self {
         let power = |beta: f64| 1.0 - beta.powf(step as f64);
-        let correction = power(0.999).sqrt();
+        let correction = power(BETA2).sqrt();
         Self {
-            rate: (learning_rate / power(0.9) * correction) as f32,
+            rate: (learning_rate / power(BETA1) * correction) as f32,
             epsilon: (1e-8 * correction) as f32,
         }
     }
@@ -371,6 +371,7 @@ pub(crate) fn descend<S: Simd>(
     let second = rows_of(state.second);
     let rows = x.len().min(first.len()).min(second.len());
     let splat = |value: f32| S::f32s::splat(simd, value);
+    let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
     // 0 · g is 0 unless g is not finite.
     let mut trace = splat(0.0);
     through_activation(
@@ -383,10 +384,10 @@ pub(crate) fn descend<S: Simd>(
         |c, at, g| {
             trace = g.mul_add(splat(0.0), trace);
             let m = load(simd, &first[c], at);
-            let m = (g - m).mul_add(splat(1.0 - BETA1), m);
+            let m = (g - m).mul_add(splat(1.0 - beta1), m);
             store::<S>(m, &mut first[c], at);
             let v = load(simd, &second[c], at);
-            let v = v.mul_add(splat(BETA2), g * splat(1.0 - BETA2) * g);
+            let v = v.mul_add(splat(beta2), g * splat(1.0 - beta2) * g);
             store::<S>(v, &mut second[c], at);
             let step = m / (v.sqrt() + splat(adam.epsilon));
             let value = step.mul_add(splat(-adam.rate), load(simd, &x[c], at));

@@ -1,9 +1,8 @@
 //! `bench screening`: random losses through every screen, and the engine's verdicts beside libtorch's.
 
-use crate::process;
-use anyhow::{Context, Result};
+use super::{build, measured};
+use anyhow::Result;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -66,7 +65,7 @@ struct Report {
 
 /// Measures and prints.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    let program = super::build(root, "screening")?;
+    let program = build(root, "screening")?;
     let mut command = Command::new(&program.path);
     command.arg("--plugin").arg(&program.plugin);
     for (name, value) in [
@@ -83,7 +82,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     }
     let work = root.join("target/screening.json");
     command.arg("--export").arg(&work);
-    let report: Report = read(&mut command)?;
+    let report: Report = measured(&mut command)?;
     print(&report, options.candidates);
     if report.compared > 0 {
         let mut eager = Command::new(crate::test::interpreter(root)?);
@@ -91,7 +90,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             .arg(root.join("python/benchmarks/screening.py"))
             .arg(&work)
             .args(["--threads", &options.threads.to_string()]);
-        let eager: Stage = read(&mut eager)?;
+        let eager: Stage = measured(&mut eager)?;
         println!(
             "eager PyTorch: {:.3} s a loss in the protocol, {:.1} times as long as ours; all steps of ours: {}",
             eager.each(),
@@ -104,11 +103,6 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn read<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
-    let text = process::output(command)?;
-    serde_json::from_str(&text).with_context(|| format!("not the expected figures: {text}"))
 }
 
 fn print(report: &Report, candidates: usize) {
