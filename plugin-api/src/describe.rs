@@ -51,6 +51,41 @@ pub enum Activation {
     Sigmoid,
     /// The raw values themselves.
     Identity,
+    /// Boxes. Raw values are (B, 4, H, W), a box each: dx, dy, ln w and ln h in units of a box of
+    /// reference, as Faster R-CNN codes them (arXiv 1506.01497, equation 2). The branch has three
+    /// prediction inputs, (B, 1, H, W), in this order: the areas of the intersection with the target's
+    /// box, of their union and of their smallest enclosing box, in units of the reference's. The
+    /// target's box, coded alike, is [`ScreeningSamples::fixed`](crate::ScreeningSamples::fixed)
+    /// [`TARGET_BOXES`].
+    Boxes,
+}
+
+/// The name of the boxes that screened predictions should become.
+pub const TARGET_BOXES: &str = "boxes";
+
+impl Activation {
+    /// How many prediction inputs it makes of raw values; 1 may be had under several names.
+    #[must_use]
+    pub fn parts(self) -> usize {
+        match self {
+            Self::Boxes => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// Which values an input of a loss can have. What is known of them makes more losses recognisably equal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Values {
+    /// Any number.
+    #[default]
+    Any,
+    /// None below 0; and where it is 0, nothing of a gradient gets through it, as through a softmax.
+    Nonnegative,
+    /// 0 and 1, as of a one-hot coding.
+    Binary,
 }
 
 /// A named input of a branch's loss.
@@ -66,6 +101,9 @@ pub struct InputInfo {
     /// or of a one-hot coding.
     #[serde(default)]
     pub channel_mean_constant: bool,
+    /// Which values it can have.
+    #[serde(default)]
+    pub values: Values,
 }
 
 impl InputInfo {
@@ -76,6 +114,7 @@ impl InputInfo {
             prediction: true,
             target: false,
             channel_mean_constant: false,
+            values: Values::Any,
         }
     }
 
@@ -86,6 +125,7 @@ impl InputInfo {
             prediction: false,
             target: true,
             channel_mean_constant: false,
+            values: Values::Any,
         }
     }
 
@@ -96,6 +136,7 @@ impl InputInfo {
             prediction: true,
             target: true,
             channel_mean_constant: false,
+            values: Values::Any,
         }
     }
 
@@ -103,6 +144,13 @@ impl InputInfo {
     #[must_use]
     pub fn with_constant_channel_mean(mut self) -> Self {
         self.channel_mean_constant = true;
+        self
+    }
+
+    /// States which values it can have.
+    #[must_use]
+    pub fn with_values(mut self, values: Values) -> Self {
+        self.values = values;
         self
     }
 }

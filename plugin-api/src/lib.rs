@@ -64,7 +64,7 @@ mod tensors;
 
 pub use describe::{
     Activation, BranchInfo, InputInfo, MetricInfo, NetworkInfo, PluginInfo, ReferenceLoss, Split,
-    TaskInfo,
+    TARGET_BOXES, TaskInfo, Values,
 };
 pub use error::{Error, Result, brief};
 pub use metric::{Metric, MetricOptions, Scores};

@@ -63,7 +63,8 @@ pub struct ScreeningRequest {
 pub struct ScreeningSamples {
     /// Shape (B, C, H, W) of the raw predictions.
     pub shape: [i64; 4],
-    /// The inputs of the branch that do not depend on the prediction, such as `y`, (B, C, H, W).
+    /// The inputs of the branch that do not depend on the prediction, such as `y`, (B, C, H, W); C is 1
+    /// where the raw predictions tell [boxes](crate::Activation::Boxes), whose targets are here too.
     pub fixed: Tensors,
     /// 1 where a position counts and 0 where it is void, (B, 1, H, W).
     pub valid: Option<Tensor>,

@@ -5,8 +5,8 @@
     venv/bin/python engine.py           # writes the fixture of the Rust test
     venv/bin/python engine.py --check   # recomputes the committed cases and compares
 
-PyTorch's eager operators and its autograd in f64, through a softmax over the channels, of one sample each;
-and once more in f32, whose own error says how much single precision determines of a graph, and whose
+PyTorch's eager operators and its autograd in f64, through a softmax over the channels or the overlaps of
+boxes, of one sample each; and once more in f32, whose own error says how much single precision determines of a graph, and whose
 infinities and NaN are those that the engine must have. A gradient is stored as its norm and as sums of its
 elements times fixed weights, in which no element is lost.
 """
@@ -27,9 +27,12 @@ from shared.comparison import check_wanted, largest_difference  # noqa: E402
 
 FIXTURE = Path(__file__).resolve().parents[2] / "host" / "engine" / "tests" / "fixtures" / "graphs.json"
 GRAPHS = 2000
+BOX_GRAPHS = 300
+AREAS = ("i", "u", "e")
 WEIGHTS = 3
 TOLERANCE = 1e-6
 SHAPES = [(5, 9, 13), (3, 8, 8), (11, 4, 5), (2, 1, 17), (21, 3, 3)]
+BOX_SHAPES = [(8, 8), (1, 70), (5, 3)]
 
 
 def problem(random: np.random.Generator, shape: tuple[int, int, int]) -> dict:
@@ -43,6 +46,41 @@ def problem(random: np.random.Generator, shape: tuple[int, int, int]) -> dict:
     return {"shape": list(shape), "raw": written(raw), "y": written(y), "valid": written(valid)}
 
 
+def box_problem(random: np.random.Generator, shape: tuple[int, int]) -> dict:
+    """Raw predictions of boxes and of what they should become: dx, dy, ln w, ln h."""
+    raw, boxes = (random.normal(0.0, 0.4, (4, *shape)).astype(np.float32) for _ in range(2))
+    valid = (random.random(shape) >= 0.1).astype(np.float32)
+    return {"shape": [4, *shape], "raw": written(raw), "boxes": written(boxes), "valid": written(valid)}
+
+
+def corners(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower and upper corners, (1, 2, H, W) each."""
+    centre, half = boxes[:, :2], boxes[:, 2:].exp() / 2
+    return centre - half, centre + half
+
+
+def areas(boxes: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Intersection, union and enclosing box."""
+    (low, high), (target_low, target_high) = corners(boxes), corners(targets)
+    common = (torch.minimum(high, target_high) - torch.maximum(low, target_low)).clamp(min=0)
+    hull = torch.maximum(high, target_high) - torch.minimum(low, target_low)
+    i, e, own, other = (
+        side.prod(1, keepdim=True) for side in (common, hull, high - low, target_high - target_low)
+    )
+    return {"i": i, "u": own + other - i, "e": e}
+
+
+def given_to(given: dict, raw: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The inputs of a loss."""
+    shape = raw.shape
+    valid = torch.tensor(read(given["valid"], (1, 1, *shape[2:])), dtype=raw.dtype)
+    if "boxes" in given:
+        targets = torch.tensor(read(given["boxes"], shape), dtype=raw.dtype)
+        return {name: area * valid for name, area in areas(raw, targets).items()}
+    y = torch.tensor(read(given["y"], shape), dtype=raw.dtype)
+    return {"yhat": raw.softmax(1) * valid, "y": y}
+
+
 def weights(count: int) -> np.ndarray:
     return np.array([[np.cos(1.7 * at + number) for at in range(count)] for number in range(WEIGHTS)])
 
@@ -50,9 +88,8 @@ def weights(count: int) -> np.ndarray:
 def gradient(text: str, given: dict, dtype: torch.dtype) -> tuple[float, np.ndarray]:
     shape = (1, *given["shape"])
     raw = torch.tensor(read(given["raw"], shape), dtype=dtype, requires_grad=True)
-    y = torch.tensor(read(given["y"], shape), dtype=dtype)
-    valid = torch.tensor(read(given["valid"], (1, 1, *shape[2:])), dtype=dtype)
-    root = root_of(parse(text), {"yhat": raw.softmax(1) * valid, "y": y}, OPERATORS)
+    inputs = given_to(given, raw)
+    root = root_of(parse(text, tuple(inputs)), inputs, OPERATORS)
     loss = root.sum() / (shape[2] * shape[3])
     (by_raw,) = torch.autograd.grad(loss, [raw], allow_unused=True, materialize_grads=True)
     return loss.item(), by_raw.double().numpy().ravel()
@@ -80,17 +117,27 @@ def case(text: str, number: int, given: dict) -> dict:
     }
 
 
+def texts(random: np.random.Generator, count: int, inputs: tuple[str, ...], least: int) -> list[str]:
+    """Different graphs that use at least so many of the inputs."""
+    found: dict[str, None] = {}
+    while len(found) < count:
+        text = random_text(random, int(random.choice([2, 3, 3, 4])), inputs)
+        if len(set(re.findall(r"\w+", text)).intersection(inputs)) >= least:
+            found[text] = None
+    return list(found)
+
+
 def built() -> dict:
     random = np.random.default_rng(20261125)
-    problems = [problem(random, shape) for shape in SHAPES]
-    texts: list[str] = []
-    known = set()
-    while len(texts) < GRAPHS:
-        text = random_text(random, int(random.choice([2, 3, 3, 4])))
-        if set(re.findall(r"\w+", text)).issuperset(INPUTS) and text not in known:
-            known.add(text)
-            texts.append(text)
-    graphs = [case(text, at % len(problems), problems[at % len(problems)]) for at, text in enumerate(texts)]
+    dense = [problem(random, shape) for shape in SHAPES]
+    dense_texts = texts(random, GRAPHS, INPUTS, 2)
+    boxes = [box_problem(random, shape) for shape in BOX_SHAPES]
+    box_texts = texts(random, BOX_GRAPHS, AREAS, 1)
+    graphs = [case(text, at % len(dense), dense[at % len(dense)]) for at, text in enumerate(dense_texts)]
+    graphs += [
+        case(text, len(dense) + at % len(boxes), boxes[at % len(boxes)]) for at, text in enumerate(box_texts)
+    ]
+    problems = dense + boxes
     return {"schema": 1, "torch": torch.__version__.split("+")[0], "problems": problems, "graphs": graphs}
 
 

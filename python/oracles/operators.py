@@ -94,7 +94,7 @@ PLAIN = {
 }
 
 
-def parse(text: str):
+def parse(text: str, inputs: tuple[str, ...] = INPUTS):
     """`neg(mul(y, log(yhat)))` as nested tuples; leaves are names of inputs and "1"."""
     tokens = re.findall(r"[a-z_0-9]+|\S", text)
 
@@ -106,7 +106,7 @@ def parse(text: str):
 
     def expression():
         name = take()
-        if name == "1" or name in INPUTS:
+        if name == "1" or name in inputs:
             return name
         if name not in OPERATORS:
             raise ValueError(f"{name!r} in {text!r} is neither operator nor input")
@@ -126,7 +126,7 @@ def parse(text: str):
 
 def root_of(tree, inputs: dict[str, torch.Tensor], operators: dict) -> torch.Tensor:
     if tree == "1":
-        return torch.ones_like(inputs["yhat"])
+        return torch.ones_like(next(iter(inputs.values())))
     if isinstance(tree, str):
         return inputs[tree]
     return operators[tree[0]](*(root_of(operand, inputs, operators) for operand in tree[1:]))
@@ -294,13 +294,13 @@ def dense_inputs(random: np.random.Generator, shape: tuple[int, int, int, int]) 
     return {"yhat": torch.softmax(logits, dim=1).numpy(), "y": (one_hot * counted).numpy()}
 
 
-def random_text(random: np.random.Generator, depth: int) -> str:
+def random_text(random: np.random.Generator, depth: int, inputs: tuple[str, ...] = INPUTS) -> str:
     if depth == 0:
-        return str(random.choice([*INPUTS, *INPUTS, "1"]))
+        return str(random.choice([*inputs, *inputs, "1"]))
     name = str(random.choice(list(OPERATORS)))
-    operands = [random_text(random, depth - 1)]
+    operands = [random_text(random, depth - 1, inputs)]
     if name in BINARY:
-        operands.append(random_text(random, int(random.integers(0, depth))))
+        operands.append(random_text(random, int(random.integers(0, depth)), inputs))
         random.shuffle(operands)
     return f"{name}({', '.join(operands)})"
 

@@ -37,6 +37,8 @@ enum What {
     Waiting(Waiting),
     /// Reading a folder of 11 000 photographs: time and memory
     Reading(Reading),
+    /// Nanoseconds of the fused engine for each element and step
+    Engine,
     /// Random losses through every screen, stage by stage, and the engine beside libtorch
     Screening(screening::Options),
 }
@@ -117,7 +119,10 @@ impl Net {
 
 /// Measures and prints.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    setup::run(root, &setup::Options::default())?;
+    // The engine is measured without libtorch.
+    if !matches!(options.what, What::Engine) {
+        setup::run(root, &setup::Options::default())?;
+    }
     match &options.what {
         What::Step(step) => compare_steps(root, step),
         What::Waiting(waiting) => {
@@ -140,6 +145,17 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         }
         What::Reading(reading) => read(root, reading),
         What::Screening(options) => screening::run(root, options),
+        What::Engine => {
+            let what = [
+                "bench",
+                "--quiet",
+                "-p",
+                "autoloss-engine",
+                "--bench",
+                "engine",
+            ];
+            process::run(process::cargo().args(what).current_dir(root))
+        }
     }
 }
 

@@ -169,7 +169,7 @@ pub(crate) struct SearchArgs {
     /// Switch the gradient-equivalence check off
     #[arg(long)]
     pub(crate) no_gec: bool,
-    /// Let trainings go on after NaN or infinity
+    /// Let trainings go on after NaN or infinity, and hopeless ones too
     #[arg(long)]
     pub(crate) no_stop: bool,
 }

@@ -57,8 +57,8 @@ pub(crate) enum Pool {
 pub(crate) enum Expr {
     /// A number, by its bits.
     Constant(u32),
-    /// The activated prediction ŷ.
-    Prediction,
+    /// The activated prediction ŷ, or a part of it by its number.
+    Prediction(u8),
     /// An input that does not depend on the prediction, by its position in the signature.
     Fixed(u8),
     Add(Id, Id),
@@ -66,6 +66,10 @@ pub(crate) enum Expr {
     Mul(Id, Id),
     /// a · b + c.
     MulAdd(Id, Id, Id),
+    /// a · b − c.
+    MulSub(Id, Id, Id),
+    /// c − a · b.
+    SubMul(Id, Id, Id),
     Map(Map, Id),
     /// map(a) · b.
     MapMul(Map, Id, Id),
@@ -85,7 +89,7 @@ pub(crate) enum Expr {
 impl Expr {
     pub(crate) fn operands(self) -> impl Iterator<Item = Id> {
         let [a, b, c] = match self {
-            Expr::Constant(_) | Expr::Prediction | Expr::Fixed(_) => [None; 3],
+            Expr::Constant(_) | Expr::Prediction(_) | Expr::Fixed(_) => [None; 3],
             Expr::Map(_, a) | Expr::SumChannels(a) | Expr::SumPositions(a) | Expr::Pool(_, a) => {
                 [Some(a), None, None]
             }
@@ -95,7 +99,10 @@ impl Expr {
             | Expr::MapMul(_, a, b)
             | Expr::Back(_, a, b)
             | Expr::PoolBack(_, a, b) => [Some(a), Some(b), None],
-            Expr::MulAdd(a, b, c) | Expr::BackMul(_, [a, b], c) => [Some(a), Some(b), Some(c)],
+            Expr::MulAdd(a, b, c)
+            | Expr::MulSub(a, b, c)
+            | Expr::SubMul(a, b, c)
+            | Expr::BackMul(_, [a, b], c) => [Some(a), Some(b), Some(c)],
         };
         [a, b, c].into_iter().flatten()
     }
@@ -199,8 +206,12 @@ impl Exprs {
         self.intern(Expr::Constant(value.to_bits()), Extent::NONE, false)
     }
 
-    pub(crate) fn prediction(&mut self) -> Id {
-        self.intern(Expr::Prediction, Extent::FULL, true)
+    pub(crate) fn prediction(&mut self, part: u8) -> Id {
+        self.intern(Expr::Prediction(part), Extent::FULL, true)
+    }
+
+    pub(crate) fn is_prediction(&self, id: Id) -> bool {
+        matches!(self.get(id), Expr::Prediction(_))
     }
 
     pub(crate) fn fixed(&mut self, index: u8) -> Id {
@@ -376,6 +387,11 @@ impl Exprs {
                     _ => None,
                 })
             }
+            Expr::Sub(a, b) => match (self.get(a), self.get(b)) {
+                (Expr::Mul(x, y), _) if alone(a) => Some(Expr::MulSub(x, y, b)),
+                (_, Expr::Mul(x, y)) if alone(b) => Some(Expr::SubMul(x, y, a)),
+                _ => None,
+            },
             Expr::Back(rule, g, x) => match self.get(g) {
                 Expr::Mul(a, b) if alone(g) => Some(Expr::BackMul(rule, [a, b], x)),
                 _ => None,

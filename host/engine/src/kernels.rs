@@ -1,5 +1,6 @@
 //! The inner loops: one instruction on one tile.
 
+use crate::boxes::{Boxes, PARTS};
 use crate::expr::{Back, Map};
 use crate::math;
 use crate::tile::TILE;
@@ -282,20 +283,34 @@ fn masked<S: Simd>(simd: S, x: S::f32s, valid: Option<&[f32; TILE]>, at: usize) 
     }
 }
 
+/// ŷ of a tile and what arrives there.
+pub(crate) struct Arrived<'a> {
+    pub(crate) activation: crate::Activation,
+    /// Channels of ŷ.
+    pub(crate) rows: usize,
+    /// ŷ and ∂L/∂ŷ, part by part; zeros for parts that there are not.
+    pub(crate) parts: [(Rows<'a>, Rows<'a>); PARTS],
+    pub(crate) valid: Option<&'a [f32; TILE]>,
+    /// The raw predictions, where they tell boxes.
+    pub(crate) boxes: Option<Boxes<'a>>,
+}
+
 /// ∂L/∂x from ∂L/∂ŷ, given to `each` with channel and position in the tile.
 ///
 /// ŷ is already 0 where there is no label, so softmax and sigmoid need no mask.
 #[inline(always)]
 pub(crate) fn through_activation<S: Simd>(
     simd: S,
-    activation: crate::Activation,
-    rows: usize,
-    (p, g): (Rows<'_>, Rows<'_>),
-    valid: Option<&[f32; TILE]>,
+    arrived: &Arrived<'_>,
     mut each: impl FnMut(usize, usize, S::f32s),
 ) {
+    let (rows, valid) = (arrived.rows, arrived.valid);
+    if let Some(boxes) = &arrived.boxes {
+        return boxes.back(simd, arrived.parts.map(|(_, g)| g), valid, each);
+    }
+    let (p, g) = arrived.parts[0];
     for at in (0..TILE).step_by(S::f32s::LEN) {
-        match activation {
+        match arrived.activation {
             crate::Activation::Softmax => {
                 let mut dot = S::f32s::splat(simd, 0.0);
                 for c in 0..rows {
@@ -360,26 +375,20 @@ pub(crate) struct State<'a> {
 #[inline(always)]
 pub(crate) fn descend<S: Simd>(
     simd: S,
-    activation: crate::Activation,
     state: &mut State<'_>,
-    inputs: (Rows<'_>, Rows<'_>),
-    valid: Option<&[f32; TILE]>,
+    arrived: &Arrived<'_>,
     adam: Adam,
 ) -> bool {
     let x = rows_of(state.x);
     let first = rows_of(state.first);
     let second = rows_of(state.second);
-    let rows = x.len().min(first.len()).min(second.len());
     let splat = |value: f32| S::f32s::splat(simd, value);
     let (beta1, beta2) = (BETA1 as f32, BETA2 as f32);
     // 0 · g is 0 unless g is not finite.
     let mut trace = splat(0.0);
     through_activation(
         simd,
-        activation,
-        rows,
-        inputs,
-        valid,
+        arrived,
         #[inline(always)]
         |c, at, g| {
             trace = g.mul_add(splat(0.0), trace);

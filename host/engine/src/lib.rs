@@ -5,6 +5,7 @@
 //! its gradient, activation and optimiser, to a short [`Program`] that a [`Machine`] runs tile by tile in
 //! the cache, vectors of positions at a time.
 
+mod boxes;
 mod early;
 mod expr;
 mod kernels;

@@ -30,29 +30,40 @@ pub(crate) struct Lowered {
     /// The root; L is [`weight`](Self::weight) times the sum of its stored values.
     pub(crate) root: Id,
     pub(crate) weight: f64,
+    /// The parts of ŷ, in their order.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A part of the prediction.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Part {
+    /// None where the graph does not use it.
+    pub(crate) prediction: Option<Id>,
     /// ∂L/∂ŷ; none where it is zero by structure.
     pub(crate) gradient: Option<Id>,
 }
 
 impl Lowered {
-    /// `moving` tells of each input whether it depends on the prediction.
-    pub(crate) fn new(graph: &LossGraph, moving: &[bool], sizes: Sizes) -> Self {
+    /// `part_of` tells of each input which part of the prediction it is; none where it stays.
+    pub(crate) fn new(graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Self {
         let mut exprs = Exprs::new();
-        let root = forward(&mut exprs, graph, moving, sizes);
+        let root = forward(&mut exprs, graph, part_of, sizes);
         let extent = exprs.extent(root);
         let repeated = |varies: bool, count: usize| if varies { 1.0 } else { count as f64 };
         let weight = repeated(extent.channels, sizes.channels)
             * repeated(extent.positions, sizes.positions)
             / sizes.positions as f64;
-        let gradient = backward(&mut exprs, root, weight as f32, sizes);
+        let count = part_of.iter().flatten().max().map_or(1, |&last| last + 1);
+        let parts = backward(&mut exprs, root, weight as f32, sizes, count);
         let (root, weight) = summed(&exprs, root, weight);
-        let outputs: Vec<Id> = gradient.into_iter().chain([root]).collect();
+        let gradients = parts.iter().filter_map(|part| part.gradient);
+        let outputs: Vec<Id> = gradients.chain([root]).collect();
         exprs.fuse(&outputs);
         Self {
             exprs,
             root,
             weight,
-            gradient,
+            parts,
         }
     }
 }
@@ -68,13 +79,13 @@ fn summed(exprs: &Exprs, root: Id, weight: f64) -> (Id, f64) {
     }
 }
 
-fn forward(exprs: &mut Exprs, graph: &LossGraph, moving: &[bool], sizes: Sizes) -> Id {
+fn forward(exprs: &mut Exprs, graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Id {
     let mut done: Vec<Id> = Vec::with_capacity(graph.len());
     for node in graph.nodes() {
         let id = match *node {
             Node::One => exprs.constant(1.0),
-            Node::Input(input) => match moving.get(input.index()) {
-                Some(true) => exprs.prediction(),
+            Node::Input(input) => match part_of.get(input.index()) {
+                Some(&Some(part)) => exprs.prediction(part),
                 _ => exprs.fixed(input.index() as u8),
             },
             Node::Unary(op, a) => unary(exprs, op, done[a.index()], sizes),
@@ -153,7 +164,8 @@ impl Arriving {
     }
 }
 
-fn backward(exprs: &mut Exprs, root: Id, seed: f32, sizes: Sizes) -> Option<Id> {
+/// The `count` parts of the prediction, each with its gradient.
+fn backward(exprs: &mut Exprs, root: Id, seed: f32, sizes: Sizes, count: u8) -> Vec<Part> {
     let forward: Vec<Id> = exprs.ids().take(root.index() + 1).collect();
     let mut arriving = Arriving {
         at: vec![None; forward.len()],
@@ -167,17 +179,22 @@ fn backward(exprs: &mut Exprs, root: Id, seed: f32, sizes: Sizes) -> Option<Id> 
             step(exprs, &mut arriving, id, g);
         }
     }
-    let prediction = forward
-        .iter()
-        .find(|id| exprs.get(**id) == Expr::Prediction)?;
-    arriving.at[prediction.index()]
+    let part = |part: u8| {
+        let mut known = forward.iter().copied();
+        let prediction = known.find(|id| exprs.get(*id) == Expr::Prediction(part));
+        Part {
+            prediction,
+            gradient: prediction.and_then(|id| arriving.at[id.index()]),
+        }
+    };
+    (0..count).map(part).collect()
 }
 
 /// Passes what arrives at `id` on to its operands.
 fn step(exprs: &mut Exprs, arriving: &mut Arriving, id: Id, g: Id) {
     let extent = exprs.extent(id);
     match exprs.get(id) {
-        Expr::Constant(_) | Expr::Prediction | Expr::Fixed(_) => {}
+        Expr::Constant(_) | Expr::Prediction(_) | Expr::Fixed(_) => {}
         Expr::Add(a, b) => {
             arriving.send(exprs, a, extent, g);
             arriving.send(exprs, b, extent, g);
@@ -207,6 +224,8 @@ fn step(exprs: &mut Exprs, arriving: &mut Arriving, id: Id, g: Id) {
         }
         // Of the gradient itself; there are none below the root.
         Expr::MulAdd(..)
+        | Expr::MulSub(..)
+        | Expr::SubMul(..)
         | Expr::MapMul(..)
         | Expr::Back(..)
         | Expr::BackMul(..)

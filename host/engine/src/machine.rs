@@ -5,9 +5,10 @@ use crate::level::Level;
 use crate::pool::Scratch;
 use crate::problem::Problem;
 use crate::program::Program;
-use crate::run::{Run, activate, valid_row};
+use crate::run::{Run, activate};
 use crate::tile::{TILE, untiled};
 use fearless_simd::dispatch;
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
 /// A gradient below this share of the terms it is summed from is rounding (single precision).
@@ -85,17 +86,18 @@ impl Machine {
         self.steps
     }
 
-    /// The predictions ŷ as they are, (N, C, H, W), into `out`.
-    pub fn predictions(&mut self, problem: &Problem, out: &mut Vec<f32>) {
+    /// A part of the predictions ŷ as they are, (N, C, H, W), into `out`; most problems have part 0 alone.
+    pub fn predictions(&mut self, problem: &Problem, part: u8, out: &mut Vec<f32>) {
         out.clear();
         let sizes = problem.sizes();
         let mut tile = vec![0.0; sizes.channels * TILE];
         let mut field = Vec::new();
         for (number, sample) in self.samples.iter().enumerate() {
             field.clear();
-            for (at, x) in sample.x.chunks_exact(tile.len()).enumerate() {
-                let valid = valid_row(problem, number, at);
-                dispatch!(self.level, simd => activate(simd, problem, x, &mut tile, valid));
+            let raw = sample.x.chunks_exact(problem.raw_rows() * TILE);
+            for (at, x) in raw.enumerate() {
+                let place = (number, at);
+                dispatch!(self.level, simd => activate(simd, problem, place, part, x, &mut tile));
                 field.extend_from_slice(&tile);
             }
             untiled(&field, sizes.channels, sizes.positions, out);
@@ -127,18 +129,18 @@ impl Machine {
         found
     }
 
-    /// ∂L/∂x at the predictions as they are, (N, C, H, W), into `out`; zeros where the loss does not depend
-    /// on them.
+    /// ∂L/∂x at the predictions as they are, in the shape of the raw ones, into `out`; zeros where the loss
+    /// does not depend on them.
     pub fn raw_gradient(&mut self, problem: &Problem, program: &Program, out: &mut Vec<f32>) {
         out.clear();
         self.load(program);
-        let sizes = problem.sizes();
-        let mut field = vec![0.0; sizes.tiles() * sizes.channels * TILE];
+        let (sizes, rows) = (problem.sizes(), problem.raw_rows());
+        let mut field = vec![0.0; sizes.tiles() * rows * TILE];
         for number in 0..problem.shape.samples {
             self.enter(problem, program, number);
             let run = Run::new(problem, program, number);
             dispatch!(self.level, simd => run.write_gradient(simd, self, &mut field));
-            untiled(&field, sizes.channels, sizes.positions, out);
+            untiled(&field, rows, sizes.positions, out);
         }
     }
 
@@ -173,12 +175,17 @@ impl Machine {
 
     /// Memory for a program.
     fn load(&mut self, program: &Program) {
-        if self.slots.len() < program.slots.len() {
-            self.slots.resize_with(program.slots.len(), Vec::new);
+        let count = program.slots.len().max(self.slots.len());
+        self.slots.resize_with(count, Vec::new);
+        // Large ones to large ones, or each would grow to the largest it has ever been.
+        self.slots.sort_by_key(|slot| Reverse(slot.capacity()));
+        let mut found = std::mem::take(&mut self.slots).into_iter();
+        self.slots.resize_with(program.slots.len(), Vec::new);
+        for (&slot, mut memory) in program.by_length.iter().zip(found.by_ref()) {
+            memory.resize(program.slots[slot], 0.0);
+            self.slots[slot] = memory;
         }
-        for (slot, &length) in self.slots.iter_mut().zip(&program.slots) {
-            slot.resize(length, 0.0);
-        }
+        self.slots.extend(found);
         for &(slot, value) in &program.constants {
             self.slots[slot].fill(value);
         }

@@ -24,7 +24,7 @@ fn bits<S: Simd>(simd: S, value: u32) -> S::u32s {
     S::u32s::splat(simd, value)
 }
 
-/// e^r for |r| ≤ ln 2 / 2, and the integer k (in the low bits of the second) of x = k·ln 2 + r.
+/// e^r − 1 for |r| ≤ ln 2 / 2, and the integer k (in the low bits of the second) of x = k·ln 2 + r.
 #[inline(always)]
 fn exp_parts<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::u32s) {
     let shifted = x.mul_add(splat(simd, std::f32::consts::LOG2_E), splat(simd, ROUND));
@@ -39,18 +39,18 @@ fn exp_parts<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::u32s) {
         1.666_647_2e-1,
         4.999_998_5e-1,
         1.0,
-        1.0,
     ] {
         p = p.mul_add(r, splat(simd, coefficient));
     }
     let k: S::u32s = shifted.bitcast::<S::u32s>() - bits(simd, ROUND.to_bits());
-    (p, k)
+    (p * r, k)
 }
 
 /// eˣ, subnormal and infinite results included.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let (p, k) = exp_parts(simd, x);
+    let p = p + splat(simd, 1.0);
     // 2ᵏ in two factors, since neither 2¹²⁸ nor 2⁻¹⁴⁹ is a normal number.
     let k: S::i32s = k.bitcast();
     let half = k >> 1;
@@ -69,7 +69,7 @@ pub(crate) fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let (p, k) = exp_parts(simd, x);
     let scale: S::f32s = ((k + bits(simd, 127)) << 23).bitcast();
     x.simd_lt(splat(simd, -87.3))
-        .select(splat(simd, 0.0), p * scale)
+        .select(splat(simd, 0.0), p.mul_add(scale, scale))
 }
 
 /// ln x for positive normal x, +∞ and NaN.
@@ -102,35 +102,27 @@ pub(crate) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     x.simd_lt(splat(simd, f32::INFINITY)).select(y, x)
 }
 
-/// 1 / x for normal x: an estimate and a step of Newton's method, for less than a division.
+/// a / b for normal numbers: by an estimate of 1/b, and corrected by what remains, for less than a division.
 #[inline(always)]
-fn reciprocal<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let estimate = x.approximate_recip();
-    let error = (-x).mul_add(estimate, splat(simd, 1.0));
-    error.mul_add(estimate, estimate)
+fn quotient<S: Simd>(a: S::f32s, b: S::f32s) -> S::f32s {
+    let inverse = b.approximate_recip();
+    let estimate = a * inverse;
+    let rest = (-estimate).mul_add(b, a);
+    rest.mul_add(inverse, estimate)
 }
 
 /// tanh x.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // m / (m + 2) with m = e^{2|x|} − 1, which does not cancel; beyond 10 it is 1 in single precision.
     let size = x.abs();
-    // An odd polynomial near 0, where the quotient below would cancel.
-    let square = x * x;
-    let mut p = splat(simd, 1.549_792_8e-2);
-    for coefficient in [-5.211_976_5e-2, 1.331_067e-1, -3.333_236e-1, 1.0] {
-        p = p.mul_add(square, splat(simd, coefficient));
-    }
-    let near = p * x;
-    // 1 − 2/(e^{2|x|} + 1); beyond 10 it is 1 in single precision.
     let capped = size
         .simd_gt(splat(simd, 10.0))
         .select(splat(simd, 10.0), size);
     let (p, k) = exp_parts(simd, capped + capped);
     let scale: S::f32s = ((k + bits(simd, 127)) << 23).bitcast();
-    let e = p.mul_add(scale, splat(simd, 1.0));
-    let far = splat(simd, -2.0).mul_add(reciprocal(simd, e), splat(simd, 1.0));
-    let far = far.copysign(x);
-    size.simd_lt(splat(simd, 0.55)).select(near, far)
+    let m = p.mul_add(scale, scale - splat(simd, 1.0));
+    quotient::<S>(m, m + splat(simd, 2.0)).copysign(x)
 }
 
 #[inline(always)]

@@ -1,78 +1,67 @@
 //! Extreme values of 3×3 neighbourhoods, and their gradient.
 //!
-//! A channel is copied out of its tiles to a flat field with margins, where neighbours are at fixed
-//! distances, and is worked on rows first, then columns. A minimum is the maximum of the negatives.
-//! The gradient goes to the first of equal values in reading order, as PyTorch sends it: the first row
-//! whose greatest value is the greatest, and the first such value in it.
+//! A channel is copied out of its tiles to a flat field, where neighbours are at fixed distances, and is
+//! worked on in strips as wide as a vector, from the first row to the last: what a row needs of its
+//! neighbours is still in registers. Of three in a row first the greatest is found, then of three rows. A
+//! minimum is the maximum of the negatives. The gradient goes to the first of equal values in reading
+//! order, as PyTorch sends it: the first row whose greatest value is the greatest, and the first such value
+//! in it.
 
 use crate::expr::Pool;
 use crate::kernels::{LANES, Rows, load, rows_of, store};
 use crate::math::greater;
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
-use std::ops::Range;
-
-/// A choice that is no neighbour.
-const NONE_OF_THREE: f32 = 3.0;
 
 /// Flat fields to work in.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     width: usize,
-    positions: usize,
-    margin: usize,
-    /// 0 where there is a neighbour to the left or right, −1 where there is none.
-    left: Vec<f32>,
-    right: Vec<f32>,
+    height: usize,
+    /// Distance of rows: the width, or that of a vector where rows are shorter.
+    pitch: usize,
     value: Vec<f32>,
-    /// Greatest value of three in a row, and which of the three.
-    row: Vec<f32>,
-    column_of: Vec<f32>,
-    /// Which of three rows.
-    row_of: Vec<f32>,
-    gradient: Vec<f32>,
-    by_row: Vec<f32>,
     result: Vec<f32>,
+    gradient: Vec<f32>,
+    /// What goes to the left neighbour, stays, and goes to the right one.
+    to: [Vec<f32>; 3],
 }
+
+/// Values before the first and behind the last row.
+const MARGIN: usize = LANES;
 
 impl Scratch {
     /// Room for fields of `positions` values in rows of `width`.
     pub(crate) fn prepare(&mut self, width: usize, positions: usize) {
-        if (self.width, self.positions) == (width, positions) {
+        let height = positions / width;
+        if (self.width, self.height) == (width, height) {
             return;
         }
-        let margin = (width + 1).next_multiple_of(LANES);
-        let length = positions.next_multiple_of(LANES) + 2 * margin;
-        let edge = |column: usize| -> Vec<f32> {
-            let at = |p: usize| if p % width == column { -1.0 } else { 0.0 };
-            (0..positions.next_multiple_of(LANES)).map(at).collect()
-        };
+        let pitch = width.max(LANES);
+        let length = pitch * height + 2 * MARGIN;
         *self = Self {
             width,
-            positions,
-            margin,
-            left: edge(0),
-            right: edge(width - 1),
+            height,
+            pitch,
             value: vec![f32::NEG_INFINITY; length],
-            row: vec![f32::NEG_INFINITY; length],
-            column_of: vec![NONE_OF_THREE; length],
-            row_of: vec![NONE_OF_THREE; length],
-            gradient: vec![0.0; length],
-            by_row: vec![0.0; length],
             result: vec![0.0; length],
+            gradient: vec![0.0; length],
+            to: std::array::from_fn(|_| vec![0.0; length]),
         };
     }
 
     /// The extreme values of all channels.
     #[inline(always)]
     pub(crate) fn pool<S: Simd>(&mut self, simd: S, pool: Pool, to: &mut [f32], from: Field<'_>) {
-        let (sign, own) = (sign(pool), self.own());
+        let sign = sign(pool);
         for channel in 0..from.rows {
-            gather(simd, &mut self.value[own.clone()], from, channel, sign);
-            self.rows::<S, false>(simd);
-            self.columns::<S, false>(simd);
+            self.layout()
+                .gather(simd, &mut self.value, from, channel, sign);
+            for strip in self.strips::<S>() {
+                self.extremes(simd, strip);
+            }
             let place = (channel, from.rows);
-            scatter(simd, &self.result[own.clone()], to, place, sign);
+            self.layout().scatter(simd, &self.result, to, place, sign);
         }
     }
 
@@ -86,106 +75,238 @@ impl Scratch {
         g: Field<'_>,
         from: Field<'_>,
     ) {
-        let own = self.own();
-        let rows = to.len() / self.positions.next_multiple_of(TILE);
+        let layout = self.layout();
+        let rows = to.len() / layout.positions().next_multiple_of(TILE);
         for channel in 0..rows {
-            gather(
-                simd,
-                &mut self.value[own.clone()],
-                from,
-                channel,
-                sign(pool),
-            );
-            gather(simd, &mut self.gradient[own.clone()], g, channel, 1.0);
-            self.rows::<S, true>(simd);
-            self.columns::<S, true>(simd);
-            self.send_to_rows(simd);
-            self.send_to_columns(simd);
-            scatter(simd, &self.result[own.clone()], to, (channel, rows), 1.0);
+            layout.gather(simd, &mut self.value, from, channel, sign(pool));
+            layout.gather(simd, &mut self.gradient, g, channel, 1.0);
+            for strip in self.strips::<S>() {
+                self.choose(simd, strip);
+            }
+            self.collect(simd);
+            layout.scatter(simd, &self.result, to, (channel, rows), 1.0);
         }
     }
 
-    /// Where the values of a channel lie in a flat field.
-    fn own(&self) -> Range<usize> {
-        self.margin..self.margin + self.positions
+    fn layout(&self) -> Layout {
+        Layout {
+            width: self.width,
+            height: self.height,
+            pitch: self.pitch,
+        }
     }
 
-    /// The lanes of the last vector that are behind the end.
-    fn behind(&self) -> Range<usize> {
-        let end = self.margin + self.positions;
-        end..self.margin + self.positions.next_multiple_of(LANES)
-    }
-
-    /// The greatest of three in a row and, with `CHOICE`, which.
+    /// Where strips begin. The last one may overlap the one before.
     #[inline(always)]
-    fn rows<S: Simd, const CHOICE: bool>(&mut self, simd: S) {
+    fn strips<S: Simd>(&self) -> impl Iterator<Item = usize> + use<S> {
+        let last = self.pitch - S::f32s::LEN;
+        let own = self.width;
+        (0..own)
+            .step_by(S::f32s::LEN)
+            .map(move |column| column.min(last))
+    }
+
+    /// The greatest of three in each row of a strip, and which, for a row after the other. Nothing is
+    /// beyond the edges.
+    #[inline(always)]
+    fn in_rows<S: Simd>(&self, simd: S, column: usize) -> impl Fn(usize) -> [S::f32s; 3] {
+        let (width, pitch) = (self.width, self.pitch);
+        let left_edge = lane(simd, (column == 0).then_some(0));
+        let right_edge = lane(simd, (width - 1).checked_sub(column));
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
+        let value = &self.value;
+        #[inline(always)]
+        move |row| {
+            let p = MARGIN + row * pitch + column;
+            let left = left_edge.select(none, load(simd, value, p - 1));
+            let right = right_edge.select(none, load(simd, value, p + 1));
+            [left, load(simd, value, p), right]
+        }
+    }
+
+    /// The greatest of 3×3 in a strip.
+    #[inline(always)]
+    fn extremes<S: Simd>(&mut self, simd: S, column: usize) {
+        let none = S::f32s::splat(simd, f32::NEG_INFINITY);
+        let mut result = std::mem::take(&mut self.result);
+        let of_row = self.in_rows(simd, column);
+        let (mut above, mut own) = (none, greatest_or_nan::<S>(of_row(0)));
+        for row in 0..self.height {
+            let below = match row + 1 < self.height {
+                true => greatest_or_nan::<S>(of_row(row + 1)),
+                false => none,
+            };
+            let all = greatest_or_nan::<S>([above, own, below]);
+            store::<S>(all, &mut result, MARGIN + row * self.pitch + column);
+            (above, own) = (own, below);
+        }
+        drop(of_row);
+        self.result = result;
+    }
+
+    /// Sends what arrives at a strip to the chosen row, and notes the chosen column.
+    #[inline(always)]
+    fn choose<S: Simd>(&mut self, simd: S, column: usize) {
         let zero = S::f32s::splat(simd, 0.0);
-        for at in (0..self.positions).step_by(S::f32s::LEN) {
-            let p = at + self.margin;
-            let edge = load(simd, &self.left, at).simd_lt(zero);
-            let left = edge.select(none, load(simd, &self.value, p - 1));
-            let middle = load(simd, &self.value, p);
-            let edge = load(simd, &self.right, at).simd_lt(zero);
-            let right = edge.select(none, load(simd, &self.value, p + 1));
-            let two = greater::<S>(left, middle);
-            store::<S>(greater::<S>(two, right), &mut self.row, p);
-            if CHOICE {
-                let which = which(simd, left, middle, two, right);
-                store::<S>(which, &mut self.column_of, p);
+        let none = S::f32s::splat(simd, f32::NEG_INFINITY);
+        let mut to = std::mem::take(&mut self.to);
+        let of_row = self.in_rows(simd, column);
+        let first = of_row(0);
+        let mut own = (greatest::<S>(first), first);
+        let mut above = (none, [none; 3]);
+        // What has arrived at the row above so far, and what the row above sends down.
+        let (mut arrived, mut down) = (zero, zero);
+        for row in 0..=self.height {
+            let below = match row + 1 < self.height {
+                true => {
+                    let three = of_row(row + 1);
+                    (greatest::<S>(three), three)
+                }
+                false => (none, [none; 3]),
+            };
+            let mut sent = [zero; 3];
+            if row < self.height {
+                let at = MARGIN + row * self.pitch + column;
+                let g = load(simd, &self.gradient, at);
+                sent = split(simd, [above.0, own.0, below.0], g);
             }
+            if let Some(row) = row.checked_sub(1) {
+                let parts = split(simd, above.1, arrived + sent[0]);
+                for (to, part) in to.iter_mut().zip(parts) {
+                    store::<S>(part, to, MARGIN + row * self.pitch + column);
+                }
+            }
+            arrived = down + sent[1];
+            down = sent[2];
+            (above, own) = (own, below);
         }
-        // Lanes behind the end belong to no row.
-        let behind = self.behind();
-        self.row[behind.clone()].fill(f32::NEG_INFINITY);
-        if CHOICE {
-            self.column_of[behind].fill(NONE_OF_THREE);
-        }
+        drop(of_row);
+        self.to = to;
     }
 
-    /// The greatest of three rows or, with `CHOICE`, which.
+    /// Adds up what neighbours in a row send.
     #[inline(always)]
-    fn columns<S: Simd, const CHOICE: bool>(&mut self, simd: S) {
-        for at in (0..self.positions).step_by(S::f32s::LEN) {
-            let p = at + self.margin;
-            let above = load(simd, &self.row, p - self.width);
-            let middle = load(simd, &self.row, p);
-            let below = load(simd, &self.row, p + self.width);
-            let two = greater::<S>(above, middle);
-            if CHOICE {
-                let which = which(simd, above, middle, two, below);
-                store::<S>(which, &mut self.row_of, p);
+    fn collect<S: Simd>(&mut self, simd: S) {
+        let [to_left, to_own, to_right] = &self.to;
+        let end = MARGIN + self.pitch * self.height;
+        for at in (MARGIN..end).step_by(S::f32s::LEN) {
+            let sum =
+                load(simd, to_own, at) + load(simd, to_right, at - 1) + load(simd, to_left, at + 1);
+            store::<S>(sum, &mut self.result, at);
+        }
+    }
+}
+
+/// Where a lane of this number is, if a vector has it.
+#[inline(always)]
+fn lane<S: Simd>(simd: S, number: Option<usize>) -> S::mask32s {
+    let mut lanes = [0.0; LANES];
+    if let Some(lane) = number.and_then(|number| lanes.get_mut(number)) {
+        *lane = 1.0;
+    }
+    load(simd, &lanes, 0).simd_gt(S::f32s::splat(simd, 0.0))
+}
+
+#[inline(always)]
+fn greatest_or_nan<S: Simd>([a, b, c]: [S::f32s; 3]) -> S::f32s {
+    greater::<S>(greater::<S>(a, b), c)
+}
+
+/// The greatest of three; NaN is not looked for, since the value of the loss tells of it.
+#[inline(always)]
+fn greatest<S: Simd>([a, b, c]: [S::f32s; 3]) -> S::f32s {
+    let two = b.simd_gt(a).select(b, a);
+    c.simd_gt(two).select(c, two)
+}
+
+/// `g` at the greatest of three, the first of equals; 0 at the others.
+#[inline(always)]
+fn split<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3], g: S::f32s) -> [S::f32s; 3] {
+    let zero = S::f32s::splat(simd, 0.0);
+    let second = b.simd_gt(a);
+    let third = c.simd_gt(second.select(b, a));
+    let of_two = third.select(zero, g);
+    [
+        second.select(zero, of_two),
+        second.select(of_two, zero),
+        third.select(g, zero),
+    ]
+}
+
+/// How a channel lies in a flat field.
+#[derive(Copy, Clone)]
+struct Layout {
+    width: usize,
+    height: usize,
+    pitch: usize,
+}
+
+impl Layout {
+    fn positions(self) -> usize {
+        self.width * self.height
+    }
+
+    /// Copies a channel times `sign` out of its tiles.
+    #[inline(always)]
+    fn gather<S: Simd>(self, simd: S, to: &mut [f32], from: Field<'_>, channel: usize, sign: f32) {
+        let signs = S::f32s::splat(simd, sign);
+        let own = MARGIN..MARGIN + self.pitch * self.height;
+        if self.pitch > self.width {
+            for (row, to) in to[own].chunks_exact_mut(self.pitch).enumerate() {
+                for (column, to) in to[..self.width].iter_mut().enumerate() {
+                    let at = row * self.width + column;
+                    *to = sign * from.tile(at / TILE).row(channel)[at % TILE];
+                }
+            }
+            return;
+        }
+        for (tile, to) in to[own].chunks_mut(TILE).enumerate() {
+            let row = from.tile(tile).row(channel);
+            if let Some(to) = to.first_chunk_mut::<TILE>() {
+                for at in (0..TILE).step_by(S::f32s::LEN) {
+                    store::<S>(load(simd, row, at) * signs, to, at);
+                }
             } else {
-                store::<S>(greater::<S>(two, below), &mut self.result, p);
+                for (to, from) in to.iter_mut().zip(row) {
+                    *to = from * sign;
+                }
             }
         }
-        if CHOICE {
-            let behind = self.behind();
-            self.row_of[behind].fill(NONE_OF_THREE);
-        }
     }
 
-    /// Sends what arrives to the chosen row.
+    /// Copies a channel times `sign` into the tiles of a field of `rows` channels, and fills the last one up.
     #[inline(always)]
-    fn send_to_rows<S: Simd>(&mut self, simd: S) {
-        for at in (0..self.positions).step_by(S::f32s::LEN) {
-            let p = at + self.margin;
-            let own = chosen(simd, &self.row_of, &self.gradient, p, 1.0);
-            let below = chosen(simd, &self.row_of, &self.gradient, p + self.width, 0.0);
-            let above = chosen(simd, &self.row_of, &self.gradient, p - self.width, 2.0);
-            store::<S>(own + below + above, &mut self.by_row, p);
+    fn scatter<S: Simd>(
+        self,
+        simd: S,
+        from: &[f32],
+        to: &mut [f32],
+        (channel, rows): (usize, usize),
+        sign: f32,
+    ) {
+        let signs = S::f32s::splat(simd, sign);
+        let from = &from[MARGIN..MARGIN + self.pitch * self.height];
+        let to = rows_of(to).iter_mut().skip(channel).step_by(rows);
+        if self.pitch > self.width {
+            let last = self.positions() - 1;
+            for (tile, to) in to.enumerate() {
+                for (lane, to) in to.iter_mut().enumerate() {
+                    let at = (tile * TILE + lane).min(last);
+                    *to = sign * from[at / self.width * self.pitch + at % self.width];
+                }
+            }
+            return;
         }
-    }
-
-    /// Sends what arrived at a row to the chosen column.
-    #[inline(always)]
-    fn send_to_columns<S: Simd>(&mut self, simd: S) {
-        for at in (0..self.positions).step_by(S::f32s::LEN) {
-            let p = at + self.margin;
-            let own = chosen(simd, &self.column_of, &self.by_row, p, 1.0);
-            let right = chosen(simd, &self.column_of, &self.by_row, p + 1, 0.0);
-            let left = chosen(simd, &self.column_of, &self.by_row, p - 1, 2.0);
-            store::<S>(own + right + left, &mut self.result, p);
+        for (from, to) in from.chunks(TILE).zip(to) {
+            if let Some(from) = from.first_chunk::<TILE>() {
+                for at in (0..TILE).step_by(S::f32s::LEN) {
+                    store::<S>(load(simd, from, at) * signs, to, at);
+                }
+            } else {
+                for (lane, to) in to.iter_mut().enumerate() {
+                    *to = from[lane.min(from.len() - 1)] * sign;
+                }
+            }
         }
     }
 }
@@ -215,68 +336,5 @@ fn sign(pool: Pool) -> f32 {
     match pool {
         Pool::Max => 1.0,
         Pool::Min => -1.0,
-    }
-}
-
-/// Which of three is the greatest: the first of equals. `two` is the greater of the first two.
-#[inline(always)]
-fn which<S: Simd>(
-    simd: S,
-    first: S::f32s,
-    second: S::f32s,
-    two: S::f32s,
-    third: S::f32s,
-) -> S::f32s {
-    let number = |value: f32| S::f32s::splat(simd, value);
-    let of_two = second.simd_gt(first).select(number(1.0), number(0.0));
-    third.simd_gt(two).select(number(2.0), of_two)
-}
-
-/// The value at a position where its choice is `number`, else 0.
-#[inline(always)]
-fn chosen<S: Simd>(simd: S, choice: &[f32], value: &[f32], at: usize, number: f32) -> S::f32s {
-    let here = load(simd, choice, at).simd_eq(S::f32s::splat(simd, number));
-    here.select(load(simd, value, at), S::f32s::splat(simd, 0.0))
-}
-
-/// Copies a channel times `sign` out of its tiles.
-#[inline(always)]
-fn gather<S: Simd>(simd: S, to: &mut [f32], from: Field<'_>, channel: usize, sign: f32) {
-    let signs = S::f32s::splat(simd, sign);
-    for (tile, to) in to.chunks_mut(TILE).enumerate() {
-        let row = from.tile(tile).row(channel);
-        if let Some(to) = to.first_chunk_mut::<TILE>() {
-            for at in (0..TILE).step_by(S::f32s::LEN) {
-                store::<S>(load(simd, row, at) * signs, to, at);
-            }
-        } else {
-            for (to, from) in to.iter_mut().zip(row) {
-                *to = from * sign;
-            }
-        }
-    }
-}
-
-/// Copies a channel times `sign` into the tiles of a field of `rows` channels, and fills the last one up.
-#[inline(always)]
-fn scatter<S: Simd>(
-    simd: S,
-    from: &[f32],
-    to: &mut [f32],
-    (channel, rows): (usize, usize),
-    sign: f32,
-) {
-    let signs = S::f32s::splat(simd, sign);
-    let to = rows_of(to).iter_mut().skip(channel).step_by(rows);
-    for (from, to) in from.chunks(TILE).zip(to) {
-        if let Some(from) = from.first_chunk::<TILE>() {
-            for at in (0..TILE).step_by(S::f32s::LEN) {
-                store::<S>(load(simd, from, at) * signs, to, at);
-            }
-        } else {
-            for (lane, to) in to.iter_mut().enumerate() {
-                *to = from[lane.min(from.len() - 1)] * sign;
-            }
-        }
     }
 }

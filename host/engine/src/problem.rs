@@ -1,8 +1,9 @@
 //! What a loss graph is screened on: samples with their targets, and the predictions to start from.
 
+use crate::boxes::NUMBERS;
 use crate::lower::Sizes;
 use crate::program::Program;
-use crate::tile::tiled;
+use crate::tile::{TILE, tiled};
 use autoloss_graph::LossGraph;
 use thiserror::Error;
 
@@ -53,7 +54,7 @@ impl Shape {
 /// An input of the loss.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
-    /// ŷ.
+    /// ŷ, or the next part of it where it has several.
     Prediction,
     /// Values that stay, (N, C, H, W).
     Fixed(Vec<f32>),
@@ -91,6 +92,8 @@ pub struct Problem {
     pub(crate) raw: Vec<Vec<f32>>,
     /// The input that ŷ should become.
     pub(crate) target: Option<usize>,
+    /// By sample: what the raw predictions should become, where they tell boxes.
+    pub(crate) boxes: Option<Vec<Vec<f32>>>,
 }
 
 impl Problem {
@@ -106,10 +109,46 @@ impl Problem {
         raw: &[f32],
         valid: Option<&[f32]>,
     ) -> Result<Self, ProblemError> {
+        Self::with_rows(shape.channels, shape, activation, inputs, raw, valid)
+    }
+
+    /// A problem whose raw predictions tell boxes, (N, 4, H, W): dx, dy, ln w and ln h, as Faster R-CNN
+    /// codes them (arXiv 1506.01497, equation 2), in units of a box of reference. `target` tells in the
+    /// same way what they should become. ŷ is, one prediction input after the other, the intersection of
+    /// the two, their union and their smallest enclosing box, as areas in units of the reference's.
+    ///
+    /// # Errors
+    /// [`ProblemError`] where a field does not have the shape, which has one channel.
+    pub fn boxes(
+        shape: Shape,
+        inputs: &[Input],
+        raw: &[f32],
+        target: &[f32],
+        valid: Option<&[f32]>,
+    ) -> Result<Self, ProblemError> {
+        check("a position of an input", shape.channels, 1)?;
+        check("the target", target.len(), NUMBERS * shape.len())?;
+        let problem = Self::with_rows(NUMBERS, shape, Activation::Identity, inputs, raw, valid)?;
+        Ok(Self {
+            boxes: Some(by_sample(target, shape, NUMBERS)),
+            ..problem
+        })
+    }
+
+    /// `rows` are the channels of the raw prediction.
+    fn with_rows(
+        rows: usize,
+        shape: Shape,
+        activation: Activation,
+        inputs: &[Input],
+        raw: &[f32],
+        valid: Option<&[f32]>,
+    ) -> Result<Self, ProblemError> {
         if shape.is_empty() {
             return Err(ProblemError::Empty(shape));
         }
-        check("the raw prediction", raw.len(), shape.len())?;
+        let expected = shape.samples * rows * shape.positions();
+        check("the raw prediction", raw.len(), expected)?;
         if let Some(valid) = valid {
             let expected = shape.samples * shape.positions();
             check("the mask", valid.len(), expected)?;
@@ -129,10 +168,11 @@ impl Problem {
             activation,
             fixed,
             valid: valid.map(|valid| by_sample(valid, shape, 1)),
-            raw: by_sample(raw, shape, shape.channels),
+            raw: by_sample(raw, shape, rows),
             target: inputs
                 .iter()
                 .position(|input| matches!(input, Input::Fixed(_))),
+            boxes: None,
         })
     }
 
@@ -145,8 +185,35 @@ impl Problem {
     /// Compiles a graph over the inputs of this problem.
     #[must_use]
     pub fn compile(&self, graph: &LossGraph) -> Program {
-        let moving: Vec<bool> = self.fixed.iter().map(Option::is_none).collect();
-        Program::new(graph, &moving, self.sizes())
+        let mut next = 0..;
+        let part_of = self.fixed.iter().map(|fixed| match fixed {
+            Some(_) => None,
+            None if self.boxes.is_some() => next.next(),
+            None => Some(0),
+        });
+        let part_of: Vec<Option<u8>> = part_of.collect();
+        Program::new(graph, &part_of, self.sizes())
+    }
+
+    /// Channels of the raw prediction.
+    pub(crate) fn raw_rows(&self) -> usize {
+        match self.boxes {
+            Some(_) => NUMBERS,
+            None => self.shape.channels,
+        }
+    }
+
+    /// A tile of the boxes that the raw predictions of a sample should become.
+    pub(crate) fn boxes_of(&self, sample: usize, tile: usize) -> Option<&[f32]> {
+        let length = NUMBERS * TILE;
+        self.boxes.as_ref()?[sample].get(tile * length..(tile + 1) * length)
+    }
+
+    /// Which positions of a tile have a label; none where all have.
+    pub(crate) fn valid_of(&self, sample: usize, tile: usize) -> Option<&[f32; TILE]> {
+        self.valid.as_ref()?[sample]
+            .get(tile * TILE..)?
+            .first_chunk()
     }
 
     pub(crate) fn sizes(&self) -> Sizes {

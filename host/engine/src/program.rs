@@ -28,6 +28,8 @@ pub(crate) enum Work {
     Sub(View, View),
     Mul(View, View),
     MulAdd(View, View, View),
+    MulSub(View, View, View),
+    SubMul(View, View, View),
     Map(Map, View),
     MapMul(Map, View, View),
     Back(Back, View, View),
@@ -41,8 +43,8 @@ pub(crate) enum Work {
     SumPositions(View),
     Pool(Pool, View),
     PoolBack(Pool, View, View),
-    /// Activates the raw predictions.
-    Activate,
+    /// Activates the raw predictions to a part of ŷ.
+    Activate(u8),
     /// Adds a tile's sum to the loss; as a whole instruction, one value of each row.
     Total(View),
 }
@@ -72,34 +74,53 @@ pub struct Program {
     pub(crate) moving: Vec<Level>,
     /// Length of each slot.
     pub(crate) slots: Vec<usize>,
+    /// The slots by falling length.
+    pub(crate) by_length: Vec<usize>,
     /// Slots that hold a number everywhere.
     pub(crate) constants: Vec<(usize, f32)>,
     /// Slots that hold fixed inputs.
     pub(crate) inputs: Vec<(u8, usize)>,
     /// Rows of each number of sums.
     pub(crate) sums: Vec<usize>,
-    pub(crate) prediction: View,
-    /// ∂L/∂ŷ; none where it is zero by structure.
-    pub(crate) gradient: Option<View>,
+    /// The parts of the prediction.
+    pub(crate) parts: Vec<Part>,
     pub(crate) weight: f64,
 }
 
+/// Where a part of the prediction lies.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Part {
+    /// None where the graph does not use it.
+    pub(crate) prediction: Option<View>,
+    /// ∂L/∂ŷ; none where it is zero by structure.
+    pub(crate) gradient: Option<View>,
+}
+
 impl Program {
-    /// Compiles a graph whose inputs depend on the prediction where `moving` says so.
-    pub(crate) fn new(graph: &LossGraph, moving: &[bool], sizes: Sizes) -> Self {
-        let lowered = Lowered::new(graph, moving, sizes);
+    /// Compiles a graph. `part_of` tells of each input which part of the prediction it is.
+    pub(crate) fn new(graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Self {
+        let lowered = Lowered::new(graph, part_of, sizes);
         Compiler::new(&lowered, sizes).program(&lowered)
     }
 
     /// Whether all steps of a tile can be made before the next tile.
-    pub(crate) fn is_local(&self) -> bool {
+    #[must_use]
+    pub fn is_local(&self) -> bool {
         self.moving.len() <= 1 && self.moving.iter().all(|level| level.whole.is_empty())
     }
 
     /// Whether the loss has a gradient, by its structure.
     #[must_use]
     pub fn has_gradient(&self) -> bool {
-        self.gradient.is_some()
+        self.parts.iter().any(|part| part.gradient.is_some())
+    }
+
+    /// Number of pools, and of their gradients, of a step.
+    #[must_use]
+    pub fn pools(&self) -> usize {
+        let whole = self.moving.iter().flat_map(|level| &level.whole);
+        let pool = |work: Work| matches!(work, Work::Pool(..) | Work::PoolBack(..));
+        whole.filter(|instruction| pool(instruction.work)).count()
     }
 
     /// Number of instructions of a step.
@@ -132,6 +153,9 @@ struct Compiler<'a> {
     /// Whether the stage that is being compiled computes it.
     in_stage: Vec<bool>,
     level: Vec<usize>,
+    /// Complete fields of the stage with the last level that uses them, and those that nothing uses any more.
+    live: Vec<(View, usize)>,
+    free: Vec<View>,
     views: Vec<View>,
     slots: Vec<usize>,
     constants: Vec<(usize, f32)>,
@@ -144,12 +168,13 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(lowered: &'a Lowered, sizes: Sizes) -> Self {
         let exprs = &lowered.exprs;
-        let mut for_gradient = reached(exprs, lowered.gradient);
+        let gradients = lowered.parts.iter().filter_map(|part| part.gradient);
+        let mut for_gradient = reached(exprs, gradients);
         // The step through the activation needs ŷ, even where ∂L/∂ŷ does not.
         for id in exprs.ids() {
-            for_gradient[id.index()] |= exprs.get(id) == Expr::Prediction;
+            for_gradient[id.index()] |= exprs.is_prediction(id);
         }
-        let mut needed = reached(exprs, Some(lowered.root));
+        let mut needed = reached(exprs, [lowered.root]);
         needed
             .iter_mut()
             .zip(&for_gradient)
@@ -174,6 +199,8 @@ impl<'a> Compiler<'a> {
             users,
             in_stage: vec![false; exprs.len()],
             level: vec![0; exprs.len()],
+            live: Vec::new(),
+            free: Vec::new(),
             views: vec![nowhere; exprs.len()],
             slots: Vec::new(),
             constants: Vec::new(),
@@ -189,22 +216,23 @@ impl<'a> Compiler<'a> {
         let (moving, fixed): (Vec<Id>, Vec<Id>) =
             needed.into_iter().partition(|id| exprs.moves(*id));
         self.place_given(&fixed);
-        let fixed = self.stage(&fixed, true, None);
-        let found = moving
-            .iter()
-            .copied()
-            .find(|id| exprs.get(*id) == Expr::Prediction);
-        let mut moving = self.stage(&moving, false, lowered.gradient);
+        let fixed = self.stage(&fixed, None);
+        let parts = lowered.parts.iter();
+        let gradients: Vec<Id> = parts.clone().filter_map(|part| part.gradient).collect();
+        let mut moving = self.stage(&moving, Some(&gradients));
         self.total(lowered.root, &mut moving);
-        let prediction = match found {
-            Some(id) => self.views[id.index()],
-            None => self.slot(self.plane(Extent::FULL)),
-        };
+        let view = |id: Id| self.views[id.index()];
+        let parts = parts.map(|part| Part {
+            prediction: part.prediction.map(view),
+            gradient: part.gradient.map(view),
+        });
+        let mut by_length: Vec<usize> = (0..self.slots.len()).collect();
+        by_length.sort_by_key(|&slot| std::cmp::Reverse(self.slots[slot]));
         Program {
+            by_length,
             fixed,
             moving,
-            prediction,
-            gradient: lowered.gradient.map(|id| self.views[id.index()]),
+            parts: parts.collect(),
             slots: self.slots,
             constants: self.constants,
             inputs: self.inputs,
@@ -227,9 +255,9 @@ impl<'a> Compiler<'a> {
         self.in_stage[id.index()] && self.kind(id) == Kind::Tile
     }
 
-    /// Levels, places and instructions of expressions, which are in order. Values outlive the stage where
-    /// `kept`; `last` is what the step at its end uses.
-    fn stage(&mut self, ids: &[Id], kept: bool, last: Option<Id>) -> Vec<Level> {
+    /// Levels, places and instructions of expressions, which are in order. `last` is what the step at the
+    /// end of the stage uses; without one the values outlive the stage.
+    fn stage(&mut self, ids: &[Id], last: Option<&[Id]>) -> Vec<Level> {
         self.in_stage.fill(false);
         for id in ids {
             self.in_stage[id.index()] = self.kind(*id) != Kind::Given;
@@ -247,11 +275,14 @@ impl<'a> Compiler<'a> {
                 .copied()
                 .filter(|id| self.in_stage[id.index()] && self.level[id.index()] == level)
                 .collect();
-            self.whole(&here, to);
-            let ends = |id: Id| last == Some(id) || self.exprs.get(id) == Expr::Prediction;
+            self.release(level);
+            self.whole(&here, last, to);
             let complete: Vec<bool> = here
                 .iter()
-                .map(|&id| kept || (ends(id) && level != deepest) || self.crosses(id))
+                .map(|&id| match last {
+                    None => true,
+                    Some(last) => (self.ends(id, last) && level != deepest) || self.crosses(id),
+                })
                 .collect();
             self.tile(&here, &complete, last, to);
         }
@@ -274,7 +305,7 @@ impl<'a> Compiler<'a> {
 
     /// Moves what tile instructions make to the last level that is early enough, so that less has to be
     /// kept between levels.
-    fn sink(&mut self, ids: &[Id], last: Option<Id>, deepest: usize) {
+    fn sink(&mut self, ids: &[Id], last: Option<&[Id]>, deepest: usize) {
         for &id in ids.iter().rev() {
             if !self.grows(id) {
                 continue;
@@ -284,7 +315,8 @@ impl<'a> Compiler<'a> {
                 .filter(|user| self.in_stage[user.index()])
                 .map(|user| self.level[user.index()] - usize::from(self.kind(*user) == Kind::Whole))
                 .min();
-            let by_step = (last == Some(id)).then_some(deepest);
+            let by_step = last.is_some_and(|last| last.contains(&id));
+            let by_step = by_step.then_some(deepest);
             if let Some(latest) = by_users.into_iter().chain(by_step).min() {
                 self.level[id.index()] = latest;
             }
@@ -301,12 +333,12 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn whole(&mut self, here: &[Id], to: &mut Level) {
+    fn whole(&mut self, here: &[Id], last: Option<&[Id]>, to: &mut Level) {
         for &id in here {
             if self.kind(id) != Kind::Whole {
                 continue;
             }
-            let place = self.slot(self.plane(self.exprs.extent(id)));
+            let place = self.complete(id, last);
             self.views[id.index()] = place;
             if let Some(work) = self.work(id) {
                 to.whole.push(self.instruction(id, work, place));
@@ -314,7 +346,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn tile(&mut self, here: &[Id], complete: &[bool], last: Option<Id>, to: &mut Level) {
+    fn tile(&mut self, here: &[Id], complete: &[bool], last: Option<&[Id]>, to: &mut Level) {
         // Free temporary places of one row, and of all.
         let mut free = [Vec::new(), Vec::new()];
         let mut live: Vec<Id> = Vec::new();
@@ -324,7 +356,7 @@ impl<'a> Compiler<'a> {
             }
             let extent = self.exprs.extent(id);
             let place = if complete[at] {
-                self.slot(self.plane(extent))
+                self.complete(id, last)
             } else {
                 live.push(id);
                 self.temporary(extent, &mut free)
@@ -336,9 +368,7 @@ impl<'a> Compiler<'a> {
             self.accumulate(id, to);
             live.retain(|&value| {
                 // The step and the loss are taken at the end of the level.
-                let ends = last == Some(value)
-                    || value == self.root
-                    || self.exprs.get(value) == Expr::Prediction;
+                let ends = last.is_some_and(|last| self.ends(value, last));
                 let users = &self.users[value.index()];
                 let keep = ends || users.last().is_some_and(|user| *user > id);
                 if !keep {
@@ -391,11 +421,13 @@ impl<'a> Compiler<'a> {
         let view = |id: Id| self.views[id.index()];
         Some(match self.exprs.get(id) {
             Expr::Constant(_) | Expr::Fixed(_) => return None,
-            Expr::Prediction => Work::Activate,
+            Expr::Prediction(part) => Work::Activate(part),
             Expr::Add(a, b) => Work::Add(view(a), view(b)),
             Expr::Sub(a, b) => Work::Sub(view(a), view(b)),
             Expr::Mul(a, b) => Work::Mul(view(a), view(b)),
             Expr::MulAdd(a, b, c) => Work::MulAdd(view(a), view(b), view(c)),
+            Expr::MulSub(a, b, c) => Work::MulSub(view(a), view(b), view(c)),
+            Expr::SubMul(a, b, c) => Work::SubMul(view(a), view(b), view(c)),
             Expr::Map(map, a) => Work::Map(map, view(a)),
             Expr::MapMul(map, a, b) => Work::MapMul(map, view(a), view(b)),
             Expr::Back(rule, g, x) => Work::Back(rule, view(g), view(x)),
@@ -473,6 +505,41 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A place for a complete field, which others take over once nothing uses it any more.
+    fn complete(&mut self, id: Id, last: Option<&[Id]>) -> View {
+        let (length, tile, row) = self.plane(self.exprs.extent(id));
+        let fits =
+            |view: &View| (view.tile, view.row) == (tile, row) && self.slots[view.slot] == length;
+        let view = match self.free.iter().position(fits) {
+            Some(at) => self.free.swap_remove(at),
+            None => self.slot((length, tile, row)),
+        };
+        // What is kept, and what the end of a step uses, stays.
+        if last.is_some_and(|last| !self.ends(id, last)) {
+            let users = self.users[id.index()].iter();
+            let users = users.filter(|user| self.in_stage[user.index()]);
+            let until = users.map(|user| self.level[user.index()]).max();
+            self.live
+                .push((view, until.unwrap_or(self.level[id.index()])));
+        }
+        view
+    }
+
+    /// Frees the complete fields that no level from this one on uses.
+    fn release(&mut self, level: usize) {
+        let (ended, live) = std::mem::take(&mut self.live)
+            .into_iter()
+            .partition(|(_, until)| *until < level);
+        self.live = live;
+        let ended: Vec<(View, usize)> = ended;
+        self.free.extend(ended.into_iter().map(|(view, _)| view));
+    }
+
+    /// Whether the end of a step or of its level uses a value.
+    fn ends(&self, id: Id, last: &[Id]) -> bool {
+        last.contains(&id) || id == self.root || self.exprs.is_prediction(id)
+    }
+
     /// A place for one tile.
     fn temporary(&mut self, extent: Extent, free: &mut [Vec<usize>; 2]) -> View {
         let row = if extent.channels { TILE } else { 0 };
@@ -483,10 +550,10 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// What `id` needs, itself included.
-fn reached(exprs: &Exprs, id: Option<Id>) -> Vec<bool> {
+/// What `ids` need, themselves included.
+fn reached(exprs: &Exprs, ids: impl IntoIterator<Item = Id>) -> Vec<bool> {
     let mut reached = vec![false; exprs.len()];
-    let mut stack: Vec<Id> = id.into_iter().collect();
+    let mut stack: Vec<Id> = ids.into_iter().collect();
     while let Some(id) = stack.pop() {
         if !std::mem::replace(&mut reached[id.index()], true) {
             stack.extend(exprs.get(id).operands());

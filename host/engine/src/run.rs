@@ -2,7 +2,8 @@
 
 mod instructions;
 
-use crate::kernels::{self, Adam, Rows, State};
+use crate::boxes::{Boxes, PARTS};
+use crate::kernels::{self, Adam, Arrived, Rows, State};
 use crate::lower::Sizes;
 use crate::machine::Machine;
 use crate::problem::Problem;
@@ -10,20 +11,20 @@ use crate::program::{Level, Program, View};
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
 
-/// Which positions of a tile have a label; none where all have.
-pub(crate) fn valid_row(problem: &Problem, sample: usize, tile: usize) -> Option<&[f32; TILE]> {
-    let valid = problem.valid.as_ref()?;
-    valid[sample].get(tile * TILE..)?.first_chunk()
-}
-
+/// A part of ŷ of a sample's tile.
 #[inline(always)]
 pub(crate) fn activate<S: Simd>(
     simd: S,
     problem: &Problem,
+    (sample, tile): (usize, usize),
+    part: u8,
     x: &[f32],
     to: &mut [f32],
-    valid: Option<&[f32; TILE]>,
 ) {
+    let valid = problem.valid_of(sample, tile);
+    if let Some(target) = problem.boxes_of(sample, tile) {
+        return Boxes::new(x, target).area(simd, part, to, valid);
+    }
     match problem.activation {
         crate::Activation::Softmax => kernels::softmax(simd, x, to, valid),
         crate::Activation::Sigmoid => kernels::sigmoid(simd, x, to, valid),
@@ -66,11 +67,11 @@ impl<'a> Run<'a> {
     #[inline(always)]
     pub(crate) fn descend<S: Simd>(self, simd: S, machine: &mut Machine, steps: &[Adam]) -> usize {
         self.prepare(simd, machine);
-        let Some(gradient) = self.program.gradient else {
+        if !self.program.has_gradient() {
             return steps.len();
-        };
+        }
         if self.program.is_local() {
-            return self.descend_by_tile(simd, machine, gradient, steps);
+            return self.descend_by_tile(simd, machine, steps);
         }
         for (step, adam) in steps.iter().enumerate() {
             let with_value = step + 1 == steps.len();
@@ -81,7 +82,7 @@ impl<'a> Run<'a> {
                 with_value,
                 #[inline(always)]
                 |machine, tile| {
-                    finite &= self.step(simd, machine, gradient, tile, *adam);
+                    finite &= self.step(simd, machine, tile, *adam);
                 },
             );
             if !finite || !loss.is_finite() {
@@ -93,13 +94,7 @@ impl<'a> Run<'a> {
 
     /// All steps of a tile before the next tile.
     #[inline(always)]
-    fn descend_by_tile<S: Simd>(
-        self,
-        simd: S,
-        machine: &mut Machine,
-        gradient: View,
-        steps: &[Adam],
-    ) -> usize {
+    fn descend_by_tile<S: Simd>(self, simd: S, machine: &mut Machine, steps: &[Adam]) -> usize {
         let mut sound = steps.len();
         for tile in 0..self.sizes.tiles() {
             for (step, adam) in steps.iter().enumerate().take(sound) {
@@ -108,7 +103,7 @@ impl<'a> Run<'a> {
                 for level in &self.program.moving {
                     self.tile(simd, machine, level, tile, with_value, &mut loss);
                 }
-                let finite = self.step(simd, machine, gradient, tile, *adam);
+                let finite = self.step(simd, machine, tile, *adam);
                 if !finite || !loss.is_finite() {
                     sound = step;
                     break;
@@ -128,20 +123,31 @@ impl<'a> Run<'a> {
             simd,
             machine,
             #[inline(always)]
-            |(p, g), tile, c, at, by_raw| {
+            |arrived, tile| {
                 let target = target.map(|target| Rows::new(&target[tile * length..], TILE));
-                let lanes = self.lanes(tile).saturating_sub(at);
-                for (lane, &by_raw) in by_raw.as_slice().iter().enumerate().take(lanes) {
-                    let (by_raw, p) = (f64::from(by_raw), f64::from(p.row(c)[at + lane]));
-                    let away = match target {
-                        Some(target) => p - f64::from(target.row(c)[at + lane]),
-                        None => 1.0,
-                    };
-                    found.square += by_raw * by_raw;
-                    found.alignment += by_raw * away;
-                    let term = f64::from(g.row(c)[at + lane]) * p;
-                    found.terms += term * term;
-                }
+                let away = |c: usize, at: usize| match (&arrived.boxes, target) {
+                    (Some(boxes), _) => f64::from(boxes.away(c, at)),
+                    (None, Some(target)) => {
+                        let (p, _) = arrived.parts[0];
+                        f64::from(p.row(c)[at]) - f64::from(target.row(c)[at])
+                    }
+                    (None, None) => 1.0,
+                };
+                let own = self.lanes(tile);
+                kernels::through_activation(
+                    simd,
+                    arrived,
+                    #[inline(always)]
+                    |c, at, by_raw| {
+                        let lanes = own.saturating_sub(at);
+                        for (lane, &by_raw) in by_raw.as_slice().iter().enumerate().take(lanes) {
+                            let by_raw = f64::from(by_raw);
+                            found.square += by_raw * by_raw;
+                            found.alignment += by_raw * away(c, at + lane);
+                        }
+                    },
+                );
+                found.terms += terms(arrived, own);
             },
         );
         Measured { loss, ..found }
@@ -151,26 +157,30 @@ impl<'a> Run<'a> {
     #[inline(always)]
     pub(crate) fn write_gradient<S: Simd>(self, simd: S, machine: &mut Machine, out: &mut [f32]) {
         out.fill(0.0);
-        let rows = self.sizes.channels;
         self.gradient(
             simd,
             machine,
             #[inline(always)]
-            |_, tile, c, at, by_raw| {
-                let begin = (tile * rows + c) * TILE + at;
-                by_raw.store_slice(&mut out[begin..begin + S::f32s::LEN]);
+            |arrived, tile| {
+                let rows = kernels::rows_of(&mut out[self.range(tile)]);
+                kernels::through_activation(
+                    simd,
+                    arrived,
+                    #[inline(always)]
+                    |c, at, by_raw| kernels::store::<S>(by_raw, &mut rows[c], at),
+                );
             },
         );
     }
 
-    /// The loss at the predictions as they are. `each` is given ŷ and ∂L/∂ŷ of a tile, its number, channel and
-    /// position in it, and ∂L/∂x there; it is not called where the loss has no gradient.
+    /// The loss at the predictions as they are. `each` is given ŷ and ∂L/∂ŷ of a tile, and its number; it is
+    /// not called where the loss has no gradient.
     #[inline(always)]
     fn gradient<S: Simd>(
         self,
         simd: S,
         machine: &mut Machine,
-        mut each: impl FnMut((Rows<'_>, Rows<'_>), usize, usize, usize, S::f32s),
+        mut each: impl FnMut(&Arrived<'_>, usize),
     ) -> f64 {
         self.prepare(simd, machine);
         self.evaluate(
@@ -179,61 +189,52 @@ impl<'a> Run<'a> {
             true,
             #[inline(always)]
             |machine, tile| {
-                let Some(gradient) = self.program.gradient else {
-                    return;
-                };
-                let (activation, rows) = (self.problem.activation, self.sizes.channels);
-                let inputs = self.inputs(machine, gradient, tile);
-                let valid = valid_row(self.problem, self.number, tile);
-                kernels::through_activation(
-                    simd,
-                    activation,
-                    rows,
-                    inputs,
-                    valid,
-                    #[inline(always)]
-                    |c, at, by_raw| each(inputs, tile, c, at, by_raw),
-                );
+                if self.program.has_gradient() {
+                    let x = &machine.samples[self.number].x[self.range(tile)];
+                    each(&self.arrived(machine, x, tile), tile);
+                }
             },
         )
     }
 
     /// Moves the predictions of a tile. Whether its gradient was finite.
     #[inline(always)]
-    fn step<S: Simd>(
-        self,
-        simd: S,
-        machine: &mut Machine,
-        gradient: View,
-        tile: usize,
-        adam: Adam,
-    ) -> bool {
+    fn step<S: Simd>(self, simd: S, machine: &mut Machine, tile: usize, adam: Adam) -> bool {
         let mut sample = std::mem::take(&mut machine.samples[self.number]);
         let range = self.range(tile);
+        let arrived = self.arrived(machine, &sample.x[range.clone()], tile);
         let mut state = State {
             x: &mut sample.x[range.clone()],
             first: &mut sample.first[range.clone()],
             second: &mut sample.second[range],
         };
-        let finite = kernels::descend(
-            simd,
-            self.problem.activation,
-            &mut state,
-            self.inputs(machine, gradient, tile),
-            valid_row(self.problem, self.number, tile),
-            adam,
-        );
+        let finite = kernels::descend(simd, &mut state, &arrived, adam);
         machine.samples[self.number] = sample;
         finite
     }
 
-    /// ŷ and ∂L/∂ŷ of a tile.
+    /// ŷ and ∂L/∂ŷ of a tile with the raw predictions `x`.
     #[inline(always)]
-    fn inputs(self, machine: &Machine, gradient: View, tile: usize) -> (Rows<'_>, Rows<'_>) {
-        (
-            self.field(machine, self.program.prediction).tile(tile),
-            self.field(machine, gradient).tile(tile),
-        )
+    fn arrived<'m>(self, machine: &'m Machine, x: &[f32], tile: usize) -> Arrived<'m>
+    where
+        'a: 'm,
+    {
+        let rows = |view: Option<View>| match view {
+            Some(view) => self.field(machine, view).tile(tile),
+            None => Rows::new(&[], 0),
+        };
+        let mut parts = [(rows(None), rows(None)); PARTS];
+        for (to, part) in parts.iter_mut().zip(&self.program.parts) {
+            *to = (rows(part.prediction), rows(part.gradient));
+        }
+        let target = self.problem.boxes_of(self.number, tile);
+        Arrived {
+            activation: self.problem.activation,
+            rows: self.sizes.channels,
+            parts,
+            valid: self.problem.valid_of(self.number, tile),
+            boxes: target.map(|target| Boxes::new(x, target)),
+        }
     }
 
     fn target(self) -> Option<&'a [f32]> {
@@ -283,4 +284,15 @@ impl<'a> Run<'a> {
         }
         loss
     }
+}
+
+/// Σ (∂L/∂ŷ · ŷ)² over the first `lanes` positions of a tile.
+fn terms(arrived: &Arrived<'_>, lanes: usize) -> f64 {
+    let term = |c: usize, at: usize| {
+        let parts = arrived.parts.iter();
+        let term = parts.map(|(p, g)| f64::from(g.row(c)[at]) * f64::from(p.row(c)[at]));
+        term.map(|term| term * term).sum::<f64>()
+    };
+    let row = |c: usize| (0..lanes).map(|at| term(c, at)).sum::<f64>();
+    (0..arrived.rows).map(row).sum()
 }

@@ -15,16 +15,22 @@
 //!   this holds at 0 too.
 //! - Sums and products are commutative and, within [bounds](facts), associative; `mul(x, x)` is
 //!   `square(x)`, powers are written with as few nodes as squaring gives, `mul(1, x)` is `x`.
+//! - What is 0 or 1 is its own square and absolute value, and goes out of odd operators, `abs`
+//!   and `square`: `tanh(mul(y, x))` is `mul(y, tanh x)`.
+//! - eᵃ · eᵇ is eᵃ⁺ᵇ where both are small.
 //! - A mean or a pool over axes along which the operand does not change is dropped: constants,
 //!   repeated means. Pools are not idempotent. `mean_c(mean_nhw x)` is `mean_nhw(mean_c x)`.
 //! - The loss sums the root, so means at the root, and of the terms of a sum at the root, are dropped.
 //!   This keeps the loss; the root's tensor changes.
+//! - The *training form* also takes for 1 what is 1 up to ε, such as √1, multiplies sums at the root out,
+//!   and drops terms without a gradient, which changes the loss, but no training ([root]).
 //!
 //! Not rewritten, because ε or a tie or overflow makes it wrong: `exp(log x)`, `square(sqrt x)`,
 //! `inv(inv x)`, monotone functions across pools, and x − x, for which the grammar has no name.
 
 mod facts;
 mod products;
+mod root;
 mod sums;
 
 use crate::graph::in_order;
@@ -54,10 +60,31 @@ impl LossGraph {
     /// ```
     #[must_use]
     pub fn canonical(&self, signature: &Signature) -> LossGraph {
+        self.rewritten(Rewriter::new(signature, false))
+    }
+
+    /// The normal form of the gradient: graphs of equal form train a network alike, though their losses may
+    /// differ by what no prediction has a part in. Otherwise as [`canonical`](Self::canonical).
+    ///
+    /// ```
+    /// use autoloss_graph::{Limits, LossGraph, Signature};
+    ///
+    /// let signature = Signature::dense();
+    /// let parse = |text| LossGraph::parse(text, &signature, &Limits::default());
+    /// let one = parse("mul(y, add(1, yhat))")?.training_form(&signature);
+    /// let other = parse("mul(square(y), abs(yhat))")?.training_form(&signature);
+    /// assert_eq!(one, other);
+    /// # Ok::<(), autoloss_graph::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn training_form(&self, signature: &Signature) -> LossGraph {
+        self.rewritten(Rewriter::new(signature, true))
+    }
+
+    fn rewritten(&self, mut rewriter: Rewriter<'_>) -> LossGraph {
         if self.len() > LARGEST {
             return self.clone();
         }
-        let mut rewriter = Rewriter::new(signature);
         let mut done: Vec<Signed> = Vec::with_capacity(self.len());
         for node in self.nodes() {
             let rewritten = match *node {
@@ -69,6 +96,10 @@ impl LossGraph {
             done.push(rewritten);
         }
         let root = rewriter.strip_means(done[self.root().index()]);
+        let root = match rewriter.trains {
+            true => rewriter.trained_root(root),
+            false => root,
+        };
         let root = rewriter.written(root);
         in_order(rewriter.builder.nodes(), root)
     }
@@ -100,14 +131,17 @@ impl Signed {
 /// The nodes of the normal form so far, with what is known of each.
 struct Rewriter<'a> {
     signature: &'a Signature,
+    /// For the training form.
+    trains: bool,
     builder: GraphBuilder,
     facts: Vec<Facts>,
 }
 
 impl<'a> Rewriter<'a> {
-    fn new(signature: &'a Signature) -> Self {
+    fn new(signature: &'a Signature, trains: bool) -> Self {
         Self {
             signature,
+            trains,
             builder: GraphBuilder::new(),
             facts: Vec::new(),
         }
@@ -140,9 +174,31 @@ impl<'a> Rewriter<'a> {
     }
 
     fn unary(&mut self, op: Op, a: Signed) -> Signed {
+        if let Op::Abs | Op::Log | Op::Tanh | Op::Sqrt = op
+            && let Some((binary, rest)) = self.binary_factors(a.id)
+        {
+            let rest = self.unary(op, Signed { id: rest, ..a });
+            return self.product(Signed::plus(binary), rest);
+        }
+        let done = self.plain_unary(op, a);
+        let may_be_one =
+            self.trains && matches!(op, Op::Inv | Op::Log | Op::Exp | Op::Tanh | Op::Sqrt);
+        match self.facts(done.id).constant.filter(|_| may_be_one) {
+            // ε aside.
+            Some(value) if (value.abs() - 1.0).abs() < 1e-9 => Signed {
+                negative: done.negative != (value < 0.0),
+                id: self.add(Node::One),
+            },
+            _ => done,
+        }
+    }
+
+    fn plain_unary(&mut self, op: Op, a: Signed) -> Signed {
         let facts = self.facts(a.id);
         match op {
             Op::Neg => a.flipped(true),
+            // ε aside.
+            Op::Sqrt if facts.binary && self.trains => a,
             Op::Abs if facts.nonnegative => Signed::plus(a.id),
             Op::Abs => Signed::plus(self.add(Node::Unary(Op::Abs, a.id))),
             Op::Square => self.product(Signed::plus(a.id), Signed::plus(a.id)),

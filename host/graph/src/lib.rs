@@ -44,5 +44,5 @@ pub use limits::Limits;
 pub use loss::{BranchName, Loss, LossFile, LossFileError, SCHEMA};
 pub use mutate::{Mutation, mutate, random_mutation};
 pub use op::{EPSILON, Op};
-pub use signature::{InputId, InputSpec, MAX_INPUTS, Signature};
+pub use signature::{InputId, InputSpec, MAX_INPUTS, Signature, Values};
 pub use text::{ParseError, ParseErrorKind};

@@ -19,6 +19,19 @@ impl InputId {
     }
 }
 
+/// Which values an input can have.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// Any number.
+    #[default]
+    Any,
+    /// None below 0; and where it is 0, nothing of a gradient gets through it, as through a softmax.
+    Nonnegative,
+    /// 0 and 1.
+    Binary,
+}
+
 /// One input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +47,9 @@ pub struct InputSpec {
     /// Whether its mean over C is the same number everywhere, as of a softmax or a one-hot coding.
     #[serde(default)]
     pub channel_mean_constant: bool,
+    /// Which values it can have.
+    #[serde(default)]
+    pub values: Values,
 }
 
 impl InputSpec {
@@ -43,6 +59,7 @@ impl InputSpec {
             prediction,
             target,
             channel_mean_constant: false,
+            values: Values::Any,
         }
     }
 
@@ -68,6 +85,13 @@ impl InputSpec {
     #[must_use]
     pub fn with_constant_channel_mean(mut self) -> Self {
         self.channel_mean_constant = true;
+        self
+    }
+
+    /// States which values it can have.
+    #[must_use]
+    pub fn with_values(mut self, values: Values) -> Self {
+        self.values = values;
         self
     }
 }
@@ -115,8 +139,12 @@ impl Signature {
     #[must_use]
     pub fn dense() -> Self {
         let inputs = vec![
-            InputSpec::prediction("yhat").with_constant_channel_mean(),
-            InputSpec::target("y").with_constant_channel_mean(),
+            InputSpec::prediction("yhat")
+                .with_constant_channel_mean()
+                .with_values(Values::Nonnegative),
+            InputSpec::target("y")
+                .with_constant_channel_mean()
+                .with_values(Values::Binary),
         ];
         Self { inputs }
     }
@@ -126,7 +154,9 @@ impl Signature {
     #[must_use]
     pub fn boxes() -> Self {
         Self {
-            inputs: ["i", "u", "e"].map(InputSpec::mixed).to_vec(),
+            inputs: ["i", "u", "e"]
+                .map(|name| InputSpec::mixed(name).with_values(Values::Nonnegative))
+                .to_vec(),
         }
     }
 

@@ -3,12 +3,20 @@
 
 mod support;
 
-use autoloss_graph::reference::Field;
-use autoloss_graph::{GraphBuilder, LossGraph, Node, NodeId, Op, Signature};
+use autoloss_graph::reference::{Field, evaluate};
+use autoloss_graph::{GraphBuilder, InputSpec, LossGraph, Node, NodeId, Op, Signature};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
-use support::{awkward, below, boxes, difference, graph, one_hot, rng, rounding_decides, softmax};
+use support::{
+    awkward, below, boxes, difference, finite, gradient_terms, graph, largest, of_logits, one_hot,
+    rng, rounding_decides, softmax, unknown,
+};
+
+/// `i`, `u` and `e` of which only the names are known.
+fn areas() -> Signature {
+    Signature::new(["i", "u", "e"].map(InputSpec::mixed).to_vec()).unwrap()
+}
 
 /// The same loss written otherwise: operands swapped, 1 · x, − − x, −|…| and so on.
 fn rewritten(rng: &mut ChaCha8Rng, graph: &LossGraph) -> LossGraph {
@@ -56,7 +64,7 @@ fn check_form(
     let form = graph.canonical(signature);
     prop_assert_eq!(&form.canonical(signature), &form, "not idempotent");
     prop_assume!(!rounding_decides(graph, inputs) && !rounding_decides(&form, inputs));
-    let differs = difference(graph, &form, inputs);
+    let differs = difference(graph, &form, signature, inputs);
     prop_assert!(
         differs.is_none(),
         "{} became {}: {}",
@@ -88,7 +96,7 @@ proptest! {
 
     #[test]
     fn keeps_value_and_gradient_at_zero_ties_and_around_epsilon(seed: u64) {
-        let (mut rng, signature) = (rng(seed), Signature::dense());
+        let (mut rng, signature) = (rng(seed), unknown());
         let graph = graph(&mut rng, &signature);
         let inputs = [awkward(&mut rng, 1.0), awkward(&mut rng, 1.0)];
         check_form(&graph, &signature, &inputs)?;
@@ -96,10 +104,37 @@ proptest! {
 
     #[test]
     fn keeps_value_and_gradient_of_large_areas(seed: u64) {
-        let (mut rng, signature) = (rng(seed), Signature::boxes());
+        let (mut rng, signature) = (rng(seed), areas());
         let graph = graph(&mut rng, &signature);
         let inputs = [0; 3].map(|_| awkward(&mut rng, 1e6));
         check_form(&graph, &signature, &inputs)?;
+    }
+
+    #[test]
+    fn training_form_keeps_the_gradient_of_the_logits(seed: u64) {
+        let (mut rng, signature) = (rng(seed), Signature::dense());
+        let graph = graph(&mut rng, &signature);
+        let form = graph.training_form(&signature);
+        prop_assert_eq!(&form.training_form(&signature), &form, "not idempotent");
+        let inputs = [softmax(&mut rng), one_hot(&mut rng)];
+        prop_assume!(!rounding_decides(&graph, &inputs) && !rounding_decides(&form, &inputs));
+        let [one, other] = [&graph, &form].map(|graph| {
+            let found = evaluate(graph, &inputs).unwrap();
+            of_logits(&inputs[0], &found.gradients[0])
+        });
+        prop_assert_eq!(finite(&one), finite(&other));
+        if !finite(&one) {
+            return Ok(());
+        }
+        let terms = gradient_terms(&graph, &inputs).max(gradient_terms(&form, &inputs));
+        let scale = largest(&one).max(largest(&other));
+        let worst = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        prop_assert!(
+            worst <= 1e-9 * scale || worst <= 1e-13 * terms,
+            "{} became {}: {worst:e} of {scale:e}",
+            graph.display(&signature),
+            form.display(&signature)
+        );
     }
 
     #[test]
@@ -134,7 +169,7 @@ fn equal_forms_have_equal_values() {
         }
         compared += 1;
         assert_eq!(
-            difference(earlier, &graph, &inputs),
+            difference(earlier, &graph, &signature, &inputs),
             None,
             "{} and {}",
             earlier.display(&signature),

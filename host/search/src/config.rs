@@ -27,7 +27,8 @@ mod violation;
 pub use evolution::{EvolutionConfig, Strategy};
 pub use limits::{Budget, Confirmation};
 pub use proxy::{
-    MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
+    HopelessConfig, MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig,
+    Schedule,
 };
 pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningEngine, ScreeningMode};
 pub use violation::{ConfigError, Violation};

@@ -16,6 +16,7 @@
 //!     seed: 1,
 //!     split: "reward".into(),
 //!     stop_invalid: true,
+//!     look: None,
 //! };
 //! let line = serde_json::to_string(&request)?;
 //! assert_eq!(serde_json::from_str::<EvaluationRequest>(&line)?, request);
@@ -75,6 +76,22 @@ pub struct EvaluationRequest {
     pub split: String,
     /// End at the first NaN or infinity in loss or gradient.
     pub stop_invalid: bool,
+    /// A look at the network on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
+}
+
+/// A look at a network before its training has ended.
+#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// After so many steps.
+    pub step: usize,
+    /// Samples of the split that are scored.
+    pub images: usize,
+    /// A network that scores less is given up; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<f64>,
 }
 
 /// What became of it.
@@ -91,6 +108,9 @@ pub struct EvaluationOutcome {
     pub eval_seconds: f64,
     /// Loss of the last step, where one was made and it was finite.
     pub final_loss: Option<f64>,
+    /// The score at the look, where one was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<f64>,
 }
 
 impl EvaluationOutcome {
@@ -108,6 +128,7 @@ impl EvaluationOutcome {
     #[must_use]
     pub(crate) fn checked(mut self) -> Self {
         self.final_loss = self.final_loss.filter(|loss| loss.is_finite());
+        self.look = self.look.filter(|score| score.is_finite());
         for seconds in [&mut self.train_seconds, &mut self.eval_seconds] {
             *seconds = if seconds.is_finite() { *seconds } else { 0.0 };
         }
@@ -169,6 +190,7 @@ mod tests {
             train_seconds: 0.0,
             eval_seconds: 0.0,
             final_loss: None,
+            look: None,
         };
         assert_eq!(outcome(0.5).checked().score(), Some(0.5));
         assert_eq!(outcome(f64::NAN).checked().score(), None);

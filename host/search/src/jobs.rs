@@ -61,6 +61,7 @@ impl Search {
             seed,
             split: split.to_owned(),
             stop_invalid: self.config.proxy.stop_invalid,
+            look: None,
         }
     }
 

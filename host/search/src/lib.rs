@@ -25,6 +25,7 @@ mod equivalence;
 mod error;
 mod evaluation;
 mod jobs;
+mod looks;
 mod observer;
 mod pipeline;
 mod population;
@@ -42,15 +43,15 @@ mod verdict;
 
 pub use branch_verdict::BranchVerdict;
 pub use config::{
-    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, MemoryFormat, Optimizer,
-    Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule, ScreeningConfig, ScreeningEngine,
-    ScreeningMode, SearchConfig, Strategy, Violation,
+    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, HopelessConfig,
+    MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
+    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, Strategy, Violation,
 };
 pub use confirm::Confirmed;
 pub use counts::Counts;
 pub use equivalence::GradientKey;
 pub use error::SearchError;
-pub use evaluation::{EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator};
+pub use evaluation::{EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look};
 pub use observer::{Event, Observer};
 pub use propose::Origin;
 pub use screening::{BackendError, Probe, Rejection, Screener, Timed, Work};

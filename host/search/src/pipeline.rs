@@ -314,7 +314,9 @@ impl Funnel {
     }
 
     fn hash(&self, branch: usize, graph: &LossGraph) -> u64 {
-        graph.canonical(&self.signatures[branch]).structural_hash()
+        graph
+            .training_form(&self.signatures[branch])
+            .structural_hash()
     }
 
     /// Caches a finding; the first one under a form or a key stays. Whether anything was new.

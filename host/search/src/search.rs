@@ -33,6 +33,7 @@
 //!             train_seconds: 0.0,
 //!             eval_seconds: 0.0,
 //!             final_loss: None,
+//!             look: None,
 //!         })
 //!     }
 //! }
@@ -57,7 +58,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::SearchConfig;
 use crate::error::SearchError;
-use crate::evaluation::{EvaluationOutcome, Evaluator};
+use crate::evaluation::{EvaluationOutcome, EvaluationRequest, Evaluator};
 use crate::jobs::Job;
 use crate::observer::{Event, Observer};
 use crate::screening::Screener;
@@ -301,14 +302,16 @@ impl Search {
     ) -> Result<Option<Vec<Option<EvaluationOutcome>>>, SearchError> {
         let mut outcomes: Vec<Option<EvaluationOutcome>> = vec![None; round.held.len()];
         let mut jobs = Vec::new();
+        let look = self.state.looks.next(&self.config.proxy);
         for (index, explored) in round.held.iter().enumerate() {
             if explored.fate == Fate::Evaluate {
                 let (seed, split) = (self.config.seed, &self.config.proxy.split);
+                let request = self.request(&explored.record.losses, seed, split);
                 jobs.push(Job {
                     slot: index,
                     candidate: explored.record.id,
                     purpose: Purpose::Search,
-                    request: self.request(&explored.record.losses, seed, split),
+                    request: EvaluationRequest { look, ..request },
                 });
             }
         }

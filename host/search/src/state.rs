@@ -18,6 +18,7 @@ use crate::config::SearchConfig;
 use crate::counts::Counts;
 use crate::error::SearchError;
 use crate::evaluation::EvaluationOutcome;
+use crate::looks::Looks;
 use crate::pipeline::{Decision, Funnel, Screening};
 use crate::population::{Member, Population};
 use crate::propose::{Child, Draft};
@@ -64,6 +65,8 @@ pub(crate) struct State {
     joined: u64,
     child: Option<Child>,
     ahead: Ahead,
+    /// What was seen of trainings on their way.
+    pub(crate) looks: Looks,
 }
 
 impl State {
@@ -77,6 +80,7 @@ impl State {
             joined: 0,
             child: None,
             ahead: Ahead::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -96,6 +100,7 @@ impl State {
         state.joined = reader.joined()?;
         reader.for_each_entry(|entry| state.funnel.restore(entry))?;
         state.restore_judged(reader)?;
+        reader.for_each_look(last.id, |score| state.looks.push(score))?;
         for record in reader.members(config.evolution.population)? {
             let graphs = parse(&record, config, task, reader)?;
             state.population.push(Member {
@@ -311,6 +316,9 @@ impl State {
                 record.verdict = Verdict::from(&outcome.verdict);
                 record.score = outcome.score();
                 record.joined = record.score.is_some();
+                if let Some(score) = outcome.look {
+                    self.looks.push(score);
+                }
                 let seconds = outcome.train_seconds + outcome.eval_seconds;
                 record.times.add(Stage::Evaluate, (seconds * 1e9) as u64);
                 if record.verdict.kind() == VerdictKind::Failed {

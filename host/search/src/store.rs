@@ -105,6 +105,7 @@ impl Store {
         let lock = RunLock::take(folder)?;
         let connection = connect(folder, &path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check(&connection, folder)?;
+        schema::upgrade(&connection).map_err(|error| StoreError::sqlite(folder, error))?;
         let store = Self::with(connection, folder, lock)?;
         store.reader.header()?;
         Ok(store)

@@ -16,7 +16,7 @@ use clap::Parser;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::fs::File;
 use std::io::Write;
@@ -42,6 +42,9 @@ struct Options {
     /// Rows and columns of the screened maps
     #[arg(long, default_value_t = 16)]
     size: usize,
+    /// Do not screen on smaller maps first
+    #[arg(long)]
+    no_coarse: bool,
     /// Steps of the loss-rejection protocol
     #[arg(long, default_value_t = 500)]
     steps: usize,
@@ -57,6 +60,9 @@ struct Options {
     /// compared, to this file, as JSON
     #[arg(long)]
     export: Option<PathBuf>,
+    /// Writes the losses that are equivalent by gradient, each with the first of its kind, to this file
+    #[arg(long)]
+    equivalents: Option<PathBuf>,
     /// Also run the whole protocol for every loss, to see what early verdicts change
     #[arg(long)]
     whole: bool,
@@ -101,6 +107,8 @@ struct Report {
     stages: BTreeMap<&'static str, Stage>,
     /// How losses ended, by verdict.
     ends: BTreeMap<&'static str, usize>,
+    /// Of those equivalent by gradient, so many have the same norms to four digits.
+    same_function: usize,
     /// Steps of all protocol runs.
     steps: usize,
     /// Of those run to the end as well, so many had another verdict, and of these so many pass.
@@ -126,6 +134,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = |engine| ScreeningConfig {
         engine,
         size: options.size,
+        coarse: !options.no_coarse,
         steps: options.steps,
         ..ScreeningConfig::default()
     };
@@ -144,7 +153,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         libtorch: workbench.screener(&config(ScreeningEngine::Libtorch), options.seed)?,
         config: fused,
         forms: HashSet::new(),
-        keys: HashSet::new(),
+        keys: HashMap::new(),
+        equivalents: options.equivalents.as_ref().map(File::create).transpose()?,
         report: Report::default(),
         reached: Vec::new(),
         every: options.every,
@@ -176,7 +186,9 @@ struct Bench {
     libtorch: TaskScreener,
     config: ScreeningConfig,
     forms: HashSet<u64>,
-    keys: HashSet<GradientKey>,
+    /// The first loss of each key, and its norms.
+    keys: HashMap<GradientKey, (LossGraph, Vec<f64>)>,
+    equivalents: Option<File>,
     report: Report,
     /// Losses that reached the protocol, as many as are compared.
     reached: Vec<String>,
@@ -214,7 +226,7 @@ impl Bench {
         self.end("static", count - sound.len());
         let (all, mut forms) = (sound.len(), std::mem::take(&mut self.forms));
         let new: Vec<Work> = self.stage("canonical").measure(all, || {
-            let form = |graph: &LossGraph| graph.canonical(&signature).structural_hash();
+            let form = |graph: &LossGraph| graph.training_form(&signature).structural_hash();
             let new = sound.into_iter().filter(|graph| forms.insert(form(graph)));
             new.map(|graph| Work { branch: 0, graph }).collect()
         });
@@ -230,13 +242,36 @@ impl Bench {
                 self.end("non_finite", 1);
             } else if probe.is_zero() {
                 self.end("zero_gradient", 1);
-            } else if !key(&probe).is_some_and(|key| self.keys.insert(key)) {
+            } else if self.is_equivalent(&new.graph, &probe)? {
                 self.end("equivalent", 1);
             } else {
                 work.push((new, probe));
             }
         }
         self.protocol(&work, compared)
+    }
+
+    fn is_equivalent(&mut self, graph: &LossGraph, probe: &Probe) -> Result<bool, Box<dyn Error>> {
+        let Some(key) = key(probe) else {
+            return Ok(false);
+        };
+        let Some((first, norms)) = self.keys.get(&key) else {
+            let first = (graph.clone(), probe.norms.clone());
+            self.keys.insert(key, first);
+            return Ok(false);
+        };
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-4 * b.abs();
+        let same = probe.norms.iter().zip(norms).all(close);
+        self.report.same_function += usize::from(same);
+        if let Some(file) = &mut self.equivalents {
+            let kind = if same { "same" } else { "close" };
+            let (own, first) = (
+                graph.display(&self.signature),
+                first.display(&self.signature),
+            );
+            writeln!(file, "{kind}: {own}   {first}")?;
+        }
+        Ok(true)
     }
 
     fn protocol(&mut self, work: &[(Work, Probe)], compared: usize) -> Result<(), Box<dyn Error>> {

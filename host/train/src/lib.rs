@@ -7,6 +7,7 @@
 //! plugins know of each other.
 
 mod error;
+mod evaluate;
 mod graph_eval;
 mod loader;
 mod network;

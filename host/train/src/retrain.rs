@@ -12,6 +12,7 @@ use autoloss_search::ProxyBudget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 const NETWORK: &str = "network.safetensors";
@@ -77,7 +78,7 @@ impl Retraining<'_> {
             if due || step.interrupted {
                 self.save(step.done, &network, optimizer)?;
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok((network, trained))
     }

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Tensor;
@@ -27,7 +28,7 @@ pub enum BranchLoss {
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ending {
-    /// After all its steps.
+    /// After all its steps, or as many as the caller wanted.
     Complete,
     /// The loss or its gradient was not finite at this step (from 0).
     Invalid(usize),
@@ -61,6 +62,9 @@ pub struct Step {
     pub interrupted: bool,
 }
 
+/// What is told of each step, and may end the training.
+pub(crate) type After<'a> = &'a mut dyn FnMut(Step, &Optimizer) -> Result<ControlFlow<()>>;
+
 /// One training.
 pub(crate) struct Training<'a> {
     pub(crate) task: &'a RemoteTask,
@@ -85,13 +89,13 @@ impl Training<'_> {
         Optimizer::new(settings, self.network.parameters()?)
     }
 
-    /// Runs the steps from `first` on; `after` sees each with the optimiser as it left it. The same seed
-    /// gives the same batches in the same order, however they are loaded.
+    /// Runs the steps from `first` on; `after` sees each with the optimiser as it left it, and may end the
+    /// training. The same seed gives the same batches in the same order, however they are loaded.
     pub(crate) fn run_from(
         &self,
         first: usize,
         optimizer: &mut Optimizer,
-        after: &mut dyn FnMut(Step, &Optimizer) -> Result<()>,
+        after: After<'_>,
     ) -> Result<Trained> {
         let requests = self.requests(first)?;
         let device = self.network.compute().device;
@@ -105,12 +109,16 @@ impl Training<'_> {
         };
         with_batches(self.task, device, self.loading, requests, |batches| {
             let mut interrupted = self.stop.load(Ordering::Relaxed);
-            while trained.steps < self.budget.steps && trained.ending == Ending::Complete {
+            let mut wanted = ControlFlow::Continue(());
+            while trained.steps < self.budget.steps
+                && trained.ending == Ending::Complete
+                && wanted.is_continue()
+            {
                 if interrupted {
                     return Err(TrainError::Interrupted);
                 }
                 let batch = batches.next()?;
-                interrupted = self.step(&mut trained, &batch, optimizer, after)?;
+                (interrupted, wanted) = self.step(&mut trained, &batch, optimizer, after)?;
             }
             trained.waited_seconds = batches.waited().as_secs_f64();
             Ok(())
@@ -119,14 +127,14 @@ impl Training<'_> {
         Ok(trained)
     }
 
-    /// One step. Whether the caller asked for an end, as `after` was told.
+    /// One step. Whether the caller asked for an end, as `after` was told, and what `after` said.
     fn step(
         &self,
         trained: &mut Trained,
         batch: &Batch,
         optimizer: &mut Optimizer,
-        after: &mut dyn FnMut(Step, &Optimizer) -> Result<()>,
-    ) -> Result<bool> {
+        after: After<'_>,
+    ) -> Result<(bool, ControlFlow<()>)> {
         let (budget, step) = (self.budget, trained.steps);
         // Dropout and the like then depend on the step alone, and a resumed training is the same.
         tch::manual_seed(i64::from_ne_bytes(
@@ -146,7 +154,7 @@ impl Training<'_> {
         }
         if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
             trained.ending = Ending::Invalid(step);
-            return Ok(false);
+            return Ok((false, ControlFlow::Continue(())));
         }
         let scale = match budget.clip_norm {
             Some(most) if norm > most => most / norm,
@@ -161,8 +169,8 @@ impl Training<'_> {
             learning_rate,
             interrupted: self.stop.load(Ordering::Relaxed),
         };
-        after(made, optimizer)?;
-        Ok(made.interrupted)
+        let wanted = after(made, optimizer)?;
+        Ok((made.interrupted, wanted))
     }
 
     /// What the steps from `first` on are to be given.

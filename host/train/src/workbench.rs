@@ -3,23 +3,19 @@
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
-use crate::screen::backend;
-use crate::trainer::{BranchLoss, Ending, Step, Trained, Training};
+use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
-use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature};
+use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature, Values};
 use autoloss_plugin_api::{
     BatchRequest, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores, Split, TaskInfo,
-    TaskOptions,
+    TaskOptions, Values as Declared,
 };
-use autoloss_search::{
-    BackendError, BranchSpec, EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator,
-    ProxyBudget, ScreeningConfig, TaskSpec,
-};
+use autoloss_search::{BranchSpec, ProxyBudget, ScreeningConfig, TaskSpec};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use tch::Device;
 
 /// Most samples of an evaluation batch, and most bytes of its inputs: photographs may be large, and a
@@ -288,7 +284,7 @@ impl Workbench {
         let mut optimizer = training.optimizer()?;
         let trained = training.run_from(0, &mut optimizer, &mut |step, _| {
             watch(step);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok((network, trained))
     }
@@ -319,8 +315,34 @@ impl Workbench {
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
     pub fn judge(&self, network: &Network, split: Split, images: usize) -> Result<Scores> {
-        let metrics = self
-            .metrics
+        self.judge_by(&self.metrics, network, split, images)
+    }
+
+    /// The score that is to be raised, as [`judge`](Self::judge) takes it, without the others; none where
+    /// no metric computes it.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    pub(crate) fn score_of(
+        &self,
+        network: &Network,
+        split: Split,
+        images: usize,
+    ) -> Result<Option<f64>> {
+        let computes = |metric: &&(Arc<Plugin>, MetricInfo)| metric.1.scores.contains(&self.score);
+        let metrics: Vec<_> = self.metrics.iter().filter(computes).cloned().collect();
+        let scores = self.judge_by(&metrics, network, split, images)?;
+        Ok(scores.get(&self.score).copied())
+    }
+
+    fn judge_by(
+        &self,
+        metrics: &[(Arc<Plugin>, MetricInfo)],
+        network: &Network,
+        split: Split,
+        images: usize,
+    ) -> Result<Scores> {
+        let metrics = metrics
             .iter()
             .map(|(plugin, metric)| self.create_metric(plugin, metric))
             .collect::<Result<Vec<_>>>()?;
@@ -377,42 +399,6 @@ impl Workbench {
         };
         Ok(RemoteMetric::create(plugin, metric, options)?)
     }
-
-    fn evaluate_request(&self, request: &EvaluationRequest) -> Result<EvaluationOutcome> {
-        let split = split(&request.split)?;
-        let losses = self.losses(&request.losses)?;
-        let started = Instant::now();
-        let (budget, seed) = (&request.budget, request.seed);
-        let (network, trained) =
-            self.train(&losses, budget, seed, request.stop_invalid, &mut |_| {})?;
-        let train_seconds = started.elapsed().as_secs_f64();
-        let started = Instant::now();
-        let verdict = match trained.ending {
-            Ending::Invalid(step) => EvaluationVerdict::InvalidTraining { step },
-            Ending::Complete => {
-                let metrics = self.judge(&network, split, request.budget.eval_images)?;
-                match metrics.get(&self.score) {
-                    Some(&score) => EvaluationVerdict::Scored { score, metrics },
-                    None => EvaluationVerdict::Failed {
-                        error: format!("no metric computed the score '{}'", self.score),
-                    },
-                }
-            }
-        };
-        Ok(EvaluationOutcome {
-            verdict,
-            steps: trained.steps,
-            train_seconds,
-            eval_seconds: started.elapsed().as_secs_f64(),
-            final_loss: trained.final_loss,
-        })
-    }
-}
-
-impl Evaluator for Workbench {
-    fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
-        self.evaluate_request(request).map_err(backend)
-    }
 }
 
 /// The split of a name.
@@ -442,6 +428,11 @@ fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
             prediction: input.prediction,
             target: input.target,
             channel_mean_constant: input.channel_mean_constant,
+            values: match input.values {
+                Declared::Nonnegative => Values::Nonnegative,
+                Declared::Binary => Values::Binary,
+                _ => Values::Any,
+            },
         });
         let wrong = |why: autoloss_graph::GraphError| {
             declaration(format!(

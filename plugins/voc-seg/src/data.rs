@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::source::{Source, vision_split};
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, Result, ScreeningRequest,
-    ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
+    ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, Values, serde_json,
 };
 use autoloss_vision::{AugmentConfig, Pack, augment, folder};
 use serde_json::{Value, json};
@@ -53,8 +53,12 @@ impl Task for VocSeg {
             branches: vec![BranchInfo {
                 name: crate::BRANCH.to_owned(),
                 inputs: vec![
-                    InputInfo::prediction("yhat").with_constant_channel_mean(),
-                    InputInfo::target("y").with_constant_channel_mean(),
+                    InputInfo::prediction("yhat")
+                        .with_constant_channel_mean()
+                        .with_values(Values::Nonnegative),
+                    InputInfo::target("y")
+                        .with_constant_channel_mean()
+                        .with_values(Values::Binary),
                 ],
                 activation: Activation::Softmax,
                 screening_score: "mIoU".to_owned(),

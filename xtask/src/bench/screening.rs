@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Rows and columns of the screened maps
     #[arg(long, default_value_t = 16)]
     size: usize,
+    /// Do not screen on smaller maps first
+    #[arg(long)]
+    no_coarse: bool,
     /// Threads of libtorch, and losses that are screened at a time
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -52,6 +55,7 @@ struct Difference {
 struct Report {
     stages: BTreeMap<String, Stage>,
     ends: BTreeMap<String, usize>,
+    same_function: usize,
     steps: usize,
     whole: Stage,
     early_errors: usize,
@@ -77,8 +81,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         command.args([name, &value.to_string()]);
     }
     command.args(["--seed", &options.seed.to_string()]);
-    if options.whole {
-        command.arg("--whole");
+    for (name, wanted) in [
+        ("--whole", options.whole),
+        ("--no-coarse", options.no_coarse),
+    ] {
+        if wanted {
+            command.arg(name);
+        }
     }
     let work = root.join("target/screening.json");
     command.arg("--export").arg(&work);
@@ -126,6 +135,10 @@ fn print(report: &Report, candidates: usize) {
         let share = 100.0 * *count as f64 / candidates.max(1) as f64;
         println!("{verdict:24} {count:>8} {share:>7.2} %");
     }
+    println!(
+        "of those equivalent by gradient {} have the same norms to four digits",
+        report.same_function
+    );
     if let Some(stage) = report.stages.get("reject").filter(|stage| stage.losses > 0) {
         println!(
             "{:.0} steps of the protocol a loss",

@@ -1,6 +1,6 @@
 //! What each instruction does.
 
-use super::{Run, activate, valid_row};
+use super::{Run, activate};
 use crate::kernels::{self, Rows};
 use crate::machine::Machine;
 use crate::pool::Field;
@@ -187,6 +187,20 @@ impl Run<'_> {
                 #[inline(always)]
                 |a, b, c| a.mul_add(b, c),
             ),
+            Work::MulSub(a, b, c) => kernels::map3(
+                simd,
+                to,
+                (at(a), at(b), at(c)),
+                #[inline(always)]
+                |a, b, c| a.mul_add(b, -c),
+            ),
+            Work::SubMul(a, b, c) => kernels::map3(
+                simd,
+                to,
+                (at(a), at(b), at(c)),
+                #[inline(always)]
+                |a, b, c| (-a).mul_add(b, c),
+            ),
             Work::Map(map, a) => kernels::map(simd, map, to, at(a)),
             Work::MapMul(map, a, b) => kernels::map_mul(simd, map, to, at(a), at(b)),
             Work::Back(rule, g, x) => kernels::back(simd, rule, to, at(g), at(x)),
@@ -194,10 +208,9 @@ impl Run<'_> {
                 kernels::back_mul(simd, rule, to, (at(a), at(b)), at(x));
             }
             Work::SumChannels(a) => kernels::sum_rows(simd, to, at(a), instruction.rows),
-            Work::Activate => {
+            Work::Activate(part) => {
                 let x = &machine.samples[self.number].x[self.range(tile)];
-                let valid = valid_row(self.problem, self.number, tile);
-                activate(simd, self.problem, x, to, valid);
+                activate(simd, self.problem, (self.number, tile), part, x, to);
             }
             // Dealt with by `tile` and `whole`.
             Work::Accumulate(..)
@@ -233,9 +246,9 @@ impl Run<'_> {
         TILE.min(self.sizes.positions - tile * TILE)
     }
 
-    /// Where a tile with all channels lies.
+    /// Where the raw predictions of a tile lie.
     pub(super) fn range(self, tile: usize) -> std::ops::Range<usize> {
-        let length = self.sizes.channels * TILE;
+        let length = self.problem.raw_rows() * TILE;
         tile * length..(tile + 1) * length
     }
 }

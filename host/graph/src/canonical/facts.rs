@@ -8,7 +8,7 @@
 //! [`LARGEST_SUM`], so that an `inv` near 10¹² never swallows terms in one order that it spares in
 //! another.
 
-use crate::{Node, NodeId, Op, Signature};
+use crate::{EPSILON, Node, NodeId, Op, Signature, Values};
 
 /// Most decades of a product that is reordered.
 pub(super) const LARGEST_PRODUCT: u16 = 30;
@@ -31,8 +31,14 @@ pub(super) struct Facts {
     pub(super) even_c: bool,
     /// Equal over N, H and W.
     pub(super) even_nhw: bool,
-    /// Never below 0, and with gradient 0 wherever it is 0.
+    /// Never below 0, and where it is 0 nothing of a gradient gets through it.
     pub(super) nonnegative: bool,
+    /// 0 or 1.
+    pub(super) binary: bool,
+    /// Depends on a prediction.
+    pub(super) moves: bool,
+    /// Its value, where no input has a part in it.
+    pub(super) constant: Option<f64>,
     /// Decades that the magnitude does not exceed.
     pub(super) decades: u16,
     /// The same of the largest term, for a sum.
@@ -48,12 +54,24 @@ impl Facts {
     pub(super) fn of(node: Node, signature: &Signature, known: &[Facts]) -> Self {
         let at = |id: NodeId| &known[id.index()];
         match node {
-            Node::One => Self::leaf((0, 0), 0, true),
+            Node::One => Self {
+                nonnegative: true,
+                binary: true,
+                constant: Some(1.0),
+                ..Self::leaf((0, 0), 0, true)
+            },
             Node::Input(input) => {
                 let spec = signature.get(input);
                 let probability = spec.is_some_and(|spec| spec.channel_mean_constant);
-                let decades = if probability { 0 } else { INPUT };
-                Self::leaf((1, input.index() as u64), decades, false)
+                let values = spec.map_or(Values::Any, |spec| spec.values);
+                let small = probability || values == Values::Binary;
+                let decades = if small { 0 } else { INPUT };
+                Self {
+                    nonnegative: values != Values::Any,
+                    binary: values == Values::Binary,
+                    moves: spec.is_some_and(|spec| spec.prediction),
+                    ..Self::leaf((1, input.index() as u64), decades, false)
+                }
             }
             Node::Unary(op, a) => Self::unary(op, at(a)),
             Node::Binary(Op::Add, a, b) => Self::sum(at(a), at(b)),
@@ -61,12 +79,15 @@ impl Facts {
         }
     }
 
-    fn leaf(key: (u8, u64), decades: u16, one: bool) -> Self {
+    fn leaf(key: (u8, u64), decades: u16, even: bool) -> Self {
         Self {
             key,
-            even_c: one,
-            even_nhw: one,
-            nonnegative: one,
+            even_c: even,
+            even_nhw: even,
+            nonnegative: false,
+            binary: false,
+            moves: false,
+            constant: None,
             decades,
             term_decades: decades,
             terms: 1,
@@ -82,11 +103,10 @@ impl Facts {
             Op::Inv => 12,
             Op::Sqrt => a.decades.div_ceil(2),
             Op::Square => a.decades.saturating_mul(2).min(UNBOUNDED),
-            Op::Exp => match a.decades {
-                0 => 1,
-                1 => 5,
-                _ => UNBOUNDED,
-            },
+            // Terms of up to 1 each: eⁿ is below 10^(n/2).
+            Op::Exp if a.term_decades == 0 => a.terms.div_ceil(2),
+            Op::Exp if a.decades <= 1 => 5,
+            Op::Exp => UNBOUNDED,
             _ => a.decades,
         };
         Self {
@@ -98,6 +118,12 @@ impl Facts {
                 Op::Neg | Op::Log => false,
                 _ => a.nonnegative,
             },
+            binary: match op {
+                Op::Abs | Op::Square | Op::MaxPool3x3 | Op::MinPool3x3 => a.binary,
+                _ => false,
+            },
+            moves: a.moves,
+            constant: a.constant.map(|value| number(op, value)),
             decades,
             term_decades: if op == Op::Neg {
                 a.term_decades
@@ -142,8 +168,30 @@ impl Facts {
             even_c: a.even_c && b.even_c,
             even_nhw: a.even_nhw && b.even_nhw,
             nonnegative: a.nonnegative && b.nonnegative,
+            binary: op == Op::Mul && a.binary && b.binary,
+            moves: a.moves || b.moves,
+            constant: a.constant.zip(b.constant).map(|(a, b)| match op {
+                Op::Add => a + b,
+                _ => a * b,
+            }),
             ..*a
         }
+    }
+}
+
+/// A unary operator on a number. Means and pools of one are the number itself.
+fn number(op: Op, x: f64) -> f64 {
+    let sign = if x == 0.0 { 0.0 } else { x.signum() };
+    match op {
+        Op::Neg => -x,
+        Op::Abs => x.abs(),
+        Op::Inv => 1.0 / (x + EPSILON),
+        Op::Log => sign * (x.abs() + EPSILON).ln(),
+        Op::Exp => x.exp(),
+        Op::Tanh => x.tanh(),
+        Op::Square => x * x,
+        Op::Sqrt => sign * (x.abs() + EPSILON).sqrt(),
+        _ => x,
     }
 }
 

@@ -16,7 +16,10 @@ impl Rewriter<'_> {
             && left.decades.saturating_add(right.decades) <= LARGEST_PRODUCT;
         let powers = if small { self.powers(a.id, b.id) } else { None };
         let id = match powers {
-            Some(powers) => self.product_of(powers),
+            Some(powers) => {
+                let powers = self.join_exponentials(powers);
+                self.product_of(powers)
+            }
             None => self.pair(a.id, b.id),
         };
         Signed { negative, id }
@@ -27,6 +30,7 @@ impl Rewriter<'_> {
         match (self.node(a), self.node(b)) {
             (Node::One, _) => b,
             (_, Node::One) => a,
+            _ if a == b && self.facts(a).binary => a,
             (Node::Unary(Op::Abs, inner), _) if a == b => self.add(Node::Unary(Op::Square, inner)),
             _ if a == b => self.add(Node::Unary(Op::Square, a)),
             _ if self.facts(b).key < self.facts(a).key => self.add(Node::Binary(Op::Mul, b, a)),
@@ -35,7 +39,7 @@ impl Rewriter<'_> {
     }
 
     /// The factors of a · b in order; None where there are too many.
-    fn powers(&self, a: NodeId, b: NodeId) -> Option<Vec<Power>> {
+    pub(super) fn powers(&self, a: NodeId, b: NodeId) -> Option<Vec<Power>> {
         let mut powers: Vec<Power> = Vec::new();
         let mut total = 0;
         self.collect_factors(vec![(a, 1), (b, 1)], &mut powers, &mut total)?;
@@ -51,8 +55,53 @@ impl Rewriter<'_> {
             powers.retain(|power| power.1 > 0);
             self.collect_factors(vec![(inner, even)], &mut powers, &mut total)?;
         }
+        // 0 and 1 are their own powers.
+        for power in &mut powers {
+            if self.facts(power.0).binary {
+                power.1 = 1;
+            }
+        }
         powers.sort_by_key(|power| self.facts(power.0).key);
         Some(powers)
+    }
+
+    /// The factors with eᵃ · eᵇ as eᵃ⁺ᵇ, where neither can be large.
+    fn join_exponentials(&mut self, powers: Vec<Power>) -> Vec<Power> {
+        let mut sum: Option<Signed> = None;
+        let mut joined = 0;
+        let mut rest = Vec::with_capacity(powers.len());
+        for &(id, exponent) in &powers {
+            match self.node(id) {
+                Node::Unary(Op::Exp, a) if self.facts(a).term_decades == 0 => {
+                    for _ in 0..exponent {
+                        let own = Signed::plus(a);
+                        sum = Some(sum.map_or(own, |sum| self.sum(sum, own)));
+                    }
+                    joined += exponent;
+                }
+                _ => rest.push((id, exponent)),
+            }
+        }
+        let Some(sum) = sum.filter(|_| joined > 1) else {
+            return powers;
+        };
+        rest.push((self.unary(Op::Exp, sum).id, 1));
+        rest.sort_by_key(|power| self.facts(power.0).key);
+        rest
+    }
+
+    /// The factors of a node that are 0 or 1, and the others, where there are both.
+    pub(super) fn binary_factors(&mut self, a: NodeId) -> Option<(NodeId, NodeId)> {
+        if !matches!(self.node(a), Node::Binary(Op::Mul, ..)) {
+            return None;
+        }
+        let one = self.add(Node::One);
+        let powers = self.powers(a, one)?;
+        let (binary, rest): (Vec<Power>, Vec<Power>) = powers
+            .into_iter()
+            .partition(|power| self.facts(power.0).binary);
+        (!binary.is_empty() && !rest.is_empty())
+            .then(|| (self.product_of(binary), self.product_of(rest)))
     }
 
     fn is_squared_abs(&self, (id, exponent): Power) -> bool {
@@ -90,7 +139,7 @@ impl Rewriter<'_> {
     }
 
     /// ((p₁ · p₂) · p₃) · … .
-    fn product_of(&mut self, powers: Vec<Power>) -> NodeId {
+    pub(super) fn product_of(&mut self, powers: Vec<Power>) -> NodeId {
         let mut product: Option<NodeId> = None;
         for power in powers {
             let power = self.power(power);

@@ -64,7 +64,7 @@ impl Rewriter<'_> {
     /// ((t₁ + t₂) + t₃) + …, in order of key, a positive term before an equal negative one. Of the sum
     /// and its negative the one is written whose first imbalance of signs is positive; every leading
     /// part of it is then in this form too.
-    fn chain(&mut self, mut terms: Vec<Signed>) -> Signed {
+    pub(super) fn chain(&mut self, mut terms: Vec<Signed>) -> Signed {
         let negative = self.leads_negative(&mut terms);
         if negative {
             for term in &mut terms {

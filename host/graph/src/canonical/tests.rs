@@ -13,6 +13,11 @@ fn equals_meet() {
         ("add(y, yhat)", "add(yhat, y)"),
         ("neg(neg(yhat))", "yhat"),
         ("abs(neg(yhat))", "abs(yhat)"),
+        ("abs(yhat)", "yhat"),
+        ("tanh(mul(y, exp(yhat)))", "mul(y, tanh(exp(yhat)))"),
+        ("log(mul(mul(y, yhat), neg(y)))", "neg(mul(y, log(yhat)))"),
+        ("mul(exp(yhat), exp(y))", "exp(add(y, yhat))"),
+        ("square(exp(yhat))", "exp(add(yhat, yhat))"),
         ("abs(abs(yhat))", "abs(yhat)"),
         ("abs(square(yhat))", "square(yhat)"),
         (
@@ -56,6 +61,48 @@ fn equals_meet() {
         ),
     ] {
         assert_eq!(canonical(one), canonical(other), "{one} and {other}");
+    }
+}
+
+fn trained(text: &str) -> LossGraph {
+    let signature = Signature::dense();
+    LossGraph::parse(text, &signature, &Limits::default())
+        .unwrap()
+        .training_form(&signature)
+}
+
+#[test]
+fn training_forms_leave_out_what_has_no_gradient() {
+    for (one, other) in [
+        ("mul(exp(yhat), sqrt(1))", "exp(yhat)"),
+        ("mul(mul(square(y), yhat), sqrt(y))", "mul(y, yhat)"),
+        (
+            "exp(mul(mul(inv(1), neg(log(exp(1)))), yhat))",
+            "exp(neg(yhat))",
+        ),
+        ("add(square(y), mul(y, yhat))", "mul(y, yhat)"),
+        ("mul(y, add(1, yhat))", "mul(y, yhat)"),
+        ("mul(add(y, 1), neg(yhat))", "neg(mul(y, yhat))"),
+        ("mean_c(add(exp(yhat), mean_nhw(yhat)))", "exp(yhat)"),
+        (
+            "add(mul(mean_c(exp(y)), yhat), mul(y, yhat))",
+            "mul(y, yhat)",
+        ),
+        (
+            "mul(add(y, yhat), add(1, neg(yhat)))",
+            "neg(add(mul(y, yhat), square(yhat)))",
+        ),
+    ] {
+        assert_eq!(trained(one), trained(other), "{one} and {other}");
+    }
+    for (one, other) in [
+        // What may be infinite ends a training.
+        ("add(exp(inv(y)), mul(y, yhat))", "mul(y, yhat)"),
+        ("add(square(yhat), mul(y, yhat))", "mul(y, yhat)"),
+        ("exp(add(y, yhat))", "exp(yhat)"),
+        ("mul(yhat, exp(y))", "yhat"),
+    ] {
+        assert_ne!(trained(one), trained(other), "{one} and {other}");
     }
 }
 

@@ -92,6 +92,7 @@ fn a_sigmoid_keeps_its_channel_mean() {
 #[test]
 fn inputs_of_neither_kind_vary_but_do_not_couple() {
     let neither = InputSpec {
+        values: crate::Values::Any,
         prediction: false,
         ..InputSpec::prediction("w")
     };

@@ -3,8 +3,8 @@
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
 use autoloss_graph::{
-    EPSILON, GenerateConfig, GraphBuilder, Limits, LossGraph, Node, NodeId, Op, Signature,
-    random_graph, random_mutation,
+    EPSILON, GenerateConfig, GraphBuilder, InputSpec, Limits, LossGraph, Node, NodeId, Op,
+    Signature, random_graph, random_mutation,
 };
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -57,6 +57,27 @@ pub(crate) fn softmax(rng: &mut ChaCha8Rng) -> Field {
         }
     }
     Field::new(SHAPE, data).unwrap()
+}
+
+/// `yhat` and `y` of which only the names are known.
+pub(crate) fn unknown() -> Signature {
+    let inputs = vec![InputSpec::prediction("yhat"), InputSpec::prediction("y")];
+    Signature::new(inputs).unwrap()
+}
+
+/// The gradient of the logits, where ŷ is their softmax.
+pub(crate) fn of_logits(prediction: &Field, gradient: &Field) -> Vec<f64> {
+    let (p, g) = (prediction.data(), gradient.data());
+    let mut out = p.to_vec();
+    for (n, position) in places() {
+        let dot: f64 = (0..SHAPE[1])
+            .map(|c| p[at(n, c, position)] * g[at(n, c, position)])
+            .sum();
+        for c in 0..SHAPE[1] {
+            out[at(n, c, position)] *= g[at(n, c, position)] - dot;
+        }
+    }
+    out
 }
 
 /// A one-hot coding of random labels.
@@ -158,7 +179,7 @@ fn has_near_tie(field: &Field) -> bool {
     })
 }
 
-fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+pub(crate) fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
     values
         .into_iter()
         .fold(0.0, |most: f64, value| most.max(value.abs()))
@@ -167,7 +188,7 @@ fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
 /// A bound of every term that is added up in a gradient: along each path from the root the largest
 /// local derivatives, multiplied. Gradients that cancel, as those of x · inv(x), keep errors of this
 /// size.
-fn gradient_terms(graph: &LossGraph, inputs: &[Field]) -> f64 {
+pub(crate) fn gradient_terms(graph: &LossGraph, inputs: &[Field]) -> f64 {
     let values = tensors(graph, inputs);
     let size = |id: NodeId| largest(values[id.index()].data());
     let positions = (SHAPE[0] * SHAPE[2] * SHAPE[3]) as f64;
@@ -207,12 +228,18 @@ fn slope(op: Op, operand: &Field) -> f64 {
     operand.data().iter().map(|x| at(*x)).fold(0.0, f64::max)
 }
 
-fn finite(values: &[f64]) -> bool {
+pub(crate) fn finite(values: &[f64]) -> bool {
     values.iter().all(|value| value.is_finite())
 }
 
-/// None where two graphs agree at given inputs: equally finite, and equal up to rounding.
-pub(crate) fn difference(one: &LossGraph, other: &LossGraph, inputs: &[Field]) -> Option<String> {
+/// None where two graphs agree at given inputs: equally finite, and equal up to rounding, in value and in
+/// the gradients of predictions.
+pub(crate) fn difference(
+    one: &LossGraph,
+    other: &LossGraph,
+    signature: &Signature,
+    inputs: &[Field],
+) -> Option<String> {
     let terms = gradient_terms(one, inputs).max(gradient_terms(other, inputs));
     let [one, other] = [one, other].map(|graph| evaluate(graph, inputs).unwrap());
     let scale = largest(one.root.data()).max(largest(other.root.data()));
@@ -226,10 +253,10 @@ pub(crate) fn difference(one: &LossGraph, other: &LossGraph, inputs: &[Field]) -
         ));
     }
     let all = |evaluation: &Evaluation| -> Vec<f64> {
-        evaluation
-            .gradients
-            .iter()
-            .flat_map(|field| field.data().to_vec())
+        let gradients = evaluation.gradients.iter().zip(signature.inputs());
+        let moving = gradients.filter(|(_, input)| input.prediction);
+        moving
+            .flat_map(|(field, _)| field.data().to_vec())
             .collect()
     };
     let (one, other) = (all(&one), all(&other));

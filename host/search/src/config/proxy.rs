@@ -130,6 +130,8 @@ pub struct ProxyConfig {
     pub split: String,
     /// End a training at its first NaN or infinity in loss or gradient. Default true.
     pub stop_invalid: bool,
+    /// When a training is given up.
+    pub hopeless: HopelessConfig,
     /// Length and shape of the training.
     pub budget: ProxyBudget,
 }
@@ -139,6 +141,7 @@ impl Default for ProxyConfig {
         Self {
             split: "reward".into(),
             stop_invalid: true,
+            hopeless: HopelessConfig::default(),
             budget: ProxyBudget::default(),
         }
     }
@@ -147,7 +150,53 @@ impl Default for ProxyConfig {
 impl ProxyConfig {
     pub(super) fn check(&self, check: &mut Checker) {
         check.holds("proxy.split", !self.split.is_empty(), "must name a split");
+        self.hopeless.check(check);
         self.budget.check(check, "proxy.budget");
+    }
+}
+
+/// Section `[proxy.hopeless]`: a training of a search is looked at once on its way, and given up where
+/// the network then scores worse than most others did at that step (the median stopping rule of Golovin
+/// et al., *Google Vizier*, KDD 2017, section 3.2.2, at one step). The numbers are ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HopelessConfig {
+    /// Whether trainings are looked at. Default true.
+    pub enabled: bool,
+    /// Part of the steps after which, above 0 and below 1. Default 0.2.
+    pub after: f64,
+    /// Samples of the split that are scored then, `1..=1000000`. Default 50.
+    pub images: usize,
+    /// Part of the trainings before this one that must have scored more, above 0 and at most 1.
+    /// Default 0.4.
+    pub share: f64,
+    /// Trainings that are looked at before the first may be given up, at least 1. Default 20.
+    pub history: usize,
+}
+
+impl Default for HopelessConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            after: 0.2,
+            images: 50,
+            share: 0.4,
+            history: 20,
+        }
+    }
+}
+
+impl HopelessConfig {
+    fn check(&self, check: &mut Checker) {
+        let inside = self.after > 0.0 && self.after < 1.0;
+        check.holds(
+            "proxy.hopeless.after",
+            inside,
+            "must be above 0 and below 1",
+        );
+        check.range("proxy.hopeless.images", self.images, 1..=1_000_000);
+        check.positive("proxy.hopeless.share", self.share, 1.0);
+        check.range("proxy.hopeless.history", self.history, 1..=1_000_000);
     }
 }
 

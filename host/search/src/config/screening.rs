@@ -21,9 +21,9 @@ pub enum ScreeningMode {
 #[serde(rename_all = "snake_case")]
 pub enum ScreeningEngine {
     /// The fused engine of autoloss-engine.
+    #[default]
     Fused,
     /// libtorch's operators and its autograd.
-    #[default]
     Libtorch,
 }
 
@@ -52,12 +52,15 @@ pub struct ScreeningConfig {
     pub threshold: f64,
     /// `"threshold"` (default) or `"positive"`.
     pub mode: ScreeningMode,
-    /// `"libtorch"` (default) or `"fused"`, which is many times faster. Losses whose verdict hangs on
-    /// the rounding of single precision may be judged differently.
+    /// `"fused"` (default) or `"libtorch"`, which is many times slower. Losses whose verdict hangs on the
+    /// rounding of single precision may be judged differently.
     pub engine: ScreeningEngine,
     /// End the protocol where the rest of its steps would not change the verdict; of the fused engine
     /// in mode `"threshold"`. Default true.
     pub early: bool,
+    /// Run the protocol on maps of half the side first, and reject what gains next to nothing there; with
+    /// `early`. Default true.
+    pub coarse: bool,
 }
 
 impl Default for ScreeningConfig {
@@ -73,8 +76,9 @@ impl Default for ScreeningConfig {
             size: 16,
             threshold: 0.6,
             mode: ScreeningMode::Threshold,
-            engine: ScreeningEngine::Libtorch,
+            engine: ScreeningEngine::Fused,
             early: true,
+            coarse: true,
         }
     }
 }

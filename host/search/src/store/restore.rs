@@ -35,6 +35,20 @@ impl RunReader {
         )
     }
 
+    /// Visits what was seen of trainings on their way, in the order of the candidates up to `last`.
+    pub(crate) fn for_each_look(
+        &self,
+        last: CandidateId,
+        mut visit: impl FnMut(f64),
+    ) -> Result<(), StoreError> {
+        let query = "SELECT look FROM evaluations WHERE purpose = 'search' AND candidate <= ?1 \
+                     AND look IS NOT NULL ORDER BY candidate";
+        self.each(query, [last.0 as i64], |row| {
+            visit(row.get(0)?);
+            Ok(())
+        })
+    }
+
     /// The last stored candidate.
     pub(crate) fn last(&self) -> Result<Option<CandidateRecord>, StoreError> {
         self.one(

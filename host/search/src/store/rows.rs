@@ -161,8 +161,8 @@ pub(super) fn insert_evaluation(
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO evaluations (candidate, purpose, seed, split, losses, verdict, \
-             detail, score, metrics, steps, train_seconds, eval_seconds, final_loss, elapsed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             detail, score, metrics, steps, train_seconds, eval_seconds, final_loss, elapsed, \
+             look) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             record.candidate.0 as i64,
@@ -179,6 +179,7 @@ pub(super) fn insert_evaluation(
             record.outcome.eval_seconds,
             record.outcome.final_loss,
             record.elapsed,
+            record.outcome.look,
         ])?;
     Ok(())
 }
@@ -255,6 +256,7 @@ pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowErro
             train_seconds: row.get("train_seconds")?,
             eval_seconds: row.get("eval_seconds")?,
             final_loss: row.get("final_loss")?,
+            look: read_look(row)?,
         },
         elapsed: row.get("elapsed")?,
     })
@@ -279,6 +281,14 @@ fn read_evaluation_verdict(row: &Row<'_>) -> Result<EvaluationVerdict, RowError>
             )));
         }
     })
+}
+
+/// A run of an earlier version that is only read has no such column.
+fn read_look(row: &Row<'_>) -> rusqlite::Result<Option<f64>> {
+    match row.get("look") {
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+        other => other,
+    }
 }
 
 pub(super) fn id(row: &Row<'_>, column: &str) -> rusqlite::Result<CandidateId> {

@@ -8,7 +8,9 @@ use rusqlite::Connection;
 use super::error::StoreError;
 
 /// Version of the tables below.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+/// What makes a database of version 1 one of version 2.
+const FROM_1: &str = "ALTER TABLE evaluations ADD COLUMN look REAL;";
 
 /// `canonical` holds a 64-bit hash, bit for bit as a signed integer. `passed` has bit b set where
 /// branch b passed its screens. A candidate's `branch` is the one that decided its verdict, and
@@ -77,6 +79,7 @@ CREATE TABLE evaluations (
     eval_seconds REAL NOT NULL,
     final_loss REAL,
     elapsed REAL NOT NULL,
+    look REAL,
     UNIQUE (candidate, purpose, seed, split)
 );
 ";
@@ -88,11 +91,23 @@ pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
+/// Brings the database of an earlier version, which [`check`] has accepted, to this one.
+pub(super) fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
+    match version(connection)? {
+        1 => connection.execute_batch(&format!(
+            "BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// Refuses a database of a later version, and one that is not ours.
 pub(super) fn check(connection: &Connection, folder: &Path) -> Result<(), StoreError> {
-    let found: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| StoreError::sqlite(folder, error))?;
+    let found = version(connection).map_err(|error| StoreError::sqlite(folder, error))?;
     if found > VERSION {
         return Err(StoreError::NewerSchema {
             folder: folder.to_path_buf(),
@@ -100,7 +115,7 @@ pub(super) fn check(connection: &Connection, folder: &Path) -> Result<(), StoreE
             known: VERSION,
         });
     }
-    if found < VERSION {
+    if found < 1 {
         return Err(StoreError::NotARun {
             folder: folder.to_path_buf(),
         });

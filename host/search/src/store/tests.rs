@@ -82,6 +82,7 @@ fn evaluation(candidate: u64) -> EvaluationRecord {
             steps: 9,
             train_seconds: 0.1,
             eval_seconds: 0.2,
+            look: Some(0.3),
             final_loss: None,
         },
         elapsed: 3.25,
@@ -113,6 +114,32 @@ fn what_is_written_is_read_back_exactly() {
     let evaluations = reader.evaluations(Purpose::Search).unwrap();
     assert_eq!(evaluations, [evaluation(0)]);
     assert_eq!(reader.counts().unwrap().explored(), 3);
+}
+
+#[test]
+fn a_run_of_the_first_version_is_read_as_it_is_and_brought_up_to_date_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = begun(folder.path());
+    store.record_evaluation(&evaluation(0)).unwrap();
+    store
+        .reader()
+        .connection()
+        .execute_batch("ALTER TABLE evaluations DROP COLUMN look; PRAGMA user_version = 1")
+        .unwrap();
+    drop(store);
+    let looks = || {
+        let reader = RunReader::open(folder.path()).unwrap();
+        let evaluations = reader.evaluations(Purpose::Search).unwrap();
+        evaluations
+            .iter()
+            .map(|e| e.outcome.look)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(looks(), [None]);
+    let mut store = Store::open(folder.path()).unwrap();
+    store.record_evaluation(&evaluation(1)).unwrap();
+    drop(store);
+    assert_eq!(looks(), [None, evaluation(1).outcome.look]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn stored_scores_are_the_recomputed_ones() {
             seed: header.config.seed,
             split: header.config.proxy.split.clone(),
             stop_invalid: header.config.proxy.stop_invalid,
+            look: None,
         };
         assert_eq!(outcome(&request).score(), Some(score));
         assert_eq!(record.score, Some(score));

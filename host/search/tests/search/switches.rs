@@ -87,6 +87,30 @@ fn the_stop_switch_reaches_the_evaluator() {
 }
 
 #[test]
+fn trainings_are_looked_at_and_after_some_the_worse_half_is_given_up() {
+    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.history = 5);
+    let looks: Vec<_> = trainer.requests.iter().map(|r| r.look.unwrap()).collect();
+    assert!(
+        looks
+            .iter()
+            .all(|look| (look.step, look.images) == (40, 50))
+    );
+    let first = looks.iter().position(|look| look.least.is_some()).unwrap();
+    assert!(first >= 5, "{first}");
+    assert!(looks[first..].iter().all(|look| look.least.is_some()));
+    assert!(summary.counts.of(VerdictKind::StoppedEarly) > 0);
+
+    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.enabled = false);
+    assert!(
+        trainer
+            .requests
+            .iter()
+            .all(|request| request.look.is_none())
+    );
+    assert_eq!(summary.counts.of(VerdictKind::StoppedEarly), 0);
+}
+
+#[test]
 fn every_form_is_probed_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = FakeEngine::default();

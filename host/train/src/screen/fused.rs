@@ -4,8 +4,8 @@ use super::{Branch, LrpTrace};
 use crate::{Result, TrainError};
 use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape, Watch};
 use autoloss_graph::LossGraph;
-use autoloss_plugin_api::{Activation as Declared, BranchInfo, ScreeningSamples};
-use autoloss_search::{Probe, Rejection, ScreeningConfig, ScreeningMode};
+use autoloss_plugin_api::{Activation as Declared, BranchInfo, ScreeningSamples, TARGET_BOXES};
+use autoloss_search::{Probe, Rejection, ScreeningConfig};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -32,24 +32,19 @@ impl Fused {
     /// # Errors
     /// An input that the samples lack, or that does not have their shape.
     pub(super) fn new(info: &BranchInfo, samples: &ScreeningSamples, raw: &Tensor) -> Result<Self> {
-        let activation = match info.activation {
-            Declared::Softmax => Activation::Softmax,
-            Declared::Sigmoid => Activation::Sigmoid,
-            _ => Activation::Identity,
-        };
         let wrong = |what: String| TrainError::Declaration {
             task: "the screened task".into(),
             what,
+        };
+        let fixed = |name: &str| {
+            let found = samples.fixed.get(name);
+            values(found.map_err(|missing| wrong(missing.to_string()))?)
         };
         let inputs = info.inputs.iter().map(|input| {
             if input.prediction {
                 return Ok(Input::Prediction);
             }
-            let fixed = samples.fixed.get(&input.name);
-            let fixed = fixed.map_err(|missing| wrong(missing.to_string()))?;
-            Ok(Input::Fixed(values(
-                &fixed.f_expand(samples.shape, false)?,
-            )?))
+            Ok(Input::Fixed(fixed(&input.name)?))
         });
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let [n, c, height, width] = samples.shape;
@@ -61,7 +56,20 @@ impl Fused {
             width: size(width),
         };
         let valid = samples.valid.as_ref().map(values).transpose()?;
-        let problem = Problem::new(shape, activation, &inputs, &values(raw)?, valid.as_deref());
+        let (raw, valid) = (values(raw)?, valid.as_deref());
+        let plain = |activation| Problem::new(shape, activation, &inputs, &raw, valid);
+        let problem = match info.activation {
+            Declared::Softmax => plain(Activation::Softmax),
+            Declared::Sigmoid => plain(Activation::Sigmoid),
+            Declared::Boxes => {
+                let shape = Shape {
+                    channels: 1,
+                    ..shape
+                };
+                Problem::boxes(shape, &inputs, &raw, &fixed(TARGET_BOXES)?, valid)
+            }
+            _ => plain(Activation::Identity),
+        };
         Ok(Self {
             problem: Arc::new(problem.map_err(|error| wrong(error.to_string()))?),
             machine: Machine::default(),
@@ -98,7 +106,7 @@ impl Fused {
         graph: &LossGraph,
         config: &ScreeningConfig,
     ) -> Result<Rejection> {
-        if !config.early || config.mode != ScreeningMode::Threshold {
+        if !super::goes_early(config) {
             return Ok(self.optimise(branch, graph, config, None)?.0);
         }
         if self.compiled(graph).2.aligned.is_none() {
@@ -161,7 +169,7 @@ struct Run<'a> {
     problem: &'a Problem,
     program: &'a Program,
     branch: &'a Branch,
-    predictions: Vec<f32>,
+    values: Vec<f32>,
 }
 
 impl<'a> Run<'a> {
@@ -173,7 +181,7 @@ impl<'a> Run<'a> {
             problem,
             program: &compiled.program,
             branch,
-            predictions: Vec::with_capacity(problem.shape().len()),
+            values: Vec::with_capacity(problem.shape().len()),
         }
     }
 
@@ -203,9 +211,20 @@ impl<'a> Run<'a> {
     }
 
     fn score(&mut self) -> Result<f64> {
-        self.machine
-            .predictions(self.problem, &mut self.predictions);
-        self.branch.score_of(&self.predictions)
+        let Shape {
+            samples,
+            channels,
+            height,
+            width,
+        } = self.problem.shape();
+        let shape = [samples, channels, height, width].map(|size| size as i64);
+        let mut parts = Vec::new();
+        for part in 0..self.branch.info.activation.parts() {
+            self.machine
+                .predictions(self.problem, part as u8, &mut self.values);
+            parts.push(Tensor::f_from_slice(&self.values)?.f_view(shape)?);
+        }
+        self.branch.judge(&parts)
     }
 
     fn finished(&self, reached: f64) -> Rejection {

@@ -6,6 +6,7 @@
 //! samples are independent problems. Both are computed by the fused engine or by libtorch, as
 //! [`ScreeningConfig::engine`] says.
 
+mod activation;
 mod crew;
 mod fused;
 mod torch;
@@ -13,9 +14,10 @@ mod torch;
 use crate::plugin::{RemoteMetric, RemoteTask};
 use crate::{Result, TrainError};
 use autoloss_graph::LossGraph;
-use autoloss_plugin_api::{Activation, BranchInfo, ScreeningRequest, ScreeningSamples, Tensors};
+use autoloss_plugin_api::{BranchInfo, ScreeningRequest, ScreeningSamples, Tensors};
 use autoloss_search::{
-    BackendError, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine, Timed, Work,
+    BackendError, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine, ScreeningMode,
+    Timed, Work,
 };
 use crew::Crew;
 use fused::Fused;
@@ -23,6 +25,10 @@ use tch::{Device, Kind, Tensor};
 
 /// A gradient below this share of the terms it is summed from is rounding (single precision).
 const ROUNDING: f64 = 1e-5;
+/// A gain on coarse maps below this share of the threshold is none on finer ones either.
+const COARSE: f64 = 0.25;
+/// Maps smaller than this tell too little.
+const LEAST_COARSE: usize = 4;
 /// Standard deviation of the random raw predictions the protocol starts from.
 const INITIAL_SPREAD: f64 = 1.0;
 
@@ -44,8 +50,17 @@ struct Branch {
 
 /// The branches of a task with samples and metrics of its own.
 struct Worker {
-    branches: Vec<(Branch, Option<Fused>)>,
+    branches: Vec<Screen>,
     config: ScreeningConfig,
+}
+
+/// A branch and what computes its screens.
+struct Screen {
+    branch: Branch,
+    /// None where libtorch does.
+    fused: Option<Fused>,
+    /// Smaller maps of the same branch, to reject on at less cost.
+    coarse: Option<(Branch, Fused)>,
 }
 
 /// Screens graphs on samples fixed at its making.
@@ -81,7 +96,7 @@ impl TaskScreener {
 
     /// Shape (B, C, H, W) of a branch's predictions.
     pub fn shape(&mut self, branch: usize) -> [i64; 4] {
-        self.crew.first().branches[branch].0.samples.shape
+        self.crew.first().branches[branch].branch.samples.shape
     }
 
     /// The protocol with the metric read every `every` steps.
@@ -95,7 +110,7 @@ impl TaskScreener {
         every: usize,
     ) -> Result<(Rejection, LrpTrace)> {
         let worker = self.crew.first();
-        let (branch, fused) = &mut worker.branches[branch];
+        let Screen { branch, fused, .. } = &mut worker.branches[branch];
         let every = Some(every.max(1));
         match fused {
             Some(fused) => fused.optimise(branch, graph, &worker.config, every),
@@ -138,15 +153,7 @@ impl Worker {
     ) -> Result<Self> {
         let branches = branches
             .iter()
-            .map(|info| {
-                let metric = metric(&info.screening_score)?;
-                let branch = Branch::new(task, info, metric, config, seed)?;
-                let fused = match config.engine {
-                    ScreeningEngine::Fused => Some(Fused::new(info, &branch.samples, &branch.raw)?),
-                    ScreeningEngine::Libtorch => None,
-                };
-                Ok((branch, fused))
-            })
+            .map(|info| Screen::new(task, info, metric, config, seed))
             .collect::<Result<_>>()?;
         Ok(Self {
             branches,
@@ -156,10 +163,7 @@ impl Worker {
 
     /// Another one on the same samples, with metrics of its own.
     fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteMetric>) -> Result<Self> {
-        let branches = self.branches.iter().map(|(branch, fused)| {
-            let metric = metric(&branch.info.screening_score)?;
-            Ok((branch.twin(metric)?, fused.as_ref().map(Fused::twin)))
-        });
+        let branches = self.branches.iter().map(|screen| screen.twin(metric));
         Ok(Self {
             branches: branches.collect::<Result<_>>()?,
             config: self.config.clone(),
@@ -167,7 +171,7 @@ impl Worker {
     }
 
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
-        let (branch, fused) = &mut self.branches[branch];
+        let Screen { branch, fused, .. } = &mut self.branches[branch];
         match fused {
             Some(fused) => Ok(fused.probe(graph)),
             None => branch.probe_by_libtorch(graph).map_err(backend),
@@ -175,16 +179,78 @@ impl Worker {
     }
 
     fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
-        let (branch, fused) = &mut self.branches[branch];
-        let outcome = match fused {
-            Some(fused) => fused.reject(branch, graph, &self.config),
-            None => {
-                let outcome = branch.optimise_by_libtorch(graph, &self.config, None);
-                outcome.map(|(rejection, _)| rejection)
-            }
-        };
-        outcome.map_err(backend)
+        let screen = &mut self.branches[branch];
+        screen.reject(graph, &self.config).map_err(backend)
     }
+}
+
+impl Screen {
+    fn new(
+        task: &RemoteTask,
+        info: &BranchInfo,
+        metric: &mut impl FnMut(&str) -> Result<RemoteMetric>,
+        config: &ScreeningConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut branch = |config: &ScreeningConfig| {
+            let metric = metric(&info.screening_score)?;
+            Branch::new(task, info, metric, config, seed)
+        };
+        let fused = |branch: &Branch| Fused::new(info, &branch.samples, &branch.raw);
+        let mut screen = Self {
+            branch: branch(config)?,
+            fused: None,
+            coarse: None,
+        };
+        if config.engine == ScreeningEngine::Fused {
+            screen.fused = Some(fused(&screen.branch)?);
+            let size = config.size / 2;
+            if goes_early(config) && config.coarse && size >= LEAST_COARSE {
+                let coarse = branch(&ScreeningConfig {
+                    size,
+                    ..config.clone()
+                })?;
+                let fused = fused(&coarse)?;
+                screen.coarse = Some((coarse, fused));
+            }
+        }
+        Ok(screen)
+    }
+
+    /// Another one on the same samples, with metrics of its own.
+    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteMetric>) -> Result<Self> {
+        let mut twin = |branch: &Branch| branch.twin(metric(&branch.info.screening_score)?);
+        let coarse = self.coarse.as_ref();
+        Ok(Self {
+            branch: twin(&self.branch)?,
+            fused: self.fused.as_ref().map(Fused::twin),
+            coarse: coarse
+                .map(|(branch, fused)| Ok::<_, TrainError>((twin(branch)?, fused.twin())))
+                .transpose()?,
+        })
+    }
+
+    fn reject(&mut self, graph: &LossGraph, config: &ScreeningConfig) -> Result<Rejection> {
+        let Some(fused) = &mut self.fused else {
+            let (rejection, _) = self.branch.optimise_by_libtorch(graph, config, None)?;
+            return Ok(rejection);
+        };
+        if let Some((branch, fused)) = &mut self.coarse {
+            let found = fused.reject(branch, graph, config)?;
+            match found {
+                Rejection::Finished { gain, .. } if gain < COARSE * config.threshold => {
+                    return Ok(found);
+                }
+                _ => {}
+            }
+        }
+        fused.reject(&self.branch, graph, config)
+    }
+}
+
+/// Whether the protocol may end before its last step.
+fn goes_early(config: &ScreeningConfig) -> bool {
+    config.early && config.mode == ScreeningMode::Threshold && config.threshold > 0.0
 }
 
 /// An error of this crate as the search's own kind.
@@ -241,62 +307,46 @@ impl Branch {
         })
     }
 
-    /// The prediction ŷ of raw values x.
-    fn activate(&self, raw: &Tensor) -> Result<Tensor> {
-        let active = match self.info.activation {
-            Activation::Softmax => raw.f_softmax(1, None)?,
-            Activation::Sigmoid => raw.f_sigmoid()?,
-            _ => raw.shallow_clone(),
-        };
-        Ok(match &self.samples.valid {
-            Some(valid) => active.f_mul(valid)?,
-            None => active,
+    /// Which part of the prediction each input is, in order; none where it is fixed.
+    fn parts(&self) -> impl Iterator<Item = Option<usize>> {
+        let last = self.info.activation.parts() - 1;
+        let mut next = 0;
+        self.info.inputs.iter().map(move |input| {
+            let part = next.min(last);
+            next += usize::from(input.prediction);
+            input.prediction.then_some(part)
         })
     }
 
-    /// The branch's inputs in order: ŷ where the input depends on the prediction, else the fixed.
-    fn inputs<'a>(&'a self, prediction: &'a Tensor) -> Result<Vec<&'a Tensor>> {
-        self.info
-            .inputs
-            .iter()
-            .map(|input| match input.prediction {
-                true => Ok(prediction),
-                false => {
-                    self.samples
-                        .fixed
-                        .get(&input.name)
-                        .map_err(|missing| TrainError::Declaration {
-                            task: "the screened task".into(),
-                            what: missing.to_string(),
-                        })
-                }
-            })
-            .collect()
+    /// The branch's inputs in order: parts of ŷ where they depend on the prediction, else the fixed.
+    fn inputs<'a>(&'a self, prediction: &'a [Tensor]) -> Result<Vec<&'a Tensor>> {
+        let inputs = self.info.inputs.iter().zip(self.parts());
+        let inputs = inputs.map(|(input, part)| match part {
+            Some(part) => Ok(&prediction[part]),
+            None => self.fixed(&input.name),
+        });
+        inputs.collect()
     }
 
-    /// The value that ŷ should become: the first input that is the target alone.
-    fn target(&self) -> Option<&Tensor> {
-        let input = self
-            .info
-            .inputs
-            .iter()
-            .find(|input| input.target && !input.prediction)?;
-        self.samples.fixed.get(&input.name).ok()
+    fn fixed(&self, name: &str) -> Result<&Tensor> {
+        let found = self.samples.fixed.get(name);
+        found.map_err(|missing| TrainError::Declaration {
+            task: "the screened task".into(),
+            what: missing.to_string(),
+        })
     }
 
     fn score(&self, raw: &Tensor) -> Result<f64> {
-        self.judge(tch::no_grad(|| self.activate(raw))?)
+        self.judge(&tch::no_grad(|| self.activate(raw))?)
     }
 
-    /// The score of a prediction ŷ by its values.
-    fn score_of(&self, prediction: &[f32]) -> Result<f64> {
-        self.judge(Tensor::f_from_slice(prediction)?.f_view(self.samples.shape)?)
-    }
-
-    fn judge(&self, prediction: Tensor) -> Result<f64> {
-        let name = self.info.inputs.iter().find(|input| input.prediction);
-        let name = name.map_or("yhat", |input| &input.name);
-        let predictions = Tensors::new().with(name, prediction);
+    fn judge(&self, prediction: &[Tensor]) -> Result<f64> {
+        let mut predictions = Tensors::new();
+        for (input, part) in self.info.inputs.iter().zip(self.parts()) {
+            if let Some(part) = part {
+                predictions = predictions.with(&input.name, prediction[part].shallow_clone());
+            }
+        }
         let samples = usize::try_from(self.samples.shape[0]).unwrap_or(0);
         let scores = self.metric.screen(
             &self.info.screening_score,

@@ -27,23 +27,31 @@ impl Branch {
         if !total.requires_grad() {
             return self.no_gradient(&losses);
         }
-        let gradients = Tensor::f_run_backward(&[total], &[&raw, &prediction], false, false)?;
-        let (by_raw, by_prediction) = (&gradients[0], &gradients[1]);
+        // Parts of the prediction that the loss does not use have no gradient.
+        let wanted: Vec<&Tensor> = std::iter::once(&raw).chain(&prediction).collect();
+        let gradients = Tensor::f_run_backward(&[total], &wanted, false, false)?;
+        let (by_raw, by_prediction) = (&gradients[0], &gradients[1..]);
         let norm = |tensor: &Tensor| -> Result<Vec<f64>> {
             let squares = per_sample(&tensor.f_to_kind(Kind::Double)?.f_square()?)?;
             values(&squares.f_sqrt()?)
         };
-        let prediction = prediction.f_detach()?;
-        let away = match self.target() {
-            Some(target) => prediction.f_sub(target)?,
-            None => prediction.f_ones_like()?,
-        };
-        let terms = norm(&by_prediction.f_mul(&prediction)?)?;
+        let _guard = tch::no_grad_guard();
+        let away = self.away(&raw, &prediction)?;
+        let mut terms = vec![0.0; losses.numel()];
+        for (part, by_part) in prediction.iter().zip(by_prediction) {
+            if by_part.defined() {
+                let of_part = norm(&by_part.f_mul(part)?)?;
+                terms
+                    .iter_mut()
+                    .zip(of_part)
+                    .for_each(|(sum, of)| *sum += of * of);
+            }
+        }
         Ok(Probe {
             losses: values(&losses)?,
             norms: norm(by_raw)?,
             alignments: values(&per_sample(&by_raw.f_mul(&away)?.f_to_kind(Kind::Double)?)?)?,
-            rounding_scale: ROUNDING * terms.iter().copied().fold(0.0, f64::max),
+            rounding_scale: ROUNDING * terms.into_iter().fold(0.0, f64::max).sqrt(),
         })
     }
 

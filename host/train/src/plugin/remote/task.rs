@@ -4,8 +4,8 @@ use super::{Object, Result, all, names};
 use crate::plugin::Plugin;
 use autoloss_plugin_api::boundary::{Create, Request, Response};
 use autoloss_plugin_api::{
-    Batch, BatchRequest, BranchInfo, ScreeningRequest, ScreeningSamples, Split, TaskOptions,
-    Tensors,
+    Activation, Batch, BatchRequest, BranchInfo, ScreeningRequest, ScreeningSamples, Split,
+    TARGET_BOXES, TaskOptions, Tensors,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,16 +121,26 @@ impl RemoteTask {
         if shape[0] != wanted || shape.iter().any(|&side| side <= 0) {
             return Err(sent.broke(format!("shape {shape:?} for {wanted} samples")));
         }
-        for input in branch.inputs.iter().filter(|input| !input.prediction) {
+        let boxes = branch.activation == Activation::Boxes;
+        let moving = branch.inputs.iter().filter(|input| input.prediction);
+        if boxes && (shape[1] != 4 || moving.count() != branch.activation.parts()) {
+            return Err(sent.broke(format!(
+                "shape {shape:?}, where boxes have four channels and make three prediction inputs"
+            )));
+        }
+        let [samples, channels, height, width] = shape;
+        let of_inputs = [samples, if boxes { 1 } else { channels }, height, width];
+        let inputs = branch.inputs.iter().filter(|input| !input.prediction);
+        let inputs = inputs.map(|input| (input.name.as_str(), of_inputs));
+        for (name, shape) in inputs.chain(boxes.then_some((TARGET_BOXES, shape))) {
             let tensor = fixed
-                .get(&input.name)
+                .get(name)
                 .map_err(|error| sent.broke(error.to_string()))?;
             if tensor.size() != shape {
                 let size = tensor.size();
-                let message = format!("'{}' has shape {size:?}, not {shape:?}", input.name);
-                return Err(sent.broke(message));
+                return Err(sent.broke(format!("'{name}' has shape {size:?}, not {shape:?}")));
             }
-            sent.finite(&input.name, tensor)?;
+            sent.finite(name, tensor)?;
         }
         if let Some(valid) = &valid {
             if valid.size() != [shape[0], 1, shape[2], shape[3]] {
