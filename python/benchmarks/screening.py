@@ -43,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--most", type=int, default=50, help="losses that are timed, the first of the file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -50,7 +51,7 @@ def main() -> None:
     samples, classes, height, width = work["shape"]
     y = regions(samples, classes, height, width)
     raw = torch.randn(work["shape"])
-    losses = [compiled(text) for text in work["losses"]]
+    losses = [compiled(text) for text in work["losses"][: options.most]]
     # For caches and clocks.
     protocol(losses[0], raw, y, 20)
     started = time.perf_counter()

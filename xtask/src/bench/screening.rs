@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Of those that reach the loss-rejection protocol, so many are judged by libtorch too
     #[arg(long, default_value_t = 50)]
     compared: usize,
+    /// Of those in turn, so many are timed in eager PyTorch
+    #[arg(long, default_value_t = 50)]
+    eager: usize,
     /// Run the protocol to its end as well, to see what early verdicts change
     #[arg(long)]
     whole: bool,
@@ -93,12 +96,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     command.arg("--export").arg(&work);
     let report: Report = measured(&mut command)?;
     print(&report, options.candidates);
-    if report.compared > 0 {
+    if report.compared > 0 && options.eager > 0 {
         let mut eager = Command::new(crate::test::interpreter(root)?);
         eager
             .arg(root.join("python/benchmarks/screening.py"))
             .arg(&work)
-            .args(["--threads", &options.threads.to_string()]);
+            .args(["--threads", &options.threads.to_string()])
+            .args(["--most", &options.eager.to_string()]);
         let eager: Stage = measured(&mut eager)?;
         println!(
             "eager PyTorch: {:.3} s a loss in the protocol, {:.1} times as long as ours; all steps of ours: {}",
