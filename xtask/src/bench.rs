@@ -145,18 +145,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         }
         What::Reading(reading) => read(root, reading),
         What::Screening(options) => screening::run(root, options),
-        What::Engine => {
-            let what = [
-                "bench",
-                "--quiet",
-                "-p",
-                "autoloss-engine",
-                "--bench",
-                "engine",
-            ];
-            process::run(process::cargo().args(what).current_dir(root))
-        }
+        What::Engine => engine(root, &[]),
     }
+}
+
+/// The fused engine by itself.
+fn engine(root: &Path, options: &[&str]) -> Result<()> {
+    let bench = "bench --quiet -p autoloss-engine --bench engine --".split(' ');
+    process::run(process::cargo().args(bench).args(options).current_dir(root))
 }
 
 /// Reads the sample photographs again and again.

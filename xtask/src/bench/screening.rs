@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Rows and columns of the screened maps
     #[arg(long, default_value_t = 16)]
     size: usize,
+    /// Do not measure the engine by itself
+    #[arg(long)]
+    no_engine: bool,
     /// Do not screen on smaller maps first
     #[arg(long)]
     no_coarse: bool,
@@ -115,7 +118,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             }
         );
     }
-    Ok(())
+    match options.no_engine {
+        true => Ok(()),
+        false => super::engine(root, &["--sizes", &options.size.to_string()]),
+    }
 }
 
 fn print(report: &Report, candidates: usize) {
