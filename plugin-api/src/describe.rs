@@ -107,37 +107,29 @@ pub struct InputInfo {
 }
 
 impl InputInfo {
-    /// An input that depends on the prediction alone.
-    pub fn prediction(name: impl Into<String>) -> Self {
+    fn new(name: impl Into<String>, prediction: bool, target: bool) -> Self {
         Self {
             name: name.into(),
-            prediction: true,
-            target: false,
+            prediction,
+            target,
             channel_mean_constant: false,
             values: Values::Any,
         }
+    }
+
+    /// An input that depends on the prediction alone.
+    pub fn prediction(name: impl Into<String>) -> Self {
+        Self::new(name, true, false)
     }
 
     /// An input that depends on the ground truth alone.
     pub fn target(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            prediction: false,
-            target: true,
-            channel_mean_constant: false,
-            values: Values::Any,
-        }
+        Self::new(name, false, true)
     }
 
     /// An input that depends on both, such as an intersection of boxes.
     pub fn mixed(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            prediction: true,
-            target: true,
-            channel_mean_constant: false,
-            values: Values::Any,
-        }
+        Self::new(name, true, true)
     }
 
     /// States that the mean over the channels is constant.

@@ -100,7 +100,7 @@ impl Screens<'_> {
             loss: graph.display(self.signature).to_string(),
             formula: graph.formula(self.signature).to_string(),
             canonical: graph
-                .canonical(self.signature)
+                .training_form(self.signature)
                 .display(self.signature)
                 .to_string(),
             verdict: String::new(),

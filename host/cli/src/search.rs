@@ -222,11 +222,17 @@ fn findings(session: &Session, search: &Search, summary: &Summary) -> Result<Fin
     })
 }
 
-/// Score and losses of the median among the random losses that were accepted and scored: what the
-/// search had before it evolved anything.
+/// Score and losses of the median among the random losses that were accepted and scored before any
+/// training was given up, since what remains after that is no random choice: what the search had before
+/// it evolved anything.
 fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, String>)>> {
     let mut scored = Vec::new();
+    let mut chosen = false;
     reader.for_each_candidate(|record| {
+        chosen |= matches!(
+            record.verdict,
+            autoloss_search::Verdict::StoppedEarly { .. }
+        );
         let random = record.parent.is_none()
             && record
                 .origins
@@ -234,6 +240,7 @@ fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, Str
                 .all(|origin| matches!(origin, Origin::Fresh));
         if let autoloss_search::Verdict::Scored { score } = record.verdict
             && random
+            && !chosen
         {
             scored.push((score, record.losses));
         }

@@ -31,16 +31,16 @@ pub(crate) struct Lowered {
     pub(crate) root: Id,
     pub(crate) weight: f64,
     /// The parts of ŷ, in their order.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part<Id>>,
 }
 
 /// A part of the prediction.
-#[derive(Copy, Clone, Debug, Default)]
-pub(crate) struct Part {
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Part<T> {
     /// None where the graph does not use it.
-    pub(crate) prediction: Option<Id>,
+    pub(crate) prediction: Option<T>,
     /// ∂L/∂ŷ; none where it is zero by structure.
-    pub(crate) gradient: Option<Id>,
+    pub(crate) gradient: Option<T>,
 }
 
 impl Lowered {
@@ -165,7 +165,7 @@ impl Arriving {
 }
 
 /// The `count` parts of the prediction, each with its gradient.
-fn backward(exprs: &mut Exprs, root: Id, seed: f32, sizes: Sizes, count: u8) -> Vec<Part> {
+fn backward(exprs: &mut Exprs, root: Id, seed: f32, sizes: Sizes, count: u8) -> Vec<Part<Id>> {
     let forward: Vec<Id> = exprs.ids().take(root.index() + 1).collect();
     let mut arriving = Arriving {
         at: vec![None; forward.len()],

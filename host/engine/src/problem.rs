@@ -1,6 +1,6 @@
 //! What a loss graph is screened on: samples with their targets, and the predictions to start from.
 
-use crate::boxes::NUMBERS;
+use crate::boxes::{NUMBERS, PARTS};
 use crate::lower::Sizes;
 use crate::program::Program;
 use crate::tile::{TILE, tiled};
@@ -127,6 +127,8 @@ impl Problem {
         valid: Option<&[f32]>,
     ) -> Result<Self, ProblemError> {
         check("a position of an input", shape.channels, 1)?;
+        let areas = inputs.iter().filter(|input| **input == Input::Prediction);
+        check("a box", areas.count(), PARTS)?;
         check("the target", target.len(), NUMBERS * shape.len())?;
         let problem = Self::with_rows(NUMBERS, shape, Activation::Identity, inputs, raw, valid)?;
         Ok(Self {
@@ -174,6 +176,13 @@ impl Problem {
                 .position(|input| matches!(input, Input::Fixed(_))),
             boxes: None,
         })
+    }
+
+    /// Says which input ŷ should become; without this it is the first that stays.
+    #[must_use]
+    pub fn with_target(mut self, input: Option<usize>) -> Self {
+        self.target = input;
+        self
     }
 
     /// The shape of all fields.

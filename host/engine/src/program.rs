@@ -9,7 +9,7 @@
 //! What does not depend on the prediction is a stage of its own, run once for each sample.
 
 use crate::expr::{Back, Expr, Exprs, Extent, Id, Map, Pool};
-use crate::lower::{Lowered, Sizes};
+use crate::lower::{Lowered, Part, Sizes};
 use crate::tile::TILE;
 use autoloss_graph::LossGraph;
 
@@ -83,17 +83,8 @@ pub struct Program {
     /// Rows of each number of sums.
     pub(crate) sums: Vec<usize>,
     /// The parts of the prediction.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part<View>>,
     pub(crate) weight: f64,
-}
-
-/// Where a part of the prediction lies.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Part {
-    /// None where the graph does not use it.
-    pub(crate) prediction: Option<View>,
-    /// ∂L/∂ŷ; none where it is zero by structure.
-    pub(crate) gradient: Option<View>,
 }
 
 impl Program {
@@ -277,12 +268,13 @@ impl<'a> Compiler<'a> {
                 .collect();
             self.release(level);
             self.whole(&here, last, to);
+            // What the step at the end uses; the loss is summed up where the root is made.
+            let waits = |id: Id, last: &[Id]| {
+                level != deepest && (last.contains(&id) || self.exprs.is_prediction(id))
+            };
             let complete: Vec<bool> = here
                 .iter()
-                .map(|&id| match last {
-                    None => true,
-                    Some(last) => (self.ends(id, last) && level != deepest) || self.crosses(id),
-                })
+                .map(|&id| last.is_none_or(|last| waits(id, last)) || self.crosses(id))
                 .collect();
             self.tile(&here, &complete, last, to);
         }

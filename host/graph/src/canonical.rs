@@ -38,14 +38,14 @@ use crate::{GraphBuilder, LossGraph, Node, NodeId, Op, Signature};
 use facts::Facts;
 
 /// Larger graphs are returned as they are: rewriting may add nodes, and node numbers are 16 bits.
-const LARGEST: usize = 1024;
+const LARGEST: usize = 256;
 
 impl LossGraph {
     /// The normal form: graphs of equal normal form have equal losses and gradients, up to rounding.
     ///
     /// It is idempotent. The converse does not hold: equal losses may have different normal forms.
     /// Sharing may be lost, so the form can have more nodes than the graph and exceed limits that the
-    /// graph keeps; graphs of more than 1024 nodes are returned unchanged. The root's tensor may
+    /// graph keeps; graphs of more than 256 nodes are returned unchanged. The root's tensor may
     /// differ where its sum does not, as for a mean at the root.
     ///
     /// ```

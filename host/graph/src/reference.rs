@@ -122,7 +122,8 @@ fn forward(node: Node, inputs: &[Field], values: &[Field], shape: [usize; 4]) ->
     }
 }
 
-fn pointwise(op: Op, x: f64) -> f64 {
+/// A unary operator on a number; means and pools of one are the number itself.
+pub(crate) fn pointwise(op: Op, x: f64) -> f64 {
     match op {
         Op::Neg => -x,
         Op::Abs => x.abs(),

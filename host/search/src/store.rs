@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::NotARun`], [`StoreError::InUse`], [`StoreError::NewerSchema`],
-    /// [`StoreError::Corrupt`], or what the disk says.
+    /// [`StoreError::OlderSchema`], [`StoreError::Corrupt`], or what the disk says.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("run.db");
         if !path.is_file() {
@@ -105,7 +105,7 @@ impl Store {
         let lock = RunLock::take(folder)?;
         let connection = connect(folder, &path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check(&connection, folder)?;
-        schema::upgrade(&connection).map_err(|error| StoreError::sqlite(folder, error))?;
+        schema::check_current(&connection, folder)?;
         let store = Self::with(connection, folder, lock)?;
         store.reader.header()?;
         Ok(store)

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::network::Network;
 use crate::screen::backend;
-use crate::trainer::{Ending, Trained};
+use crate::trainer::{Ending, Step, Trained};
 use crate::workbench::{Workbench, split};
 use autoloss_plugin_api::Split;
 use autoloss_search::{
@@ -50,20 +50,17 @@ fn train(
     seen: &mut Seen,
 ) -> Result<(Network, Trained)> {
     let losses = workbench.losses(&request.losses)?;
-    let network = workbench.build(&request.budget, request.seed)?;
-    let (budget, seed) = (&request.budget, request.seed);
-    let training = workbench.training(&network, &losses, budget, seed, request.stop_invalid);
-    let mut optimizer = training.optimizer()?;
-    let trained = training.run_from(0, &mut optimizer, &mut |step, _| match request.look {
+    let mut watch = |step: Step, network: &Network| match request.look {
         Some(look) if look.step == step.done => {
             let started = Instant::now();
-            seen.score = workbench.score_of(&network, split, look.images)?;
+            seen.score = workbench.score_of(network, split, look.images)?;
             seen.took = started.elapsed();
             Ok(goes_on(look, seen.score))
         }
         _ => Ok(ControlFlow::Continue(())),
-    })?;
-    Ok((network, trained))
+    };
+    let (budget, seed) = (&request.budget, request.seed);
+    workbench.train_until(&losses, budget, seed, request.stop_invalid, &mut watch)
 }
 
 /// What a look decides. A network without a score is given up where any is.

@@ -279,13 +279,26 @@ impl Workbench {
         stop_invalid: bool,
         watch: &mut dyn FnMut(Step),
     ) -> Result<(Network, Trained)> {
+        let mut watch = |step, _: &Network| {
+            watch(step);
+            Ok(ControlFlow::Continue(()))
+        };
+        self.train_until(losses, budget, seed, stop_invalid, &mut watch)
+    }
+
+    /// Trains a fresh network; `watch` sees it after every step, and may end the training.
+    pub(crate) fn train_until(
+        &self,
+        losses: &BTreeMap<String, BranchLoss>,
+        budget: &ProxyBudget,
+        seed: u64,
+        stop_invalid: bool,
+        watch: &mut dyn FnMut(Step, &Network) -> Result<ControlFlow<()>>,
+    ) -> Result<(Network, Trained)> {
         let network = self.build(budget, seed)?;
         let training = self.training(&network, losses, budget, seed, stop_invalid);
         let mut optimizer = training.optimizer()?;
-        let trained = training.run_from(0, &mut optimizer, &mut |step, _| {
-            watch(step);
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let trained = training.run_from(0, &mut optimizer, &mut |step, _| watch(step, &network))?;
         Ok((network, trained))
     }
 

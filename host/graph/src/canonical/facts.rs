@@ -8,7 +8,8 @@
 //! [`LARGEST_SUM`], so that an `inv` near 10¹² never swallows terms in one order that it spares in
 //! another.
 
-use crate::{EPSILON, Node, NodeId, Op, Signature, Values};
+use crate::reference::pointwise;
+use crate::{Node, NodeId, Op, Signature, Values};
 
 /// Most decades of a product that is reordered.
 pub(super) const LARGEST_PRODUCT: u16 = 30;
@@ -35,6 +36,8 @@ pub(super) struct Facts {
     pub(super) nonnegative: bool,
     /// 0 or 1.
     pub(super) binary: bool,
+    /// Surely finite for inputs of ordinary size, and so is all below it.
+    pub(super) finite: bool,
     /// Depends on a prediction.
     pub(super) moves: bool,
     /// Its value, where no input has a part in it.
@@ -86,6 +89,7 @@ impl Facts {
             even_nhw: even,
             nonnegative: false,
             binary: false,
+            finite: true,
             moves: false,
             constant: None,
             decades,
@@ -122,8 +126,9 @@ impl Facts {
                 Op::Abs | Op::Square | Op::MaxPool3x3 | Op::MinPool3x3 => a.binary,
                 _ => false,
             },
+            finite: a.finite && decades <= LARGEST_PRODUCT,
             moves: a.moves,
-            constant: a.constant.map(|value| number(op, value)),
+            constant: a.constant.map(|value| pointwise(op, value)),
             decades,
             term_decades: if op == Op::Neg {
                 a.term_decades
@@ -142,8 +147,10 @@ impl Facts {
     fn sum(a: &Self, b: &Self) -> Self {
         let terms = a.terms.saturating_add(b.terms);
         let term_decades = a.term_decades.max(b.term_decades);
+        let decades = sum_decades(term_decades, terms);
         Self {
-            decades: sum_decades(term_decades, terms),
+            finite: a.finite && b.finite && decades <= LARGEST_PRODUCT,
+            decades,
             term_decades,
             terms,
             factors: 1,
@@ -154,6 +161,7 @@ impl Facts {
     fn product(op: Op, a: &Self, b: &Self) -> Self {
         let decades = a.decades.saturating_add(b.decades).min(UNBOUNDED);
         Self {
+            finite: a.finite && b.finite && decades <= LARGEST_PRODUCT,
             decades,
             term_decades: decades,
             terms: 1,
@@ -169,6 +177,7 @@ impl Facts {
             even_nhw: a.even_nhw && b.even_nhw,
             nonnegative: a.nonnegative && b.nonnegative,
             binary: op == Op::Mul && a.binary && b.binary,
+            finite: a.finite && b.finite,
             moves: a.moves || b.moves,
             constant: a.constant.zip(b.constant).map(|(a, b)| match op {
                 Op::Add => a + b,
@@ -176,22 +185,6 @@ impl Facts {
             }),
             ..*a
         }
-    }
-}
-
-/// A unary operator on a number. Means and pools of one are the number itself.
-fn number(op: Op, x: f64) -> f64 {
-    let sign = if x == 0.0 { 0.0 } else { x.signum() };
-    match op {
-        Op::Neg => -x,
-        Op::Abs => x.abs(),
-        Op::Inv => 1.0 / (x + EPSILON),
-        Op::Log => sign * (x.abs() + EPSILON).ln(),
-        Op::Exp => x.exp(),
-        Op::Tanh => x.tanh(),
-        Op::Square => x * x,
-        Op::Sqrt => sign * (x.abs() + EPSILON).sqrt(),
-        _ => x,
     }
 }
 

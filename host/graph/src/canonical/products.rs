@@ -67,24 +67,20 @@ impl Rewriter<'_> {
 
     /// The factors with eᵃ · eᵇ as eᵃ⁺ᵇ, where neither can be large.
     fn join_exponentials(&mut self, powers: Vec<Power>) -> Vec<Power> {
-        let mut sum: Option<Signed> = None;
-        let mut joined = 0;
+        let mut exponents = Vec::new();
         let mut rest = Vec::with_capacity(powers.len());
         for &(id, exponent) in &powers {
             match self.node(id) {
                 Node::Unary(Op::Exp, a) if self.facts(a).term_decades == 0 => {
-                    for _ in 0..exponent {
-                        let own = Signed::plus(a);
-                        sum = Some(sum.map_or(own, |sum| self.sum(sum, own)));
-                    }
-                    joined += exponent;
+                    exponents.extend((0..exponent).map(|_| Signed::plus(a)));
                 }
                 _ => rest.push((id, exponent)),
             }
         }
-        let Some(sum) = sum.filter(|_| joined > 1) else {
+        if exponents.len() < 2 {
             return powers;
-        };
+        }
+        let sum = self.sum_of(exponents);
         rest.push((self.unary(Op::Exp, sum).id, 1));
         rest.sort_by_key(|power| self.facts(power.0).key);
         rest
@@ -92,7 +88,8 @@ impl Rewriter<'_> {
 
     /// The factors of a node that are 0 or 1, and the others, where there are both.
     pub(super) fn binary_factors(&mut self, a: NodeId) -> Option<(NodeId, NodeId)> {
-        if !matches!(self.node(a), Node::Binary(Op::Mul, ..)) {
+        // 0 · ∞ is not 0.
+        if !matches!(self.node(a), Node::Binary(Op::Mul, ..)) || !self.facts(a).finite {
             return None;
         }
         let one = self.add(Node::One);

@@ -4,7 +4,7 @@
 //! can be looked at; terms without a prediction are dropped, and so are those whose sum over the channels
 //! no prediction changes, such as ŷ alone after a softmax.
 
-use super::facts::{LARGEST_PRODUCT, LARGEST_SUM, MOST_OPERANDS};
+use super::facts::{LARGEST_SUM, MOST_OPERANDS};
 use super::{Rewriter, Signed};
 use crate::{Node, NodeId, Op};
 
@@ -86,11 +86,8 @@ impl Rewriter<'_> {
     /// Whether a term of the root has a gradient.
     fn has_gradient(&mut self, id: NodeId) -> bool {
         let facts = *self.facts(id);
-        if facts.decades > LARGEST_PRODUCT {
-            // It may be infinite, which ends a training.
-            return true;
-        }
-        facts.moves && !self.has_constant_sum(id)
+        // What may be infinite ends a training.
+        !facts.finite || (facts.moves && !self.has_constant_sum(id))
     }
 
     /// Whether a term is an input of constant mean over the channels, times what is equal over them.

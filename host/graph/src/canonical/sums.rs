@@ -7,14 +7,19 @@ use crate::{Node, NodeId, Op};
 impl Rewriter<'_> {
     /// a + b.
     pub(super) fn sum(&mut self, a: Signed, b: Signed) -> Signed {
-        let (left, right) = (self.facts(a.id), self.facts(b.id));
-        let terms = left.terms.saturating_add(right.terms);
-        let decades = sum_decades(left.term_decades.max(right.term_decades), terms);
-        if terms > MOST_OPERANDS || decades > LARGEST_SUM {
-            return self.chain(vec![a, b]);
+        self.sum_of(vec![a, b])
+    }
+
+    /// Σ of the operands.
+    pub(super) fn sum_of(&mut self, operands: Vec<Signed>) -> Signed {
+        let facts = || operands.iter().map(|operand| self.facts(operand.id));
+        let terms = facts().fold(0, |sum: u16, facts| sum.saturating_add(facts.terms));
+        let largest = facts().map(|facts| facts.term_decades).max().unwrap_or(0);
+        if terms > MOST_OPERANDS || sum_decades(largest, terms) > LARGEST_SUM {
+            return self.chain(operands);
         }
         let mut parts = Vec::with_capacity(usize::from(terms));
-        self.collect_terms(vec![a, b], false, &mut parts);
+        self.collect_terms(operands, false, &mut parts);
         self.chain(parts)
     }
 

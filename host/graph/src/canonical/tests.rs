@@ -98,6 +98,11 @@ fn training_forms_leave_out_what_has_no_gradient() {
     for (one, other) in [
         // What may be infinite ends a training.
         ("add(exp(inv(y)), mul(y, yhat))", "mul(y, yhat)"),
+        ("add(log(exp(inv(y))), mul(y, yhat))", "mul(y, yhat)"),
+        (
+            "mul(yhat, tanh(mul(y, exp(inv(y)))))",
+            "mul(mul(y, yhat), tanh(exp(inv(y))))",
+        ),
         ("add(square(yhat), mul(y, yhat))", "mul(y, yhat)"),
         ("exp(add(y, yhat))", "exp(yhat)"),
         ("mul(yhat, exp(y))", "yhat"),

@@ -100,6 +100,19 @@ pub(crate) fn awkward(rng: &mut ChaCha8Rng, largest: f64) -> Field {
     })
 }
 
+/// A softmax and a one-hot coding, both 0 at positions without a label.
+pub(crate) fn void(rng: &mut ChaCha8Rng) -> [Field; 2] {
+    let fields = [softmax(rng), one_hot(rng)];
+    let empty: Vec<(usize, usize)> = places().filter(|_| below(rng, 5) == 0).collect();
+    fields.map(|field| {
+        let mut data = field.data().to_vec();
+        for &(n, position) in &empty {
+            (0..SHAPE[1]).for_each(|c| data[at(n, c, position)] = 0.0);
+        }
+        Field::new(SHAPE, data).unwrap()
+    })
+}
+
 /// Intersection, union and enclosing area of random boxes.
 pub(crate) fn boxes(rng: &mut ChaCha8Rng) -> Vec<Field> {
     let union = field(|| rng.random_range(1.0..50.0));
@@ -159,7 +172,7 @@ pub(crate) fn rounding_decides(graph: &LossGraph, inputs: &[Field]) -> bool {
             Node::Unary(Op::Log, _) => result
                 .data()
                 .iter()
-                .any(|log| *log != 0.0 && log.abs() < 1e-7),
+                .any(|log| *log != 0.0 && log.abs() < 1e-6),
             Node::Unary(Op::Tanh, a) => values[a.index()].data().iter().any(|x| x.abs() > 8.0),
             Node::Unary(Op::MaxPool3x3 | Op::MinPool3x3, a) => has_near_tie(&values[a.index()]),
             _ => false,
@@ -232,6 +245,21 @@ pub(crate) fn finite(values: &[f64]) -> bool {
     values.iter().all(|value| value.is_finite())
 }
 
+/// None where the values of two graphs agree at given inputs: equally finite, and equal up to rounding.
+pub(crate) fn value_difference(
+    one: &LossGraph,
+    other: &LossGraph,
+    inputs: &[Field],
+) -> Option<String> {
+    let [one, other] = [one, other].map(|graph| evaluate(graph, inputs).unwrap());
+    let scale = largest(one.root.data()).max(largest(other.root.data()));
+    if one.value.is_finite() != other.value.is_finite() {
+        return Some(format!("values {} and {}", one.value, other.value));
+    }
+    (one.value.is_finite() && (one.value - other.value).abs() > 1e-9 * scale)
+        .then(|| format!("values {} and {} of scale {scale}", one.value, other.value))
+}
+
 /// None where two graphs agree at given inputs: equally finite, and equal up to rounding, in value and in
 /// the gradients of predictions.
 pub(crate) fn difference(
@@ -240,18 +268,11 @@ pub(crate) fn difference(
     signature: &Signature,
     inputs: &[Field],
 ) -> Option<String> {
+    if let Some(differs) = value_difference(one, other, inputs) {
+        return Some(differs);
+    }
     let terms = gradient_terms(one, inputs).max(gradient_terms(other, inputs));
     let [one, other] = [one, other].map(|graph| evaluate(graph, inputs).unwrap());
-    let scale = largest(one.root.data()).max(largest(other.root.data()));
-    if one.value.is_finite() != other.value.is_finite() {
-        return Some(format!("values {} and {}", one.value, other.value));
-    }
-    if one.value.is_finite() && (one.value - other.value).abs() > 1e-9 * scale {
-        return Some(format!(
-            "values {} and {} of scale {scale}",
-            one.value, other.value
-        ));
-    }
     let all = |evaluation: &Evaluation| -> Vec<f64> {
         let gradients = evaluation.gradients.iter().zip(signature.inputs());
         let moving = gradients.filter(|(_, input)| input.prediction);

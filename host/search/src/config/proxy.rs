@@ -156,8 +156,8 @@ impl ProxyConfig {
 }
 
 /// Section `[proxy.hopeless]`: a training of a search is looked at once on its way, and given up where
-/// the network then scores worse than most others did at that step (the median stopping rule of Golovin
-/// et al., *Google Vizier*, KDD 2017, section 3.2.2, at one step). The numbers are ours.
+/// the network then scores less than the better part of the others did at that step (as the median stopping
+/// rule of Golovin et al., *Google Vizier*, KDD 2017, section 3.2.2, does at every step). The numbers are ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HopelessConfig {
@@ -167,8 +167,8 @@ pub struct HopelessConfig {
     pub after: f64,
     /// Samples of the split that are scored then, `1..=1000000`. Default 50.
     pub images: usize,
-    /// Part of the trainings before this one that must have scored more, above 0 and at most 1.
-    /// Default 0.4.
+    /// The better part of the trainings before this one, which it must not fall short of, above 0 and at most
+    /// 1. Default 0.4.
     pub share: f64,
     /// Trainings that are looked at before the first may be given up, at least 1. Default 20.
     pub history: usize,

@@ -33,7 +33,7 @@ pub enum ScreeningEngine {
 pub struct ScreeningConfig {
     /// Reject graphs that cannot train anything by their structure alone. Default true.
     pub static_checks: bool,
-    /// Look the canonical form up among those seen. Default true.
+    /// Look the training form up among those seen. Default true.
     pub duplicates: bool,
     /// Reject where one gradient at random predictions is non-finite or zero. Default true.
     pub probe: bool,

@@ -62,6 +62,16 @@ pub enum StoreError {
         /// The newest schema known here.
         known: i64,
     },
+    /// An earlier version wrote the run, by other rules.
+    #[error("the run in {} was written by an earlier version (schema {found}, this one writes {known}): it can be read, but only that version can go on with it", .folder.display())]
+    OlderSchema {
+        /// The folder.
+        folder: PathBuf,
+        /// The run's schema.
+        found: i64,
+        /// The schema written here.
+        known: i64,
+    },
     /// The run has no such candidate.
     #[error("the run in {} has no candidate {candidate}", .folder.display())]
     NoSuchCandidate {

@@ -9,8 +9,6 @@ use super::error::StoreError;
 
 /// Version of the tables below.
 pub(super) const VERSION: i64 = 2;
-/// What makes a database of version 1 one of version 2.
-const FROM_1: &str = "ALTER TABLE evaluations ADD COLUMN look REAL;";
 
 /// `canonical` holds a 64-bit hash, bit for bit as a signed integer. `passed` has bit b set where
 /// branch b passed its screens. A candidate's `branch` is the one that decided its verdict, and
@@ -91,14 +89,18 @@ pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// Brings the database of an earlier version, which [`check`] has accepted, to this one.
-pub(super) fn upgrade(connection: &Connection) -> rusqlite::Result<()> {
-    match version(connection)? {
-        1 => connection.execute_batch(&format!(
-            "BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;"
-        )),
-        _ => Ok(()),
+/// Refuses a database of an earlier version, which [`check`] accepts: what it has explored was looked up and
+/// given up by other rules.
+pub(super) fn check_current(connection: &Connection, folder: &Path) -> Result<(), StoreError> {
+    let found = version(connection).map_err(|error| StoreError::sqlite(folder, error))?;
+    if found < VERSION {
+        return Err(StoreError::OlderSchema {
+            folder: folder.to_path_buf(),
+            found,
+            known: VERSION,
+        });
     }
+    Ok(())
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -27,10 +27,8 @@ impl Branch {
         if self.info.activation == Activation::Boxes {
             return Ok(raw.f_sub(self.fixed(TARGET_BOXES)?)?);
         }
-        let mut inputs = self.info.inputs.iter();
-        let target = inputs.find(|input| input.target && !input.prediction);
-        Ok(match target {
-            Some(input) => prediction[0].f_sub(self.fixed(&input.name)?)?,
+        Ok(match self.target() {
+            Some(input) => prediction[0].f_sub(self.fixed(&self.info.inputs[input].name)?)?,
             None => prediction[0].f_ones_like()?,
         })
     }

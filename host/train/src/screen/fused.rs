@@ -4,7 +4,7 @@ use super::{Branch, LrpTrace};
 use crate::{Result, TrainError};
 use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape, Watch};
 use autoloss_graph::LossGraph;
-use autoloss_plugin_api::{Activation as Declared, BranchInfo, ScreeningSamples, TARGET_BOXES};
+use autoloss_plugin_api::{Activation as Declared, TARGET_BOXES};
 use autoloss_search::{Probe, Rejection, ScreeningConfig};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ impl Fused {
     ///
     /// # Errors
     /// An input that the samples lack, or that does not have their shape.
-    pub(super) fn new(info: &BranchInfo, samples: &ScreeningSamples, raw: &Tensor) -> Result<Self> {
+    pub(super) fn new(branch: &Branch) -> Result<Self> {
+        let (info, samples, raw) = (&branch.info, &branch.samples, &branch.raw);
         let wrong = |what: String| TrainError::Declaration {
             task: "the screened task".into(),
             what,
@@ -71,7 +72,11 @@ impl Fused {
             _ => plain(Activation::Identity),
         };
         Ok(Self {
-            problem: Arc::new(problem.map_err(|error| wrong(error.to_string()))?),
+            problem: Arc::new(
+                problem
+                    .map_err(|error| wrong(error.to_string()))?
+                    .with_target(branch.target()),
+            ),
             machine: Machine::default(),
             last: None,
         })

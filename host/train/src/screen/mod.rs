@@ -196,22 +196,28 @@ impl Screen {
             let metric = metric(&info.screening_score)?;
             Branch::new(task, info, metric, config, seed)
         };
-        let fused = |branch: &Branch| Fused::new(info, &branch.samples, &branch.raw);
         let mut screen = Self {
             branch: branch(config)?,
             fused: None,
             coarse: None,
         };
         if config.engine == ScreeningEngine::Fused {
-            screen.fused = Some(fused(&screen.branch)?);
+            screen.fused = Some(Fused::new(&screen.branch)?);
             let size = config.size / 2;
             if goes_early(config) && config.coarse && size >= LEAST_COARSE {
-                let coarse = branch(&ScreeningConfig {
+                let config = ScreeningConfig {
                     size,
                     ..config.clone()
-                })?;
-                let fused = fused(&coarse)?;
-                screen.coarse = Some((coarse, fused));
+                };
+                match branch(&config) {
+                    Ok(coarse) if coarse.positions() < screen.branch.positions() => {
+                        let fused = Fused::new(&coarse)?;
+                        screen.coarse = Some((coarse, fused));
+                    }
+                    // Samples that know no size.
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!("no smaller maps to screen on first: {error}"),
+                }
             }
         }
         Ok(screen)
@@ -305,6 +311,18 @@ impl Branch {
             raw: self.raw.shallow_clone(),
             initial: self.initial,
         })
+    }
+
+    /// H·W.
+    fn positions(&self) -> i64 {
+        let [_, _, height, width] = self.samples.shape;
+        height * width
+    }
+
+    /// The input that tells what ŷ should become: the first that is the target alone.
+    fn target(&self) -> Option<usize> {
+        let mut inputs = self.info.inputs.iter();
+        inputs.position(|input| input.target && !input.prediction)
     }
 
     /// Which part of the prediction each input is, in order; none where it is fixed.
