@@ -13,7 +13,9 @@ use anyhow::{Context, Result};
 use autoloss_graph::{LossFile, LossGraph};
 use autoloss_plugin_api::Split;
 use autoloss_search::store::RunReader;
-use autoloss_search::{Confirmed, Origin, Search, SearchError, Store, Summary, VerdictKind};
+use autoloss_search::{
+    Confirmed, Origin, Search, SearchError, Store, Summary, Verdict, VerdictKind,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -229,16 +231,13 @@ fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, Str
     let mut scored = Vec::new();
     let mut chosen = false;
     reader.for_each_candidate(|record| {
-        chosen |= matches!(
-            record.verdict,
-            autoloss_search::Verdict::StoppedEarly { .. }
-        );
+        chosen |= matches!(record.verdict, Verdict::StoppedEarly { .. });
         let random = record.parent.is_none()
             && record
                 .origins
                 .iter()
                 .all(|origin| matches!(origin, Origin::Fresh));
-        if let autoloss_search::Verdict::Scored { score } = record.verdict
+        if let Verdict::Scored { score } = record.verdict
             && random
             && !chosen
         {

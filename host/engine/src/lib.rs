@@ -6,6 +6,7 @@
 //! the cache, vectors of positions at a time.
 
 mod boxes;
+mod compile;
 mod early;
 mod expr;
 mod kernels;
@@ -13,6 +14,7 @@ mod level;
 mod lower;
 mod machine;
 mod math;
+mod places;
 mod pool;
 mod problem;
 mod program;

@@ -16,10 +16,7 @@ use fearless_simd::prelude::*;
 /// Flat fields to work in.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    width: usize,
-    height: usize,
-    /// Distance of rows: the width, or that of a vector where rows are shorter.
-    pitch: usize,
+    layout: Layout,
     value: Vec<f32>,
     result: Vec<f32>,
     gradient: Vec<f32>,
@@ -33,16 +30,17 @@ const MARGIN: usize = LANES;
 impl Scratch {
     /// Room for fields of `positions` values in rows of `width`.
     pub(crate) fn prepare(&mut self, width: usize, positions: usize) {
-        let height = positions / width;
-        if (self.width, self.height) == (width, height) {
+        let layout = Layout {
+            width,
+            height: positions / width,
+            pitch: width.max(LANES),
+        };
+        if self.layout == layout {
             return;
         }
-        let pitch = width.max(LANES);
-        let length = pitch * height + 2 * MARGIN;
+        let length = layout.pitch * layout.height + 2 * MARGIN;
         *self = Self {
-            width,
-            height,
-            pitch,
+            layout,
             value: vec![f32::NEG_INFINITY; length],
             result: vec![0.0; length],
             gradient: vec![0.0; length],
@@ -55,13 +53,13 @@ impl Scratch {
     pub(crate) fn pool<S: Simd>(&mut self, simd: S, pool: Pool, to: &mut [f32], from: Field<'_>) {
         let sign = sign(pool);
         for channel in 0..from.rows {
-            self.layout()
+            self.layout
                 .gather(simd, &mut self.value, from, channel, sign);
             for strip in self.strips::<S>() {
                 self.extremes(simd, strip);
             }
             let place = (channel, from.rows);
-            self.layout().scatter(simd, &self.result, to, place, sign);
+            self.layout.scatter(simd, &self.result, to, place, sign);
         }
     }
 
@@ -75,7 +73,7 @@ impl Scratch {
         g: Field<'_>,
         from: Field<'_>,
     ) {
-        let layout = self.layout();
+        let layout = self.layout;
         let rows = to.len() / layout.positions().next_multiple_of(TILE);
         for channel in 0..rows {
             layout.gather(simd, &mut self.value, from, channel, sign(pool));
@@ -88,19 +86,11 @@ impl Scratch {
         }
     }
 
-    fn layout(&self) -> Layout {
-        Layout {
-            width: self.width,
-            height: self.height,
-            pitch: self.pitch,
-        }
-    }
-
     /// Where strips begin. The last one may overlap the one before.
     #[inline(always)]
     fn strips<S: Simd>(&self) -> impl Iterator<Item = usize> + use<S> {
-        let last = self.pitch - S::f32s::LEN;
-        let own = self.width;
+        let last = self.layout.pitch - S::f32s::LEN;
+        let own = self.layout.width;
         (0..own)
             .step_by(S::f32s::LEN)
             .map(move |column| column.min(last))
@@ -110,7 +100,7 @@ impl Scratch {
     /// beyond the edges.
     #[inline(always)]
     fn in_rows<S: Simd>(&self, simd: S, column: usize) -> impl Fn(usize) -> [S::f32s; 3] {
-        let (width, pitch) = (self.width, self.pitch);
+        let (width, pitch) = (self.layout.width, self.layout.pitch);
         let left_edge = lane(simd, (column == 0).then_some(0));
         let right_edge = lane(simd, (width - 1).checked_sub(column));
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
@@ -131,13 +121,13 @@ impl Scratch {
         let mut result = std::mem::take(&mut self.result);
         let of_row = self.in_rows(simd, column);
         let (mut above, mut own) = (none, greatest_or_nan::<S>(of_row(0)));
-        for row in 0..self.height {
-            let below = match row + 1 < self.height {
+        for row in 0..self.layout.height {
+            let below = match row + 1 < self.layout.height {
                 true => greatest_or_nan::<S>(of_row(row + 1)),
                 false => none,
             };
             let all = greatest_or_nan::<S>([above, own, below]);
-            store::<S>(all, &mut result, MARGIN + row * self.pitch + column);
+            store::<S>(all, &mut result, MARGIN + row * self.layout.pitch + column);
             (above, own) = (own, below);
         }
         drop(of_row);
@@ -156,8 +146,8 @@ impl Scratch {
         let mut above = (none, [none; 3]);
         // What has arrived at the row above so far, and what the row above sends down.
         let (mut arrived, mut down) = (zero, zero);
-        for row in 0..=self.height {
-            let below = match row + 1 < self.height {
+        for row in 0..=self.layout.height {
+            let below = match row + 1 < self.layout.height {
                 true => {
                     let three = of_row(row + 1);
                     (greatest::<S>(three), three)
@@ -165,15 +155,15 @@ impl Scratch {
                 false => (none, [none; 3]),
             };
             let mut sent = [zero; 3];
-            if row < self.height {
-                let at = MARGIN + row * self.pitch + column;
+            if row < self.layout.height {
+                let at = MARGIN + row * self.layout.pitch + column;
                 let g = load(simd, &self.gradient, at);
                 sent = split(simd, [above.0, own.0, below.0], g);
             }
             if let Some(row) = row.checked_sub(1) {
                 let parts = split(simd, above.1, arrived + sent[0]);
                 for (to, part) in to.iter_mut().zip(parts) {
-                    store::<S>(part, to, MARGIN + row * self.pitch + column);
+                    store::<S>(part, to, MARGIN + row * self.layout.pitch + column);
                 }
             }
             arrived = down + sent[1];
@@ -188,7 +178,7 @@ impl Scratch {
     #[inline(always)]
     fn collect<S: Simd>(&mut self, simd: S) {
         let [to_left, to_own, to_right] = &self.to;
-        let end = MARGIN + self.pitch * self.height;
+        let end = MARGIN + self.layout.pitch * self.layout.height;
         for at in (MARGIN..end).step_by(S::f32s::LEN) {
             let sum =
                 load(simd, to_own, at) + load(simd, to_right, at - 1) + load(simd, to_left, at + 1);
@@ -234,10 +224,11 @@ fn split<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3], g: S::f32s) -> [S::f32s; 3] 
 }
 
 /// How a channel lies in a flat field.
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, Debug, Default, PartialEq)]
 struct Layout {
     width: usize,
     height: usize,
+    /// Distance of rows: the width, or that of a vector where rows are shorter.
     pitch: usize,
 }
 

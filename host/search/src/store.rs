@@ -105,13 +105,13 @@ impl Store {
         let lock = RunLock::take(folder)?;
         let connection = connect(folder, &path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::check(&connection, folder)?;
-        schema::check_current(&connection, folder)?;
         let store = Self::with(connection, folder, lock)?;
         store.reader.header()?;
         Ok(store)
     }
 
     fn with(connection: Connection, folder: &Path, lock: RunLock) -> Result<Self, StoreError> {
+        schema::check_current(&connection, folder)?;
         let reader = RunReader::over(connection, folder);
         let before = reader.elapsed_seconds()?;
         Ok(Self {

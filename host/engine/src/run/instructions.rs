@@ -3,7 +3,7 @@
 use super::{Run, activate};
 use crate::kernels::{self, Rows};
 use crate::machine::Machine;
-use crate::pool::Field;
+use crate::pool::{Field, Scratch};
 use crate::program::{Instruction, Level, View, Work};
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
@@ -66,31 +66,21 @@ impl Run<'_> {
     ) {
         let to = instruction.to.slot;
         match instruction.work {
-            Work::Pool(pool, a) => {
-                let mut scratch = std::mem::take(&mut machine.scratch);
-                self.fill(
-                    machine,
-                    to,
-                    #[inline(always)]
-                    |machine, to| {
-                        scratch.pool(simd, pool, to, self.field(machine, a));
-                    },
-                );
-                machine.scratch = scratch;
-            }
-            Work::PoolBack(pool, g, x) => {
-                let mut scratch = std::mem::take(&mut machine.scratch);
-                self.fill(
-                    machine,
-                    to,
-                    #[inline(always)]
-                    |machine, to| {
-                        let (g, x) = (self.field(machine, g), self.field(machine, x));
-                        scratch.back(simd, pool, to, g, x);
-                    },
-                );
-                machine.scratch = scratch;
-            }
+            Work::Pool(pool, a) => self.fill_with(
+                machine,
+                to,
+                #[inline(always)]
+                |machine, scratch, to| scratch.pool(simd, pool, to, self.field(machine, a)),
+            ),
+            Work::PoolBack(pool, g, x) => self.fill_with(
+                machine,
+                to,
+                #[inline(always)]
+                |machine, scratch, to| {
+                    let (g, x) = (self.field(machine, g), self.field(machine, x));
+                    scratch.back(simd, pool, to, g, x);
+                },
+            ),
             Work::Collect(number) => {
                 let rows = kernels::rows_of(&mut machine.slots[to]);
                 for (row, sum) in rows.iter_mut().zip(&mut machine.sums[number]) {
@@ -228,6 +218,24 @@ impl Run<'_> {
         let mut to = std::mem::take(&mut machine.slots[slot]);
         work(machine, &mut to);
         machine.slots[slot] = to;
+    }
+
+    /// The same, with flat fields to work in.
+    #[inline(always)]
+    fn fill_with(
+        self,
+        machine: &mut Machine,
+        slot: usize,
+        work: impl FnOnce(&Machine, &mut Scratch, &mut [f32]),
+    ) {
+        let mut scratch = std::mem::take(&mut machine.scratch);
+        self.fill(
+            machine,
+            slot,
+            #[inline(always)]
+            |machine, to| work(machine, &mut scratch, to),
+        );
+        machine.scratch = scratch;
     }
 
     #[inline(always)]

@@ -177,7 +177,6 @@ impl Facts {
             even_nhw: a.even_nhw && b.even_nhw,
             nonnegative: a.nonnegative && b.nonnegative,
             binary: op == Op::Mul && a.binary && b.binary,
-            finite: a.finite && b.finite,
             moves: a.moves || b.moves,
             constant: a.constant.zip(b.constant).map(|(a, b)| match op {
                 Op::Add => a + b,
