@@ -4,6 +4,8 @@ use crate::expr::{Expr, Exprs, Extent, Id};
 use crate::lower::{Lowered, Part, Sizes};
 use crate::places::Places;
 use crate::program::{Instruction, Level, Program, View, Work};
+use crate::range::Facts;
+use crate::sparse::{self, Where};
 use std::cmp::Reverse;
 
 /// How an expression is computed.
@@ -25,6 +27,8 @@ pub(crate) struct Compiler<'a> {
     needed: Vec<bool>,
     /// What uses each expression, in order.
     users: Vec<Vec<Id>>,
+    /// Which of its rows are computed in each step.
+    on: Vec<Where>,
     /// Whether the stage that is being compiled computes it.
     in_stage: Vec<bool>,
     level: Vec<usize>,
@@ -38,10 +42,12 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(lowered: &'a Lowered, sizes: Sizes) -> Self {
+    pub(crate) fn new(lowered: &'a Lowered, facts: &Facts, sizes: Sizes) -> Self {
         let exprs = &lowered.exprs;
         let gradients = lowered.parts.iter().filter_map(|part| part.gradient);
-        let mut for_gradient = reached(exprs, gradients);
+        let mut for_gradient = reached(exprs, gradients.clone());
+        let predictions = lowered.parts.iter().filter_map(|part| part.prediction);
+        let outputs: Vec<Id> = gradients.chain(predictions).chain([lowered.root]).collect();
         // The step through the activation needs ŷ, even where ∂L/∂ŷ does not.
         for id in exprs.ids() {
             for_gradient[id.index()] |= exprs.is_prediction(id);
@@ -68,6 +74,7 @@ impl<'a> Compiler<'a> {
             for_gradient,
             needed,
             users,
+            on: sparse::places(exprs, &outputs, facts, sizes),
             in_stage: vec![false; exprs.len()],
             level: vec![0; exprs.len()],
             views: vec![nowhere; exprs.len()],
@@ -285,6 +292,10 @@ impl<'a> Compiler<'a> {
             to,
             rows,
             for_value: !self.for_gradient[id.index()],
+            on: match self.exprs.moves(id) {
+                true => self.on[id.index()],
+                false => Where::Everywhere,
+            },
         }
     }
 
@@ -322,6 +333,7 @@ impl<'a> Compiler<'a> {
                 to: view,
                 rows: self.places.rows(extent),
                 for_value: true,
+                on: Where::Everywhere,
             };
             if extent.positions {
                 level.tile.push(total);

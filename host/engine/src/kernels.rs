@@ -3,6 +3,7 @@
 use crate::boxes::{Boxes, PARTS};
 use crate::expr::{Back, Map};
 use crate::math;
+use crate::occupied::RowSet;
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
 
@@ -38,6 +39,65 @@ pub(crate) fn rows_of(data: &mut [f32]) -> &mut [[f32; TILE]] {
     data.as_chunks_mut().0
 }
 
+/// The rows of a result that are computed.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Pick {
+    pub(crate) rows: RowSet,
+    /// Whether the others become 0.
+    pub(crate) clear: bool,
+}
+
+impl Pick {
+    pub(crate) const ALL: Self = Self {
+        rows: RowSet::ALL,
+        clear: false,
+    };
+}
+
+/// A result, and which of its rows are computed.
+pub(crate) struct To<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) pick: Pick,
+}
+
+impl<'a> To<'a> {
+    /// The numbers below `count` of the channels to compute, where it is a complete field.
+    pub(crate) fn picked(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let rows = self.pick.rows;
+        (0..count).filter(move |&row| rows.has(row))
+    }
+
+    /// Clears the other channels of a complete field of `count`, where that is wanted.
+    pub(crate) fn clear_others(&mut self, count: usize) {
+        if self.pick.clear {
+            for (at, row) in rows_of(self.data).iter_mut().enumerate() {
+                if !self.pick.rows.has(at % count) {
+                    *row = [0.0; TILE];
+                }
+            }
+        }
+    }
+
+    /// The rows to compute with their numbers; others are cleared where that is wanted.
+    #[inline(always)]
+    fn rows(self) -> impl Iterator<Item = (usize, &'a mut [f32; TILE])> {
+        let pick = self.pick;
+        let rows = rows_of(self.data).iter_mut().enumerate();
+        rows.filter_map(
+            #[inline(always)]
+            move |(row, to)| {
+                if pick.rows.has(row) {
+                    return Some((row, to));
+                }
+                if pick.clear {
+                    *to = [0.0; TILE];
+                }
+                None
+            },
+        )
+    }
+}
+
 /// The vector at a position of a row or a flat field.
 #[inline(always)]
 pub(crate) fn load<S: Simd>(simd: S, row: &[f32], at: usize) -> S::f32s {
@@ -50,8 +110,8 @@ pub(crate) fn store<S: Simd>(value: S::f32s, row: &mut [f32], at: usize) {
 }
 
 #[inline(always)]
-pub(crate) fn map1<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, f: impl Fn(S::f32s) -> S::f32s) {
-    for (row, to) in rows_of(to).iter_mut().enumerate() {
+pub(crate) fn map1<S: Simd>(simd: S, to: To<'_>, a: Rows<'_>, f: impl Fn(S::f32s) -> S::f32s) {
+    for (row, to) in to.rows() {
         let a = a.row(row);
         for at in (0..TILE).step_by(S::f32s::LEN) {
             store::<S>(f(load(simd, a, at)), to, at);
@@ -62,11 +122,11 @@ pub(crate) fn map1<S: Simd>(simd: S, to: &mut [f32], a: Rows<'_>, f: impl Fn(S::
 #[inline(always)]
 pub(crate) fn map2<S: Simd>(
     simd: S,
-    to: &mut [f32],
+    to: To<'_>,
     (a, b): (Rows<'_>, Rows<'_>),
     f: impl Fn(S::f32s, S::f32s) -> S::f32s,
 ) {
-    for (row, to) in rows_of(to).iter_mut().enumerate() {
+    for (row, to) in to.rows() {
         let (a, b) = (a.row(row), b.row(row));
         for at in (0..TILE).step_by(S::f32s::LEN) {
             store::<S>(f(load(simd, a, at), load(simd, b, at)), to, at);
@@ -77,11 +137,11 @@ pub(crate) fn map2<S: Simd>(
 #[inline(always)]
 pub(crate) fn map3<S: Simd>(
     simd: S,
-    to: &mut [f32],
+    to: To<'_>,
     (a, b, c): (Rows<'_>, Rows<'_>, Rows<'_>),
     f: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
 ) {
-    for (row, to) in rows_of(to).iter_mut().enumerate() {
+    for (row, to) in to.rows() {
         let (a, b, c) = (a.row(row), b.row(row), c.row(row));
         for at in (0..TILE).step_by(S::f32s::LEN) {
             let value = f(load(simd, a, at), load(simd, b, at), load(simd, c, at));
@@ -119,7 +179,7 @@ macro_rules! with_rule {
 }
 
 #[inline(always)]
-pub(crate) fn map<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>) {
+pub(crate) fn map<S: Simd>(simd: S, map: Map, to: To<'_>, a: Rows<'_>) {
     macro_rules! apply {
         ($f:ident) => {
             map1(
@@ -136,7 +196,7 @@ pub(crate) fn map<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>) {
 
 /// map(a) · b.
 #[inline(always)]
-pub(crate) fn map_mul<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>, b: Rows<'_>) {
+pub(crate) fn map_mul<S: Simd>(simd: S, map: Map, to: To<'_>, a: Rows<'_>, b: Rows<'_>) {
     macro_rules! apply {
         ($f:ident) => {
             map2(
@@ -152,7 +212,7 @@ pub(crate) fn map_mul<S: Simd>(simd: S, map: Map, to: &mut [f32], a: Rows<'_>, b
 }
 
 #[inline(always)]
-pub(crate) fn back<S: Simd>(simd: S, rule: Back, to: &mut [f32], g: Rows<'_>, x: Rows<'_>) {
+pub(crate) fn back<S: Simd>(simd: S, rule: Back, to: To<'_>, g: Rows<'_>, x: Rows<'_>) {
     macro_rules! apply {
         ($f:ident) => {
             map2(
@@ -172,7 +232,7 @@ pub(crate) fn back<S: Simd>(simd: S, rule: Back, to: &mut [f32], g: Rows<'_>, x:
 pub(crate) fn back_mul<S: Simd>(
     simd: S,
     rule: Back,
-    to: &mut [f32],
+    to: To<'_>,
     (a, b): (Rows<'_>, Rows<'_>),
     x: Rows<'_>,
 ) {

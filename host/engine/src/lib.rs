@@ -14,11 +14,14 @@ mod level;
 mod lower;
 mod machine;
 mod math;
+mod occupied;
 mod places;
 mod pool;
 mod problem;
 mod program;
+mod range;
 mod run;
+mod sparse;
 mod tile;
 
 pub use early::Watch;

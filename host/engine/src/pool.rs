@@ -8,7 +8,7 @@
 //! in it.
 
 use crate::expr::Pool;
-use crate::kernels::{LANES, Rows, load, rows_of, store};
+use crate::kernels::{LANES, Rows, To, load, rows_of, store};
 use crate::math::greater;
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
@@ -50,16 +50,18 @@ impl Scratch {
 
     /// The extreme values of all channels.
     #[inline(always)]
-    pub(crate) fn pool<S: Simd>(&mut self, simd: S, pool: Pool, to: &mut [f32], from: Field<'_>) {
+    pub(crate) fn pool<S: Simd>(&mut self, simd: S, pool: Pool, mut to: To<'_>, from: Field<'_>) {
         let sign = sign(pool);
-        for channel in 0..from.rows {
+        to.clear_others(from.rows);
+        for channel in to.picked(from.rows) {
             self.layout
                 .gather(simd, &mut self.value, from, channel, sign);
             for strip in self.strips::<S>() {
                 self.extremes(simd, strip);
             }
             let place = (channel, from.rows);
-            self.layout.scatter(simd, &self.result, to, place, sign);
+            self.layout
+                .scatter(simd, &self.result, to.data, place, sign);
         }
     }
 
@@ -69,20 +71,21 @@ impl Scratch {
         &mut self,
         simd: S,
         pool: Pool,
-        to: &mut [f32],
+        mut to: To<'_>,
         g: Field<'_>,
         from: Field<'_>,
     ) {
         let layout = self.layout;
-        let rows = to.len() / layout.positions().next_multiple_of(TILE);
-        for channel in 0..rows {
+        let rows = to.data.len() / layout.positions().next_multiple_of(TILE);
+        to.clear_others(rows);
+        for channel in to.picked(rows) {
             layout.gather(simd, &mut self.value, from, channel, sign(pool));
             layout.gather(simd, &mut self.gradient, g, channel, 1.0);
             for strip in self.strips::<S>() {
                 self.choose(simd, strip);
             }
             self.collect(simd);
-            layout.scatter(simd, &self.result, to, (channel, rows), 1.0);
+            layout.scatter(simd, &self.result, to.data, (channel, rows), 1.0);
         }
     }
 

@@ -1,8 +1,12 @@
 //! What a loss graph is screened on: samples with their targets, and the predictions to start from.
 
 use crate::boxes::{NUMBERS, PARTS};
+use crate::kernels::Pick;
 use crate::lower::Sizes;
+use crate::occupied::{Occupied, RowSet};
 use crate::program::Program;
+use crate::range::{Facts, Range};
+use crate::sparse::{Grain, Where};
 use crate::tile::{TILE, tiled};
 use autoloss_graph::LossGraph;
 use thiserror::Error;
@@ -94,6 +98,9 @@ pub struct Problem {
     pub(crate) target: Option<usize>,
     /// By sample: what the raw predictions should become, where they tell boxes.
     pub(crate) boxes: Option<Vec<Vec<f32>>>,
+    facts: Facts,
+    /// By input, then by sample; none where a sample of it has no row of zeros.
+    occupied: Vec<Option<Vec<Occupied>>>,
 }
 
 impl Problem {
@@ -133,6 +140,8 @@ impl Problem {
         let problem = Self::with_rows(NUMBERS, shape, Activation::Identity, inputs, raw, valid)?;
         Ok(Self {
             boxes: Some(by_sample(target, shape, NUMBERS)),
+            // Areas have no bound.
+            facts: Facts::default(),
             ..problem
         })
     }
@@ -165,10 +174,29 @@ impl Problem {
                 }
             });
         }
+        let occupied: Vec<Option<Vec<Occupied>>> = fixed
+            .iter()
+            .map(|input| {
+                let samples = input.as_ref()?.iter();
+                samples
+                    .map(|sample| Occupied::of(sample, shape.channels))
+                    .collect()
+            })
+            .collect();
+        let facts = Facts {
+            prediction: prediction_range(activation, raw),
+            fixed: fixed
+                .iter()
+                .map(|input| Range::of(input.as_ref()?.iter().flatten().copied()))
+                .collect(),
+            sparse: occupied.iter().map(Option::is_some).collect(),
+        };
         Ok(Self {
             shape,
             activation,
             fixed,
+            facts,
+            occupied,
             valid: valid.map(|valid| by_sample(valid, shape, 1)),
             raw: by_sample(raw, shape, rows),
             target: inputs
@@ -201,7 +229,30 @@ impl Problem {
             None => Some(0),
         });
         let part_of: Vec<Option<u8>> = part_of.collect();
-        Program::new(graph, &part_of, self.sizes())
+        Program::new(graph, &part_of, &self.facts, self.sizes())
+    }
+
+    /// The same without knowledge of rows that are 0.
+    #[cfg(test)]
+    pub(crate) fn dense(mut self) -> Self {
+        self.facts.sparse.fill(false);
+        self
+    }
+
+    /// Which rows of a tile an instruction computes.
+    #[inline(always)]
+    pub(crate) fn pick(&self, on: Where, sample: usize, tile: usize) -> Pick {
+        let Where::On { support, clear } = on else {
+            return Pick::ALL;
+        };
+        let occupied = &self.occupied[usize::from(support.input)];
+        let rows = occupied
+            .as_ref()
+            .map_or(RowSet::ALL, |samples| match support.grain {
+                Grain::Row => samples[sample].tiles[tile],
+                Grain::Channel => samples[sample].anywhere,
+            });
+        Pick { rows, clear }
     }
 
     /// Channels of the raw prediction.
@@ -230,6 +281,15 @@ impl Problem {
             channels: self.shape.channels,
             positions: self.shape.positions(),
         }
+    }
+}
+
+/// The values that ŷ can have while the raw predictions are finite.
+fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Range> {
+    Range::of(raw.iter().copied())?;
+    match activation {
+        Activation::Softmax | Activation::Sigmoid => Range::new(0.0, 1.0),
+        Activation::Identity => None,
     }
 }
 

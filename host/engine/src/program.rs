@@ -11,6 +11,8 @@
 use crate::compile::Compiler;
 use crate::expr::{Back, Map, Pool};
 use crate::lower::{Lowered, Part, Sizes};
+use crate::range::Facts;
+use crate::sparse::Where;
 use autoloss_graph::LossGraph;
 
 /// Where a value lies, seen from an instruction: row c of tile t begins at t·`tile` + c·`row`.
@@ -58,6 +60,8 @@ pub(crate) struct Instruction {
     pub(crate) rows: usize,
     /// Needed for the loss but not for its gradient.
     pub(crate) for_value: bool,
+    /// The rows of the result that are computed.
+    pub(crate) on: Where,
 }
 
 /// See the [module](self).
@@ -89,9 +93,14 @@ pub struct Program {
 
 impl Program {
     /// Compiles a graph. `part_of` tells of each input which part of the prediction it is.
-    pub(crate) fn new(graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Self {
+    pub(crate) fn new(
+        graph: &LossGraph,
+        part_of: &[Option<u8>],
+        facts: &Facts,
+        sizes: Sizes,
+    ) -> Self {
         let lowered = Lowered::new(graph, part_of, sizes);
-        Compiler::new(&lowered, sizes).program(&lowered)
+        Compiler::new(&lowered, facts, sizes).program(&lowered)
     }
 
     /// Whether all steps of a tile can be made before the next tile.

@@ -109,6 +109,8 @@ struct Report {
     ends: BTreeMap<&'static str, usize>,
     /// Of those equivalent by gradient, so many have the same norms to four digits.
     same_function: usize,
+    /// Memory that screening took at most, beside what was there when it began, all threads together.
+    mebibytes: f64,
     /// Steps of all protocol runs.
     steps: usize,
     /// Of those run to the end as well, so many had another verdict, and of these so many pass.
@@ -160,6 +162,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         every: options.every,
         trace: options.trace.as_ref().map(File::create).transpose()?,
     };
+    let before = memory("VmRSS");
+    // The peak begins anew; where the system refuses, it is that of the whole program.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut left = options.candidates;
     while left > 0 {
@@ -175,8 +180,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
         std::fs::write(path, work.to_string())?;
     }
+    bench.report.mebibytes = memory("VmHWM") - before;
     println!("{}", serde_json::to_string_pretty(&bench.report)?);
     Ok(())
+}
+
+/// Mebibytes of this process, by the name that Linux gives them.
+fn memory(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(name));
+    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    kibibytes.unwrap_or(f64::NAN) / 1024.0
 }
 
 struct Bench {

@@ -62,6 +62,8 @@ struct Report {
     stages: BTreeMap<String, Stage>,
     ends: BTreeMap<String, usize>,
     same_function: usize,
+    /// Null where Linux does not say.
+    mebibytes: Option<f64>,
     steps: usize,
     whole: Stage,
     early_errors: usize,
@@ -163,6 +165,9 @@ fn print(report: &Report, candidates: usize) {
                 report.early_lost
             );
         }
+    }
+    if let Some(mebibytes) = report.mebibytes {
+        println!("{mebibytes:.0} MiB at most, all threads together");
     }
     if report.compared > 0 {
         println!(

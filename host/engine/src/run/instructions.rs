@@ -1,7 +1,7 @@
 //! What each instruction does.
 
 use super::{Run, activate};
-use crate::kernels::{self, Rows};
+use crate::kernels::{self, Rows, To};
 use crate::machine::Machine;
 use crate::pool::{Field, Scratch};
 use crate::program::{Instruction, Level, View, Work};
@@ -65,12 +65,17 @@ impl Run<'_> {
         loss: &mut f64,
     ) {
         let to = instruction.to.slot;
+        // Pools are computed by channel, the same in all tiles.
+        let pick = self.problem.pick(instruction.on, self.number, 0);
         match instruction.work {
             Work::Pool(pool, a) => self.fill_with(
                 machine,
                 to,
                 #[inline(always)]
-                |machine, scratch, to| scratch.pool(simd, pool, to, self.field(machine, a)),
+                |machine, scratch, to| {
+                    let to = To { data: to, pick };
+                    scratch.pool(simd, pool, to, self.field(machine, a));
+                },
             ),
             Work::PoolBack(pool, g, x) => self.fill_with(
                 machine,
@@ -78,7 +83,7 @@ impl Run<'_> {
                 #[inline(always)]
                 |machine, scratch, to| {
                     let (g, x) = (self.field(machine, g), self.field(machine, x));
-                    scratch.back(simd, pool, to, g, x);
+                    scratch.back(simd, pool, To { data: to, pick }, g, x);
                 },
             ),
             Work::Collect(number) => {
@@ -149,6 +154,20 @@ impl Run<'_> {
     ) {
         let at = |view: View| self.field(machine, view).tile(tile);
         match instruction.work {
+            Work::SumChannels(a) => {
+                return kernels::sum_rows(simd, to, at(a), instruction.rows);
+            }
+            Work::Activate(part) => {
+                let x = &machine.samples[self.number].x[self.range(tile)];
+                return activate(simd, self.problem, (self.number, tile), part, x, to);
+            }
+            _ => {}
+        }
+        let to = To {
+            data: to,
+            pick: self.problem.pick(instruction.on, self.number, tile),
+        };
+        match instruction.work {
             Work::Add(a, b) => kernels::map2(
                 simd,
                 to,
@@ -197,13 +216,10 @@ impl Run<'_> {
             Work::BackMul(rule, [a, b], x) => {
                 kernels::back_mul(simd, rule, to, (at(a), at(b)), at(x));
             }
-            Work::SumChannels(a) => kernels::sum_rows(simd, to, at(a), instruction.rows),
-            Work::Activate(part) => {
-                let x = &machine.samples[self.number].x[self.range(tile)];
-                activate(simd, self.problem, (self.number, tile), part, x, to);
-            }
-            // Dealt with by `tile` and `whole`.
-            Work::Accumulate(..)
+            // Dealt with above, and by `tile` and `whole`.
+            Work::SumChannels(_)
+            | Work::Activate(_)
+            | Work::Accumulate(..)
             | Work::Total(_)
             | Work::Collect(_)
             | Work::SumPositions(_)

@@ -1,4 +1,4 @@
-//! Screening through the fused engine: the samples of a branch laid out for it, and one machine.
+//! Screening through the fused engine: the samples of a branch laid out for it.
 
 use super::{Branch, LrpTrace};
 use crate::{Result, TrainError};
@@ -13,7 +13,6 @@ use tch::{Kind, Tensor};
 /// What the engine needs of a branch.
 pub(super) struct Fused {
     problem: Arc<Problem>,
-    machine: Machine,
     /// The probe comes before the protocol, often on the same worker.
     last: Option<Compiled>,
 }
@@ -77,22 +76,20 @@ impl Fused {
                     .map_err(|error| wrong(error.to_string()))?
                     .with_target(branch.target()),
             ),
-            machine: Machine::default(),
             last: None,
         })
     }
 
-    /// Another machine for the same branch.
+    /// Another one for the same branch.
     pub(super) fn twin(&self) -> Self {
         Self {
             problem: Arc::clone(&self.problem),
-            machine: Machine::default(),
             last: None,
         }
     }
 
-    pub(super) fn probe(&mut self, graph: &LossGraph) -> Probe {
-        let (machine, problem, compiled) = self.compiled(graph);
+    pub(super) fn probe(&mut self, machine: &mut Machine, graph: &LossGraph) -> Probe {
+        let (problem, compiled) = self.compiled(graph);
         machine.reset(problem);
         let found = machine.gradient(problem, &compiled.program);
         compiled.aligned = Some(found.alignments.iter().sum::<f64>() > 0.0);
@@ -107,19 +104,20 @@ impl Fused {
     /// The protocol, ended early where the configuration allows and the verdict is certain.
     pub(super) fn reject(
         &mut self,
+        machine: &mut Machine,
         branch: &Branch,
         graph: &LossGraph,
         config: &ScreeningConfig,
     ) -> Result<Rejection> {
         if !super::goes_early(config) {
-            return Ok(self.optimise(branch, graph, config, None)?.0);
+            return Ok(self.optimise(machine, branch, graph, config, None)?.0);
         }
-        if self.compiled(graph).2.aligned.is_none() {
-            self.probe(graph);
+        if self.compiled(graph).1.aligned.is_none() {
+            self.probe(machine, graph);
         }
-        let aligned = self.compiled(graph).2.aligned == Some(true);
+        let aligned = self.compiled(graph).1.aligned == Some(true);
         let mut watch = Watch::new(config.threshold, aligned);
-        let mut run = Run::new(self, branch, graph);
+        let mut run = Run::new(self, machine, branch, graph);
         while let Some(step) = watch.next_reading().filter(|step| *step < config.steps) {
             if let Some(ended) = run.advance(step, config)? {
                 return Ok(ended);
@@ -135,6 +133,7 @@ impl Fused {
     /// The whole protocol, with the metric of `branch` read every `every` steps.
     pub(super) fn optimise(
         &mut self,
+        machine: &mut Machine,
         branch: &Branch,
         graph: &LossGraph,
         config: &ScreeningConfig,
@@ -143,7 +142,7 @@ impl Fused {
         let mut trace = LrpTrace {
             points: vec![(0, branch.initial)],
         };
-        let mut run = Run::new(self, branch, graph);
+        let mut run = Run::new(self, machine, branch, graph);
         let readings = every
             .into_iter()
             .flat_map(|every| (every..=config.steps).step_by(every));
@@ -156,15 +155,15 @@ impl Fused {
         Ok((run.finish(config)?, trace))
     }
 
-    /// The machine, the problem, and the graph compiled for it.
-    fn compiled(&mut self, graph: &LossGraph) -> (&mut Machine, &Problem, &mut Compiled) {
+    /// The problem, and the graph compiled for it.
+    fn compiled(&mut self, graph: &LossGraph) -> (&Problem, &mut Compiled) {
         let known = self.last.take().filter(|last| last.graph == *graph);
         let compiled = known.unwrap_or_else(|| Compiled {
             graph: graph.clone(),
             program: self.problem.compile(graph),
             aligned: None,
         });
-        (&mut self.machine, &self.problem, self.last.insert(compiled))
+        (&self.problem, self.last.insert(compiled))
     }
 }
 
@@ -178,8 +177,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(fused: &'a mut Fused, branch: &'a Branch, graph: &LossGraph) -> Self {
-        let (machine, problem, compiled) = fused.compiled(graph);
+    fn new(
+        fused: &'a mut Fused,
+        machine: &'a mut Machine,
+        branch: &'a Branch,
+        graph: &LossGraph,
+    ) -> Self {
+        let (problem, compiled) = fused.compiled(graph);
         machine.reset(problem);
         Self {
             machine,

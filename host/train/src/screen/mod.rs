@@ -13,6 +13,7 @@ mod torch;
 
 use crate::plugin::{RemoteMetric, RemoteTask};
 use crate::{Result, TrainError};
+use autoloss_engine::Machine;
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{BranchInfo, ScreeningRequest, ScreeningSamples, Tensors};
 use autoloss_search::{
@@ -51,6 +52,8 @@ struct Branch {
 /// The branches of a task with samples and metrics of its own.
 struct Worker {
     branches: Vec<Screen>,
+    /// Memory for one loss at a time, whatever its branch.
+    machine: Machine,
     config: ScreeningConfig,
 }
 
@@ -112,8 +115,9 @@ impl TaskScreener {
         let worker = self.crew.first();
         let Screen { branch, fused, .. } = &mut worker.branches[branch];
         let every = Some(every.max(1));
+        let machine = &mut worker.machine;
         match fused {
-            Some(fused) => fused.optimise(branch, graph, &worker.config, every),
+            Some(fused) => fused.optimise(machine, branch, graph, &worker.config, every),
             None => branch.optimise_by_libtorch(graph, &worker.config, every),
         }
     }
@@ -157,6 +161,7 @@ impl Worker {
             .collect::<Result<_>>()?;
         Ok(Self {
             branches,
+            machine: Machine::default(),
             config: config.clone(),
         })
     }
@@ -166,6 +171,7 @@ impl Worker {
         let branches = self.branches.iter().map(|screen| screen.twin(metric));
         Ok(Self {
             branches: branches.collect::<Result<_>>()?,
+            machine: Machine::default(),
             config: self.config.clone(),
         })
     }
@@ -173,14 +179,15 @@ impl Worker {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
         let Screen { branch, fused, .. } = &mut self.branches[branch];
         match fused {
-            Some(fused) => Ok(fused.probe(graph)),
+            Some(fused) => Ok(fused.probe(&mut self.machine, graph)),
             None => branch.probe_by_libtorch(graph).map_err(backend),
         }
     }
 
     fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
         let screen = &mut self.branches[branch];
-        screen.reject(graph, &self.config).map_err(backend)
+        let rejection = screen.reject(&mut self.machine, graph, &self.config);
+        rejection.map_err(backend)
     }
 }
 
@@ -236,13 +243,18 @@ impl Screen {
         })
     }
 
-    fn reject(&mut self, graph: &LossGraph, config: &ScreeningConfig) -> Result<Rejection> {
+    fn reject(
+        &mut self,
+        machine: &mut Machine,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+    ) -> Result<Rejection> {
         let Some(fused) = &mut self.fused else {
             let (rejection, _) = self.branch.optimise_by_libtorch(graph, config, None)?;
             return Ok(rejection);
         };
         if let Some((branch, fused)) = &mut self.coarse {
-            let found = fused.reject(branch, graph, config)?;
+            let found = fused.reject(machine, branch, graph, config)?;
             match found {
                 Rejection::Finished { gain, .. } if gain < COARSE * config.threshold => {
                     return Ok(found);
@@ -250,7 +262,7 @@ impl Screen {
                 _ => {}
             }
         }
-        fused.reject(&self.branch, graph, config)
+        fused.reject(machine, &self.branch, graph, config)
     }
 }
 
