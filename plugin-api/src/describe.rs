@@ -154,11 +154,19 @@ pub struct BranchInfo {
     pub name: String,
     /// The inputs of its loss.
     pub inputs: Vec<InputInfo>,
+    /// Whether positions next to each other in H and W belong together, as pixels do. False for lists,
+    /// of boxes or regions, whose losses then have no pools; true where it is not said.
+    #[serde(default = "yes")]
+    pub neighbours: bool,
     /// How screening turns raw values into the prediction.
     pub activation: Activation,
     /// The score (of a [`Metric`](crate::Metric) with a screening form) that optimised predictions
     /// are judged by.
     pub screening_score: String,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A loss from the literature that a search is compared with.
@@ -172,6 +180,10 @@ pub struct ReferenceLoss {
     /// then asks [`Task::reference_loss`](crate::Task::reference_loss) for its value.
     #[serde(default)]
     pub formulas: BTreeMap<String, String>,
+    /// The branches it is a loss for, where it is not one for all: such a loss can be what a branch is
+    /// held at, and is no row of comparisons. Empty for all.
+    #[serde(default)]
+    pub only: Vec<String>,
 }
 
 /// What a task offers.
@@ -238,9 +250,14 @@ pub struct MetricInfo {
     /// Names of the tasks it can judge; empty for all.
     #[serde(default)]
     pub tasks: Vec<String>,
-    /// Those of its scores that can judge optimised predictions in screening.
+    /// Those of its scores that can judge optimised predictions in screening. They need not be among
+    /// those that are computed over a data set.
     #[serde(default)]
     pub screening_scores: Vec<String>,
+    /// Those of its scores that are left out where the data does not define them, such as one of large
+    /// objects where there is none.
+    #[serde(default)]
+    pub optional_scores: Vec<String>,
 }
 
 impl MetricInfo {
@@ -254,6 +271,7 @@ impl MetricInfo {
             scores: scores.into_iter().map(Into::into).collect(),
             tasks: Vec::new(),
             screening_scores: Vec::new(),
+            optional_scores: Vec::new(),
         }
     }
 }

@@ -36,7 +36,8 @@ pub trait Metric: Send {
     /// Missing tensors, or shapes that do not fit each other.
     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()>;
 
-    /// The scores of all that was counted.
+    /// The scores of all that was counted; those that the data does not define are left out if they are
+    /// among [`MetricInfo::optional_scores`].
     ///
     /// # Errors
     /// When nothing was counted that a score could be computed from.

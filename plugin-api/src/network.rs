@@ -77,7 +77,9 @@ pub trait ProxyNetwork: Send {
         Self: Sized;
 
     /// The named inputs of every branch, each (N, C, H, W), attached to the parameters' gradients
-    /// when training. Regions that do not count are zeroed in predictions and targets alike.
+    /// when training. Regions that do not count are zeroed in predictions and targets alike. Tensors
+    /// beyond the declared inputs, of any shape, are for
+    /// [`Task::reference_loss`](crate::Task::reference_loss); graphs do not see them.
     ///
     /// # Errors
     /// Batches without the tensors it needs, and libtorch's own errors.

@@ -105,6 +105,17 @@ pub trait Task: Send + Sync {
     /// When the split cannot be counted.
     fn len(&self, split: Split) -> Result<u64>;
 
+    /// Which samples of a split go well together in a batch, such as photographs of one orientation, which
+    /// a common canvas holds with little room left: a number for each sample, equal for those that do. The
+    /// batches of a training then hold samples of one number each. Empty where any do.
+    ///
+    /// # Errors
+    /// When the samples cannot be told apart.
+    fn groups(&self, split: Split) -> Result<Vec<u32>> {
+        let _ = split;
+        Ok(Vec::new())
+    }
+
     /// Loads samples. Equal requests give equal batches, on any thread and in any order.
     ///
     /// # Errors
@@ -127,7 +138,7 @@ pub trait Task: Send + Sync {
     }
 
     /// The value, a scalar with gradient, of a reference loss that has no formula. `inputs` are the
-    /// branch's own.
+    /// branch's own, in their order, and whatever else the network gave for it.
     ///
     /// # Errors
     /// By default: that there is none of this name.

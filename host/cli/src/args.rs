@@ -99,6 +99,10 @@ pub(crate) struct TaskArgs {
     /// Score to raise [default: the task's]
     #[arg(long, value_name = "NAME")]
     pub(crate) score: Option<String>,
+    /// Hold a branch at a loss, a reference loss or a formula, instead of searching it: rpn_reg=l1
+    /// (repeatable)
+    #[arg(long = "fix", value_name = "BRANCH=LOSS", value_parser = branch_and_loss)]
+    pub(crate) fixed: Vec<(String, String)>,
     /// Data folder [default: the task's embedded data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -131,6 +135,15 @@ pub(crate) struct TaskArgs {
     /// Results as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn branch_and_loss(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((branch, loss)) if !branch.is_empty() && !loss.is_empty() => {
+            Ok((branch.trim().to_owned(), loss.trim().to_owned()))
+        }
+        _ => Err("expected BRANCH=LOSS".to_owned()),
+    }
 }
 
 /// When a search ends.

@@ -6,6 +6,7 @@ use crate::loss_input;
 use crate::session::Session;
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
+use autoloss_plugin_api::BranchInfo;
 use autoloss_search::{Probe, Rejection, Screener, ScreeningConfig};
 use autoloss_train::TaskScreener;
 use serde::Serialize;
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let texts = loss_input::read(&session.workbench, &args.loss, &config.limits)?;
     let mut screener = session.workbench.screener(&config.screening, config.seed)?;
     let mut reports = Vec::new();
+    let searched: Vec<&BranchInfo> = session.workbench.searched().collect();
     for (index, branch) in session.workbench.spec()?.branches.iter().enumerate() {
         let name = branch.name.as_str();
         let text = texts
@@ -62,7 +64,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         }
         let graph = LossGraph::parse(text, &branch.signature, &config.limits)
             .with_context(|| format!("the loss of branch '{name}', {text:?}"))?;
-        let score = &session.workbench.info().branches[index].screening_score;
+        let score = &searched[index].screening_score;
         let screens = Screens {
             branch: index,
             graph: &graph,

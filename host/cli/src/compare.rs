@@ -49,7 +49,8 @@ fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
     let workbench = &session.workbench;
     let mut contenders = Vec::new();
     if !args.only {
-        for loss in &workbench.info().reference_losses {
+        let whole = workbench.info().reference_losses.iter();
+        for loss in whole.filter(|loss| loss.only.is_empty()) {
             let texts = workbench.reference(&loss.name)?;
             let name = loss.title.clone();
             contenders.push(Contender { name, texts });

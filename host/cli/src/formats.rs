@@ -123,7 +123,9 @@ impl Comparison {
 
     fn cell(&self, row: &Row, score: &str) -> String {
         let Some((mean, deviation)) = row.summary(score) else {
-            return "invalid".to_owned();
+            // A training that failed has none at all; else the data does not define this one.
+            let failed = row.scores.iter().any(Option::is_none);
+            return if failed { "invalid" } else { "–" }.to_owned();
         };
         if row.scores.len() == 1 {
             return format!("{mean:.3}");
@@ -235,6 +237,16 @@ mod tests {
         assert!(text.contains("0.613 ± 0.015 |"), "{text}");
         assert!(text.contains("invalid"), "{text}");
         assert!(text.contains("differs from ce"), "{text}");
+    }
+
+    #[test]
+    fn what_the_data_does_not_define_is_a_dash() {
+        let mut comparison = comparison();
+        comparison.scores.push("of large ones".into());
+        let text = comparison.render(Format::Csv).unwrap();
+        assert!(text.contains("ce,of large ones,,"), "{text}");
+        let text = comparison.render(Format::Markdown).unwrap();
+        assert_eq!(text.matches('–').count(), 3, "{text}");
     }
 
     #[test]

@@ -53,8 +53,21 @@ pub(crate) fn read(
             info.name
         );
     }
-    let graphs = workbench.signatures();
-    file.resolve(graphs, limits)
+    // What the task computes itself, or a branch that is held, is no graph of this file.
+    let mut graphs = file.clone();
+    let known = |name: &str| info.branches.iter().any(|branch| branch.name == name);
+    let computed = |name: &str| {
+        let text = file.branches.get(name).filter(|_| known(name));
+        text.is_some_and(|text| text.starts_with('@'))
+    };
+    let held = |name: &str| workbench.fixed().contains_key(name);
+    graphs
+        .branches
+        .retain(|name, _| !computed(name) && !held(name));
+    let mut signatures = workbench.signatures().clone();
+    signatures.retain(|name, _| !computed(name.as_str()) && !held(name.as_str()));
+    graphs
+        .resolve(&signatures, limits)
         .with_context(|| path.display().to_string())?;
     Ok(file.branches)
 }

@@ -55,6 +55,7 @@ struct Found {
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
+    let spec = session.workbench.spec()?;
     // A split without samples is better known now than after hours.
     for split in Split::ALL {
         session.workbench.len(split)?;
@@ -66,7 +67,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let store = Store::create(&folder)?;
     session.recipe.write(&folder)?;
     let search = Search::new(
-        session.workbench.spec()?,
+        spec,
         session.config.clone(),
         session.provenance(),
         store,
@@ -299,7 +300,9 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
             );
         }
     }
-    let mut file = LossFile::new(&session.workbench.info().name, losses.clone());
+    let mut whole = losses.clone();
+    whole.extend(session.workbench.fixed().clone());
+    let mut file = LossFile::new(&session.workbench.info().name, whole);
     file.name = Some(format!(
         "candidate {} of {}",
         chosen.loss.id,

@@ -28,6 +28,8 @@ pub(crate) struct Recipe {
     data: Option<PathBuf>,
     weights: Option<PathBuf>,
     settings: OwnSettings,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fixed: BTreeMap<String, String>,
     #[serde(default)]
     network_settings: OwnSettings,
     #[serde(default)]
@@ -75,6 +77,7 @@ impl Session {
             data: args.data.as_deref().map(absolute),
             weights: args.weights.as_deref().map(absolute),
             settings: overrides.task().clone(),
+            fixed: args.fixed.iter().cloned().collect(),
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
         };
@@ -123,6 +126,7 @@ impl Session {
                 settings: recipe.settings.clone(),
             },
             weights: recipe.weights.clone(),
+            fixed: recipe.fixed.clone(),
             network_settings: recipe.network_settings.clone(),
             loaders: machine.loaders.map(usize::from),
         };

@@ -64,9 +64,10 @@ pub(crate) fn random_leaf<R: Rng + ?Sized>(
     }
 }
 
-/// An operator, each as likely.
-pub(crate) fn random_op<R: Rng + ?Sized>(rng: &mut R) -> Op {
-    Op::ALL[rng.random_range(0..Op::ALL.len())]
+/// An operator of those that a signature allows, each as likely.
+pub(crate) fn random_op<R: Rng + ?Sized>(rng: &mut R, signature: &Signature) -> Op {
+    let operators = signature.operators();
+    operators[rng.random_range(0..operators.len())]
 }
 
 fn random_subgraph<R: Rng + ?Sized>(
@@ -83,7 +84,7 @@ fn random_subgraph<R: Rng + ?Sized>(
     if depth == 0 || full {
         return random_leaf(rng, builder, signature);
     }
-    let op = random_op(rng);
+    let op = random_op(rng, signature);
     let a = random_subgraph(rng, builder, signature, depth - 1, room);
     if op.arity() == 1 {
         return builder.add(crate::Node::Unary(op, a));
@@ -95,6 +96,7 @@ fn random_subgraph<R: Rng + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Node;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -119,6 +121,27 @@ mod tests {
             }
         }
         assert_eq!((ops.len(), leaves.len()), (14, 3));
+    }
+
+    #[test]
+    fn lists_have_no_pools() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let signature = Signature::boxes().without_neighbours();
+        for _ in 0..500 {
+            let config = GenerateConfig::default();
+            let graph = random_graph(&mut rng, &signature, &config, &Limits::default());
+            let (_, child) =
+                crate::random_mutation(&mut rng, &graph, &signature, &Limits::default()).unwrap();
+            for graph in [graph, child] {
+                assert!(
+                    graph
+                        .nodes()
+                        .iter()
+                        .filter_map(Node::op)
+                        .all(|op| !op.is_pool())
+                );
+            }
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn insert<R: Rng + ?Sized>(
 ) -> Option<LossGraph> {
     let (edge, child) = pick(rng, &edges(graph))?;
     let mut builder = copy(graph);
-    let op = random_op(rng);
+    let op = random_op(rng, signature);
     let new = match op.arity() {
         1 => builder.add(Node::Unary(op, child)),
         _ => {
@@ -153,8 +153,10 @@ fn replace<R: Rng + ?Sized>(
     signature: &Signature,
 ) -> Option<LossGraph> {
     let old = random_operator(rng, graph)?;
-    let others: Vec<Op> = Op::ALL
-        .into_iter()
+    let others: Vec<Op> = signature
+        .operators()
+        .iter()
+        .copied()
         .filter(|op| Some(*op) != graph.node(old).op())
         .collect();
     let op = pick(rng, &others)?;

@@ -69,6 +69,13 @@ impl Op {
         Op::MinPool3x3,
     ];
 
+    /// Those that do not look at neighbouring positions.
+    pub const LOCAL: &'static [Op] = {
+        // The pools are the last two.
+        let (local, _) = Op::ALL.split_at(12);
+        local
+    };
+
     /// Number of operands: 1 or 2.
     #[must_use]
     pub const fn arity(self) -> usize {
@@ -119,6 +126,12 @@ impl Op {
             Op::MeanNhw | Op::MeanC | Op::MaxPool3x3 | Op::MinPool3x3
         )
     }
+
+    /// Whether a value at one position depends on those around it.
+    #[must_use]
+    pub const fn is_pool(self) -> bool {
+        matches!(self, Op::MaxPool3x3 | Op::MinPool3x3)
+    }
 }
 
 #[cfg(test)]
@@ -131,5 +144,12 @@ mod tests {
             assert_eq!(Op::from_name(op.name()), Some(op));
         }
         assert_eq!(Op::from_name("sub"), None);
+    }
+
+    #[test]
+    fn local_operators_are_all_but_the_pools() {
+        let pools = Op::ALL.into_iter().filter(|op| op.is_pool());
+        assert_eq!(pools.count() + Op::LOCAL.len(), Op::ALL.len());
+        assert!(Op::LOCAL.iter().all(|op| !op.is_pool()));
     }
 }

@@ -107,9 +107,18 @@ impl InputSpec {
 /// # Ok::<(), autoloss_graph::GraphError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<InputSpec>", into = "Vec<InputSpec>")]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Signature {
     inputs: Vec<InputSpec>,
+    neighbours: bool,
+}
+
+/// A signature in files; a list is one with neighbours.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Dense(Vec<InputSpec>),
+    List { list_of: Vec<InputSpec> },
 }
 
 impl Signature {
@@ -132,7 +141,32 @@ impl Signature {
                 return Err(GraphError::DuplicateInput(input.name.clone()));
             }
         }
-        Ok(Self { inputs })
+        Ok(Self {
+            inputs,
+            neighbours: true,
+        })
+    }
+
+    /// The same for lists, in which what is next to each other is unrelated: no pools.
+    #[must_use]
+    pub fn without_neighbours(mut self) -> Self {
+        self.neighbours = false;
+        self
+    }
+
+    /// Whether positions have neighbours.
+    #[must_use]
+    pub fn has_neighbours(&self) -> bool {
+        self.neighbours
+    }
+
+    /// The operators that graphs are made of.
+    #[must_use]
+    pub fn operators(&self) -> &'static [Op] {
+        match self.neighbours {
+            true => &Op::ALL,
+            false => Op::LOCAL,
+        }
     }
 
     /// `yhat` after a softmax and a one-hot `y`: dense labelling and classification.
@@ -146,7 +180,10 @@ impl Signature {
                 .with_constant_channel_mean()
                 .with_values(Values::Binary),
         ];
-        Self { inputs }
+        Self {
+            inputs,
+            neighbours: true,
+        }
     }
 
     /// `i`, `u` and `e`: intersection, union and smallest enclosing area of a predicted box and its
@@ -157,6 +194,7 @@ impl Signature {
             inputs: ["i", "u", "e"]
                 .map(|name| InputSpec::mixed(name).with_values(Values::Nonnegative))
                 .to_vec(),
+            neighbours: true,
         }
     }
 
@@ -195,17 +233,25 @@ impl Signature {
     }
 }
 
-impl TryFrom<Vec<InputSpec>> for Signature {
+impl TryFrom<Stored> for Signature {
     type Error = GraphError;
 
-    fn try_from(inputs: Vec<InputSpec>) -> Result<Self, GraphError> {
-        Self::new(inputs)
+    fn try_from(stored: Stored) -> Result<Self, GraphError> {
+        match stored {
+            Stored::Dense(inputs) => Self::new(inputs),
+            Stored::List { list_of } => Ok(Self::new(list_of)?.without_neighbours()),
+        }
     }
 }
 
-impl From<Signature> for Vec<InputSpec> {
+impl From<Signature> for Stored {
     fn from(signature: Signature) -> Self {
-        signature.inputs
+        match signature.neighbours {
+            true => Self::Dense(signature.inputs),
+            false => Self::List {
+                list_of: signature.inputs,
+            },
+        }
     }
 }
 
@@ -241,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_signature_read_from_json_is_checked() {
-        let json = serde_json::to_string(&Signature::boxes()).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Signature>(&json).unwrap(),
-            Signature::boxes()
-        );
+        let boxes = Signature::boxes();
+        for signature in [boxes.clone(), boxes.without_neighbours()] {
+            let json = serde_json::to_string(&signature).unwrap();
+            assert_eq!(serde_json::from_str::<Signature>(&json).unwrap(), signature);
+        }
         assert!(serde_json::from_str::<Signature>(r#"[{"name":"exp"}]"#).is_err());
     }
 }

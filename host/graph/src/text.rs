@@ -44,6 +44,9 @@ pub enum ParseErrorKind {
         /// The inputs there are.
         inputs: String,
     },
+    /// A pool in the loss of a list.
+    #[error("{0} looks at neighbouring positions, and this branch is a list without any")]
+    NoNeighbours(&'static str),
     /// An operator with too few or too many operands, or a graph beyond its limits.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -166,6 +169,9 @@ impl<'a> Parser<'a> {
             return Ok(Term::Leaf(self.builder.one()));
         }
         if let Some(op) = Op::from_name(word) {
+            if op.is_pool() && !self.signature.has_neighbours() {
+                return Err(self.error_at(at, ParseErrorKind::NoNeighbours(op.name())));
+            }
             if !self.eat('(') {
                 return Err(self.expected("'('"));
             }
@@ -323,6 +329,16 @@ mod tests {
         assert_eq!(
             graph.display(&Signature::dense()).to_string(),
             "neg(mul(y, log(yhat)))"
+        );
+    }
+
+    #[test]
+    fn pools_need_neighbours() {
+        let signature = Signature::boxes().without_neighbours();
+        let error = LossGraph::parse("neg(max_pool3x3(u))", &signature, &Limits::default());
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "line 1, column 5: max_pool3x3 looks at neighbouring positions, and this branch is a list without any"
         );
     }
 

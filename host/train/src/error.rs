@@ -61,6 +61,9 @@ pub enum TrainError {
     /// A branch without a loss.
     #[error("branch '{0}' has no loss")]
     MissingLoss(String),
+    /// All branches are held at a loss.
+    #[error("every branch is held at a loss, so none is left to search: leave a --fix out")]
+    NothingSearched,
     /// What a plugin declares contradicts itself.
     #[error("task '{task}' declares {what}")]
     Declaration {

@@ -175,7 +175,8 @@ impl Training<'_> {
 
     /// What the steps from `first` on are to be given.
     fn requests(&self, first: usize) -> Result<impl Iterator<Item = BatchRequest> + Send + use<>> {
-        let mut order = Order::new(self.task.len(Split::Train)?, self.seed);
+        let groups = self.task.groups(Split::Train)?;
+        let mut order = Order::new(self.task.len(Split::Train)?, groups, self.seed);
         let (size, seed) = (self.budget.batch_size, self.seed);
         for _ in 0..first {
             order.take(size);
@@ -216,6 +217,7 @@ fn branch_loss(
     match loss {
         BranchLoss::Reference(name) => Ok(task.reference_loss(name, branch, inputs)?),
         BranchLoss::Graph(graph) => {
+            // What is beyond the declared inputs has no name in a graph.
             let inputs: Vec<&Tensor> = inputs.iter().map(|(_, tensor)| tensor).collect();
             loss_of(graph, &inputs, Scope::Batch)
         }
@@ -227,30 +229,46 @@ struct Order {
     rng: ChaCha8Rng,
     epoch: Vec<u64>,
     next: usize,
+    /// By sample; empty where all go together.
+    groups: Vec<u32>,
+    /// Samples of each group that wait for a batch to be full.
+    waiting: BTreeMap<u32, Vec<u64>>,
 }
 
 impl Order {
-    fn new(len: u64, seed: u64) -> Self {
+    fn new(len: u64, groups: Vec<u32>, seed: u64) -> Self {
         let epoch: Vec<u64> = (0..len).collect();
         let next = epoch.len();
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             epoch,
             next,
+            groups,
+            waiting: BTreeMap::new(),
         }
     }
 
+    /// The samples of the next batch, all of one group.
     fn take(&mut self, count: usize) -> Vec<u64> {
-        let mut taken = Vec::with_capacity(count);
-        while taken.len() < count && !self.epoch.is_empty() {
-            if self.next == self.epoch.len() {
-                self.epoch.shuffle(&mut self.rng);
-                self.next = 0;
+        while let Some(sample) = self.draw() {
+            let group = self.groups.get(sample as usize).copied();
+            let waiting = self.waiting.entry(group.unwrap_or_default()).or_default();
+            waiting.push(sample);
+            if waiting.len() >= count {
+                return std::mem::take(waiting);
             }
-            taken.push(self.epoch[self.next]);
-            self.next += 1;
         }
-        taken
+        Vec::new()
+    }
+
+    fn draw(&mut self) -> Option<u64> {
+        if self.next == self.epoch.len() {
+            self.epoch.shuffle(&mut self.rng);
+            self.next = 0;
+        }
+        let sample = self.epoch.get(self.next).copied();
+        self.next += 1;
+        sample
     }
 }
 
@@ -268,14 +286,37 @@ mod tests {
 
     #[test]
     fn every_epoch_holds_each_sample_once() {
-        let mut order = Order::new(7, 3);
+        let mut order = Order::new(7, Vec::new(), 3);
         for _ in 0..3 {
             let mut epoch = [order.take(4), order.take(3)].concat();
             epoch.sort_unstable();
             assert_eq!(epoch, (0..7).collect::<Vec<u64>>());
         }
-        assert_eq!(Order::new(50, 3).take(50), Order::new(50, 3).take(50));
-        assert_ne!(Order::new(50, 3).take(50), Order::new(50, 4).take(50));
-        assert!(Order::new(0, 1).take(5).is_empty());
+        let first = |seed| Order::new(50, Vec::new(), seed).take(50);
+        assert_eq!(first(3), first(3));
+        assert_ne!(first(3), first(4));
+        assert!(Order::new(0, Vec::new(), 1).take(5).is_empty());
+    }
+
+    #[test]
+    fn batches_are_of_one_group_and_no_sample_is_forgotten() {
+        let groups: Vec<u32> = (0..30).map(|sample| u32::from(sample % 3 == 0)).collect();
+        let mut order = Order::new(30, groups.clone(), 2);
+        let mut seen = [0; 30];
+        for _ in 0..75 {
+            let batch = order.take(4);
+            assert_eq!(batch.len(), 4);
+            assert!(
+                batch
+                    .iter()
+                    .all(|&s| groups[s as usize] == groups[batch[0] as usize])
+            );
+            batch.iter().for_each(|&sample| seen[sample as usize] += 1);
+        }
+        // Ten epochs, less what still waits.
+        assert!(
+            seen.iter().all(|count| (9..=11).contains(count)),
+            "{seen:?}"
+        );
     }
 }

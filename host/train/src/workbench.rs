@@ -7,8 +7,8 @@ use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature, Values};
 use autoloss_plugin_api::{
-    BatchRequest, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores, Split, TaskInfo,
-    TaskOptions, Values as Declared,
+    BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions,
+    ReferenceLoss, Scores, Split, TaskInfo, TaskOptions, Values as Declared,
 };
 use autoloss_search::{BranchSpec, ProxyBudget, ScreeningConfig, TaskSpec};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct Choice {
     pub options: TaskOptions,
     /// Pretrained weights.
     pub weights: Option<PathBuf>,
+    /// Branches that are not searched, each with its loss: the name of a reference loss, or a text as
+    /// [`Workbench::losses`] reads it.
+    pub fixed: BTreeMap<String, String>,
     /// Settings of the network alone.
     pub network_settings: BTreeMap<String, serde_json::Value>,
     /// Threads that load batches; none takes what suits the device.
@@ -51,6 +54,7 @@ pub struct Workbench {
     metrics: Vec<(Arc<Plugin>, MetricInfo)>,
     score: String,
     signatures: BTreeMap<BranchName, Signature>,
+    fixed: BTreeMap<String, String>,
     weights: Option<PathBuf>,
     network_settings: BTreeMap<String, serde_json::Value>,
     device: Device,
@@ -95,6 +99,16 @@ impl Workbench {
         let loading = choice
             .loaders
             .map_or_else(|| Loading::for_device(device), Loading::with_threads);
+        let fixed = choice.fixed.iter().map(|(branch, loss)| {
+            let text = fixed_text(&info, branch, loss)?;
+            Ok((branch.clone(), text))
+        });
+        let fixed: BTreeMap<String, String> = fixed.collect::<Result<_>>()?;
+        for (name, signature) in &signatures {
+            if let Some(text) = fixed.get(name.as_str()) {
+                branch_loss(name.as_str(), text, signature, &limits)?;
+            }
+        }
         Ok(Self {
             registry,
             task,
@@ -103,6 +117,7 @@ impl Workbench {
             metrics,
             score,
             signatures,
+            fixed,
             weights: choice.weights.clone(),
             network_settings: choice.network_settings.clone(),
             device,
@@ -145,12 +160,26 @@ impl Workbench {
         &self.signatures
     }
 
+    /// The branches that are searched, in the order in which they are screened.
+    pub fn searched(&self) -> impl Iterator<Item = &BranchInfo> {
+        let branches = self.info.branches.iter();
+        branches.filter(|branch| !self.fixed.contains_key(&branch.name))
+    }
+
+    /// The losses of the others, as [`Workbench::losses`] reads them.
+    pub fn fixed(&self) -> &BTreeMap<String, String> {
+        &self.fixed
+    }
+
     /// The task as the search sees it.
     ///
     /// # Errors
-    /// A branch name that cannot be.
+    /// [`TrainError::NothingSearched`], or a branch name that cannot be.
     pub fn spec(&self) -> Result<TaskSpec> {
-        let branches = self.info.branches.iter().map(|branch| {
+        if self.searched().next().is_none() {
+            return Err(TrainError::NothingSearched);
+        }
+        let branches = self.searched().map(|branch| {
             let found = self
                 .signatures
                 .iter()
@@ -202,26 +231,22 @@ impl Workbench {
             })?;
             self.create_metric(plugin, metric)
         };
-        TaskScreener::new(&self.task, &self.info.branches, metric, config, seed)
+        let branches: Vec<BranchInfo> = self.searched().cloned().collect();
+        TaskScreener::new(&self.task, &branches, metric, config, seed)
     }
 
-    /// The losses of a request: text forms, or `@NAME` for a reference loss the task computes.
+    /// The losses of a request: text forms, or `@NAME` for a reference loss the task computes. Branches
+    /// that are not searched keep their own.
     ///
     /// # Errors
     /// A branch without a loss, or a text that is none.
     pub fn losses(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, BranchLoss>> {
         let loss = |(name, signature): (&BranchName, &Signature)| {
             let branch = name.as_str().to_owned();
-            let text = texts
-                .get(&branch)
-                .ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
-            if let Some(reference) = text.strip_prefix('@') {
-                return Ok((branch, BranchLoss::Reference(reference.to_owned())));
-            }
-            match LossGraph::parse(text, signature, &self.limits) {
-                Ok(graph) => Ok((branch, BranchLoss::Graph(graph))),
-                Err(error) => Err(TrainError::Loss { branch, error }),
-            }
+            let text = self.fixed.get(&branch).or_else(|| texts.get(&branch));
+            let text = text.ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
+            let loss = branch_loss(&branch, text, signature, &self.limits)?;
+            Ok((branch, loss))
         };
         self.signatures.iter().map(loss).collect()
     }
@@ -236,12 +261,19 @@ impl Workbench {
             let names = known.iter().map(|loss| loss.name.clone());
             crate::plugin::unknown("reference loss", name, names)
         })?;
+        // The rest has to be said otherwise.
+        let open = self.signatures.keys().find(|branch| {
+            let held = self.fixed.contains_key(branch.as_str());
+            !held
+                && !found.only.is_empty()
+                && !found.only.iter().any(|known| known == branch.as_str())
+        });
+        if let Some(branch) = open {
+            return Err(TrainError::MissingLoss(branch.as_str().to_owned()));
+        }
         let text = |branch: &BranchName| {
-            let formula = found.formulas.get(branch.as_str()).cloned();
-            (
-                branch.as_str().to_owned(),
-                formula.unwrap_or_else(|| format!("@{name}")),
-            )
+            let branch = branch.as_str();
+            (branch.to_owned(), reference_text(found, branch))
         };
         Ok(self.signatures.keys().map(text).collect())
     }
@@ -414,6 +446,51 @@ impl Workbench {
     }
 }
 
+/// The text of a reference loss for a branch.
+fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
+    let formula = loss.formulas.get(branch).cloned();
+    formula.unwrap_or_else(|| format!("@{}", loss.name))
+}
+
+/// The text of a loss that a branch is held at.
+fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
+    if info.branches.iter().all(|known| known.name != branch) {
+        let known = info.branches.iter().map(|branch| branch.name.clone());
+        return Err(crate::plugin::unknown("branch", branch, known));
+    }
+    let mut references = info.reference_losses.iter();
+    let serves = |loss: &ReferenceLoss| {
+        loss.only.is_empty() || loss.only.iter().any(|known| known == branch)
+    };
+    if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
+        return Ok(reference_text(found, branch));
+    }
+    if loss.contains('(') || loss.starts_with('@') {
+        return Ok(loss.to_owned());
+    }
+    let known = info.reference_losses.iter().filter(|loss| serves(loss));
+    let known = known.map(|loss| loss.name.clone());
+    Err(crate::plugin::unknown("reference loss", loss, known))
+}
+
+fn branch_loss(
+    branch: &str,
+    text: &str,
+    signature: &Signature,
+    limits: &Limits,
+) -> Result<BranchLoss> {
+    if let Some(reference) = text.strip_prefix('@') {
+        return Ok(BranchLoss::Reference(reference.to_owned()));
+    }
+    match LossGraph::parse(text, signature, limits) {
+        Ok(graph) => Ok(BranchLoss::Graph(graph)),
+        Err(error) => Err(TrainError::Loss {
+            branch: branch.to_owned(),
+            error,
+        }),
+    }
+}
+
 /// The split of a name.
 ///
 /// # Errors
@@ -454,7 +531,10 @@ fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
             ))
         };
         let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
-        let signature = Signature::new(inputs.collect()).map_err(wrong)?;
+        let mut signature = Signature::new(inputs.collect()).map_err(wrong)?;
+        if !branch.neighbours {
+            signature = signature.without_neighbours();
+        }
         if signatures.insert(name, signature).is_some() {
             return Err(declaration(format!("two branches named '{}'", branch.name)));
         }

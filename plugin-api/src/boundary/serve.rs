@@ -199,6 +199,9 @@ fn dispatch_task(
         Request::Attributes => answer(&Response::Attributes(task.attributes()), []),
         Request::WriteData(to) => answer(&Response::Said(task.write_data(to).map_err(failed)?), []),
         Request::Len(split) => answer(&Response::Len(task.len(*split).map_err(failed)?), []),
+        Request::Groups(split) => {
+            answer(&Response::Groups(task.groups(*split).map_err(failed)?), [])
+        }
         Request::Batch(request) => {
             let Batch { inputs, targets } = task.batch(request).map_err(failed)?;
             let (inputs, mut tensors) = apart(inputs);

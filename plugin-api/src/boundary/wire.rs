@@ -34,6 +34,8 @@ pub enum Request {
     WriteData(PathBuf),
     /// [`Task::len`](crate::Task::len)
     Len(Split),
+    /// [`Task::groups`](crate::Task::groups), since interface 1.2
+    Groups(Split),
     /// [`Task::batch`](crate::Task::batch)
     Batch(BatchRequest),
     /// [`Task::screening_samples`](crate::Task::screening_samples)
@@ -92,6 +94,7 @@ impl Request {
             Request::Attributes => "Task::attributes",
             Request::WriteData(_) => "Task::write_data",
             Request::Len(_) => "Task::len",
+            Request::Groups(_) => "Task::groups",
             Request::Batch(_) => "Task::batch",
             Request::ScreeningSamples(_) => "Task::screening_samples",
             Request::ReferenceLoss { .. } => "Task::reference_loss",
@@ -129,6 +132,8 @@ pub enum Response {
     Said(String),
     /// A number of samples.
     Len(u64),
+    /// A number for each sample, or none.
+    Groups(Vec<u32>),
     /// A batch.
     Batch {
         /// Names of its inputs.

@@ -60,6 +60,7 @@ impl Task for VocSeg {
                         .with_constant_channel_mean()
                         .with_values(Values::Binary),
                 ],
+                neighbours: true,
                 activation: Activation::Softmax,
                 screening_score: "mIoU".to_owned(),
             }],

@@ -37,6 +37,7 @@ impl Metric for Region {
         MetricInfo {
             tasks: vec![crate::TASK.to_owned()],
             screening_scores: scores.map(str::to_owned).to_vec(),
+            optional_scores: Vec::new(),
             ..MetricInfo::new("region", scores)
         }
     }

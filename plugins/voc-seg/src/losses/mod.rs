@@ -85,6 +85,7 @@ pub fn reference_losses() -> Vec<ReferenceLoss> {
             .map(|text| (crate::BRANCH.to_owned(), text.to_owned()))
             .into_iter()
             .collect(),
+        only: Vec::new(),
     };
     let mut losses: Vec<ReferenceLoss> = ENTRIES
         .iter()

@@ -240,6 +240,7 @@ fn branch(name: &str) -> BranchInfo {
             InputInfo::prediction("yhat").with_constant_channel_mean(),
             InputInfo::target("y").with_constant_channel_mean(),
         ],
+        neighbours: true,
         activation: Activation::Softmax,
         screening_score: score.to_owned(),
     }
@@ -256,5 +257,6 @@ fn reference(name: &str, title: &str, formula: Option<&str>) -> ReferenceLoss {
         name: name.to_owned(),
         title: title.to_owned(),
         formulas: formula.into_iter().collect(),
+        only: Vec::new(),
     }
 }

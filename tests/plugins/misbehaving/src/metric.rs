@@ -19,6 +19,7 @@ impl Metric for Agreement {
         MetricInfo {
             tasks: vec![crate::TASK.to_owned()],
             screening_scores: vec!["mIoU".to_owned()],
+            optional_scores: Vec::new(),
             ..MetricInfo::new("agreement", ["mIoU", "accuracy"])
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct RemoteMetric {
     object: Object,
     name: String,
+    /// The scores that must be there.
     scores: Vec<String>,
 }
 
@@ -23,7 +24,12 @@ impl RemoteMetric {
         Ok(Self {
             object: Object::new(plugin, &what)?,
             name: info.name.clone(),
-            scores: info.scores.clone(),
+            scores: info
+                .scores
+                .iter()
+                .filter(|score| !info.optional_scores.contains(score))
+                .cloned()
+                .collect(),
         })
     }
 
@@ -41,7 +47,7 @@ impl RemoteMetric {
             .map(|_| ())
     }
 
-    /// The scores of all that was counted: every declared one, each finite.
+    /// The scores of all that was counted: every declared one but optional ones, each finite.
     ///
     /// # Errors
     /// Whatever the plugin says, or which score is not finite.

@@ -28,7 +28,8 @@ impl RemoteNetwork {
         })
     }
 
-    /// The inputs of every declared branch, in the order of its declaration; extra ones are dropped.
+    /// The inputs of every declared branch, in the order of its declaration, then what else was given
+    /// for it.
     ///
     /// # Errors
     /// Whatever the plugin says, or how its answer is wrong.
@@ -141,7 +142,7 @@ impl RemoteNetwork {
     }
 }
 
-/// The declared inputs of a branch in order, of one (N, C, H, W) shape.
+/// The declared inputs of a branch in order, of one (N, C, H, W) shape, and behind them the others.
 fn declared(sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<Tensors> {
     let mut ordered = Tensors::new();
     let mut shape: Option<Vec<i64>> = None;
@@ -159,6 +160,11 @@ fn declared(sent: &Sent<'_>, branch: &BranchInfo, inputs: &Tensors) -> Result<Te
             )));
         }
         ordered.insert(input.name.clone(), tensor.shallow_clone());
+    }
+    for (name, tensor) in inputs.iter() {
+        if branch.inputs.iter().all(|input| input.name != name) {
+            ordered.insert(name, tensor.shallow_clone());
+        }
     }
     Ok(ordered)
 }

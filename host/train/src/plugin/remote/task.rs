@@ -66,6 +66,27 @@ impl RemoteTask {
         }
     }
 
+    /// A number for each sample of a split, by which they go into batches together; none where any do, and
+    /// of a plugin built for an interface before 1.2.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or that they are not as many as the samples.
+    pub fn groups(&self, split: Split) -> Result<Vec<u32>> {
+        if self.object.plugin.api_minor() < 2 {
+            return Ok(Vec::new());
+        }
+        let len = self.len(split)?;
+        let (response, sent) = self.object.call(&Request::Groups(split), &[])?;
+        let Response::Groups(groups) = response else {
+            return Err(sent.unexpected(&response));
+        };
+        if !groups.is_empty() && groups.len() as u64 != len {
+            let found = groups.len();
+            return Err(sent.broke(format!("{found} groups for {len} samples of split {split}")));
+        }
+        Ok(groups)
+    }
+
     /// Loads samples: finite tensors whose first dimension is the number asked for.
     ///
     /// # Errors
