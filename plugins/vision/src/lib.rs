@@ -1,15 +1,18 @@
-//! What vision plugins share: pictures, scenes with exact masks, and segmentation metrics.
+//! What vision plugins share: pictures, scenes with exact masks, metrics, and parts of networks.
 //!
-//! The crate is pure Rust and knows no tensors. A plugin turns its byte buffers into tensors; what is
-//! here builds and tests in seconds, and a scene or a score can be checked without a network.
+//! Without the feature `networks` the crate is pure Rust and knows no tensors. A plugin turns its byte
+//! buffers into tensors; what is here builds and tests in seconds, and a scene or a score can be checked
+//! without a network. With it there are layers, encoders and what detectors are made of.
 //!
 //! - [`pack`]: the embedded photographs, decoded once, split into train, reward, selection and test;
 //! - [`scene`]: a generator of scenes from that pack, with class and instance masks, boxes, keypoints;
 //! - [`folder`]: data sets on disk (PASCAL VOC with SBD, labelme, Cityscapes), read and written;
+//! - [`coco`]: COCO's annotations, folders and scores;
 //! - [`codec`] and [`resize`]: pictures and label maps as files, and reduced;
 //! - [`mod@augment`]: flips, crops and colour changes of any picture with its label map;
 //! - [`confusion`] and [`segmentation`]: mIoU, FWIoU, gAcc, mAcc, BIoU, BF1 over label maps;
-//! - [`palette`]: the colours in which PASCAL VOC stores label maps.
+//! - [`palette`]: the colours in which PASCAL VOC stores label maps;
+//! - `networks` and `detection`, with the feature: on libtorch's tensors.
 //!
 //! ```
 //! use autoloss_vision::{SceneConfig, SceneGenerator, SegmentationMetrics, Split};
@@ -24,11 +27,17 @@
 
 pub mod augment;
 mod boundary;
+pub mod coco;
 pub mod codec;
 pub mod confusion;
+#[cfg(feature = "networks")]
+pub mod detection;
 mod draw;
 mod error;
 pub mod folder;
+mod kept;
+#[cfg(feature = "networks")]
+pub mod networks;
 pub mod pack;
 pub mod palette;
 pub mod resize;
@@ -41,6 +50,7 @@ pub use codec::jpeg_round_trip;
 pub use confusion::ConfusionMatrix;
 pub use error::VisionError;
 pub use folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
+pub use kept::Kept;
 pub use pack::Pack;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};

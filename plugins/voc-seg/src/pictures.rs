@@ -6,12 +6,9 @@
 //! how large each picture is, so that metrics judge the picture and not the canvas.
 
 use autoloss_plugin_api::{Batch, Result, Tensors};
+use autoloss_vision::networks::normalisation::{DEVIATION, MEAN};
 use autoloss_vision::{LabelledImage, VOID};
 use tch::Tensor;
-
-/// Mean and standard deviation that images are normalised by, of bytes; all channels alike.
-pub(crate) const MEAN: f32 = 118.0;
-pub(crate) const DEVIATION: f32 = 60.0;
 
 /// Pixels that the side of a canvas is a multiple of: what the deepest networks halve.
 const CANVAS_STEP: usize = 32;

@@ -7,8 +7,8 @@
 use crate::scenes::Scenes;
 use crate::settings::Settings;
 use autoloss_plugin_api::{Result, Split, TaskOptions};
-use autoloss_vision::{FolderOptions, LabelledImage, Pack, SegmentationFolder};
-use std::collections::{BTreeSet, HashMap};
+use autoloss_vision::{FolderOptions, Kept, LabelledImage, Pack, SegmentationFolder};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -18,7 +18,7 @@ pub(crate) struct Source {
     origin: Origin,
     skip_bad: bool,
     bad: Mutex<BTreeSet<String>>,
-    kept: Kept,
+    kept: Kept<(Split, u64), LabelledImage>,
     largest: [OnceLock<(usize, usize)>; 4],
 }
 
@@ -109,8 +109,9 @@ impl Source {
                 format!("sample {index} of split '{split}' was asked for, which has {len}");
             return Err(beyond.into());
         }
+        let bytes = |picture: &LabelledImage| picture.image().len() + picture.labels().len();
         self.kept
-            .get_or_make((split, index), || match &self.origin {
+            .get_or_make((split, index), bytes, || match &self.origin {
                 Origin::Scenes(scenes) => scenes.draw(split, index),
                 Origin::Folder(folder) => Ok(folder.sample(vision_split(split), index as usize)?),
             })
@@ -201,47 +202,6 @@ fn open_folder(path: &Path, options: &TaskOptions) -> Result<(SegmentationFolder
     Ok((folder, settings))
 }
 
-/// Decoded pictures, up to a number of bytes.
-#[derive(Debug)]
-struct Kept {
-    limit: usize,
-    pictures: Mutex<Pictures>,
-}
-
-#[derive(Debug, Default)]
-struct Pictures {
-    bytes: usize,
-    by_name: HashMap<(Split, u64), Arc<LabelledImage>>,
-}
-
-impl Kept {
-    fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            pictures: Mutex::default(),
-        }
-    }
-
-    fn get_or_make(
-        &self,
-        name: (Split, u64),
-        make: impl FnOnce() -> Result<LabelledImage>,
-    ) -> Result<Arc<LabelledImage>> {
-        let kept = || self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept().by_name.get(&name) {
-            return Ok(Arc::clone(known));
-        }
-        let picture = Arc::new(make()?);
-        let bytes = picture.image().len() + picture.labels().len();
-        let mut kept = kept();
-        if kept.bytes + bytes <= self.limit && !kept.by_name.contains_key(&name) {
-            kept.bytes += bytes;
-            kept.by_name.insert(name, Arc::clone(&picture));
-        }
-        Ok(picture)
-    }
-}
-
 pub(crate) fn vision_split(split: Split) -> autoloss_vision::Split {
     match split {
         Split::Train => autoloss_vision::Split::Train,
@@ -254,28 +214,6 @@ pub(crate) fn vision_split(split: Split) -> autoloss_vision::Split {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn picture(side: usize) -> LabelledImage {
-        LabelledImage::new(side, side, vec![7; 3 * side * side], vec![0; side * side]).unwrap()
-    }
-
-    #[test]
-    fn memory_has_its_limit() {
-        let kept = Kept::new(4 * (64 + 64));
-        let mut made = 0;
-        for _ in 0..2 {
-            for index in 0..4 {
-                let mut make = || {
-                    made += 1;
-                    Ok(picture(8))
-                };
-                kept.get_or_make((Split::Train, index), &mut make).unwrap();
-            }
-        }
-        // Two of 256 bytes fit and are made once; the others twice.
-        assert_eq!(made, 6);
-        assert_eq!(kept.pictures.lock().unwrap().bytes, 512);
-    }
 
     #[test]
     fn scenes_beyond_the_split_are_refused() {

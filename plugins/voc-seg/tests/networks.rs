@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
+#[path = "../../vision/tests/shared/filled.rs"]
+mod filled;
+
 use autoloss_plugin_api::{Batch, Mode, NetworkOptions, ProxyNetwork, Task, Tensors, serde_json};
+use filled::{State, differ, fill, inventory, picture, probed, sums_differ, widen};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -33,129 +36,11 @@ fn options(settings: &[(&str, Value)]) -> NetworkOptions {
     }
 }
 
-/// Numbers from −1 to below 1, of a name and an index.
-fn drawn(name: &str, count: usize) -> Vec<f64> {
-    let start = name.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    let number = |index: usize| {
-        let mut x = (index as u32).wrapping_mul(0x9E37_79B9).wrapping_add(start);
-        x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
-        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
-        f64::from(x ^ (x >> 16)) / f64::from(1_u32 << 31) - 1.0
-    };
-    (0..count).map(number).collect()
-}
-
-fn values(name: &str, shape: &[i64]) -> Tensor {
-    let drawn = drawn(name, shape.iter().product::<i64>() as usize);
-    let [scale, shift] = if let [_, inputs, height, width] = shape {
-        [(6.0 / (inputs * height * width) as f64).sqrt(), 0.0]
-    } else if name.ends_with(".running_var") {
-        [0.5, 1.0]
-    } else if name.ends_with(".weight") {
-        [0.25, 0.5]
-    } else {
-        [0.2, 0.0]
-    };
-    let values: Vec<f32> = drawn.iter().map(|u| (u * scale + shift) as f32).collect();
-    Tensor::from_slice(&values).view(shape)
-}
-
-/// An image in double precision.
-fn picture(shape: &Value) -> Tensor {
-    let shape: Vec<i64> = serde_json::from_value(shape.clone()).unwrap();
-    let count: i64 = shape.iter().product();
-    Tensor::from_slice(&drawn("image", count as usize)).view(shape.as_slice()) * 2.0
-}
-
 /// Every tensor of a network by name.
-fn state<C: Choice>(network: &Segmenter<C>) -> BTreeMap<String, Tensor> {
+fn state<C: Choice>(network: &Segmenter<C>) -> State {
     let parameters = network.parameters().into_iter();
     let parameters = parameters.map(|own| (own.name, own.tensor));
     parameters.chain(network.buffers()).collect()
-}
-
-fn fill<C: Choice>(network: &Segmenter<C>) {
-    let _no_gradients = tch::no_grad_guard();
-    for (name, tensor) in state(network) {
-        if !name.ends_with("num_batches_tracked") {
-            tensor.shallow_clone().copy_(&values(&name, &tensor.size()));
-        }
-    }
-}
-
-/// Puts all weights in double precision, as rounding would hide errors.
-fn widen<C: Choice>(network: &Segmenter<C>) {
-    for tensor in state(network).values() {
-        if tensor.kind() == Kind::Float {
-            let exact = tensor.detach().to_kind(Kind::Double);
-            tensor.shallow_clone().set_data(&exact);
-        }
-    }
-}
-
-/// The lines `name kind shape` by their first three parts: how many, and their digest.
-fn inventory<C: Choice>(network: &Segmenter<C>) -> BTreeMap<String, Value> {
-    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, tensor) in state(network) {
-        let kind = match tensor.kind() {
-            Kind::Float => "float32",
-            Kind::Int64 => "int64",
-            _ => "other",
-        };
-        let shape: Vec<_> = tensor.size().iter().map(i64::to_string).collect();
-        let group = name.splitn(4, '.').take(3).collect::<Vec<_>>().join(".");
-        let line = format!("{name} {kind} {}\n", shape.join("x"));
-        groups.entry(group).or_default().push(line);
-    }
-    let digest = |mut lines: Vec<String>| {
-        lines.sort();
-        let digest = Sha256::digest(lines.concat());
-        let hex: String = digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        json!([lines.len(), hex])
-    };
-    groups
-        .into_iter()
-        .map(|(group, lines)| (group, digest(lines)))
-        .collect()
-}
-
-/// The largest difference of the values that a summary holds.
-fn logits_differ(tensor: &Tensor, summary: &Value) -> f64 {
-    let expected: Vec<i64> = serde_json::from_value(summary["shape"].clone()).unwrap();
-    assert_eq!(tensor.size(), expected);
-    let flat = tensor.detach().to_kind(Kind::Double).flatten(0, -1);
-    let flat = Vec::<f64>::try_from(flat).unwrap();
-    let samples: Vec<f64> = serde_json::from_value(summary["samples"].clone()).unwrap();
-    let place = |index: usize| index * (flat.len() - 1) / (samples.len() - 1);
-    let mean = flat.iter().sum::<f64>() / flat.len() as f64;
-    let variance = flat.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / flat.len() as f64;
-    let mut differences: Vec<_> = (samples.iter().enumerate())
-        .map(|(index, sample)| (flat[place(index)] - sample).abs())
-        .collect();
-    differences.push((mean - summary["mean"].as_f64().unwrap()).abs());
-    differences.push((variance.sqrt() - summary["deviation"].as_f64().unwrap()).abs());
-    differences.into_iter().fold(0.0, f64::max)
-}
-
-/// The largest relative difference of squared sums by name.
-fn sums_differ(sums: &Value, tensor: impl Fn(&str) -> Tensor) -> f64 {
-    let relative = |(name, expected): (&String, &Value)| {
-        let found = tensor(name)
-            .to_kind(Kind::Double)
-            .square()
-            .sum(Kind::Double);
-        (found.double_value(&[]) / expected.as_f64().unwrap() - 1.0).abs()
-    };
-    sums.as_object()
-        .unwrap()
-        .iter()
-        .map(relative)
-        .fold(0.0, f64::max)
 }
 
 fn agrees<C: Choice>() {
@@ -172,24 +57,22 @@ fn agrees<C: Choice>() {
         .map(|own| own.tensor.numel())
         .sum();
     assert_eq!(json!(parameters), oracle["parameters"], "{name}");
-    assert_eq!(json!(inventory(&network)), oracle["inventory"], "{name}");
+    let state = state(&network);
+    assert_eq!(json!(inventory(&state)), oracle["inventory"], "{name}");
 
-    fill(&network);
+    fill(&state);
     let evaluated = {
         let _no_gradients = tch::no_grad_guard();
-        let image = picture(&fixture["evaluated"]).to_kind(Kind::Float);
+        let image = picture(&fixture["evaluated"], "image").to_kind(Kind::Float);
         let logits = network.logits_of_normalised(&image, Mode::Evaluate);
         logits.unwrap()
     };
-    let evaluated = logits_differ(&evaluated, &oracle["evaluated"]);
-    widen(&network);
-    let image = picture(&fixture["trained"]);
+    let evaluated = differ(&evaluated, &oracle["evaluated"]);
+    widen(&state);
+    let image = picture(&fixture["trained"], "image");
     let logits = network.logits_of_normalised(&image, Mode::Train).unwrap();
-    let trained = logits_differ(&logits, &oracle["trained"]);
-    let probe = Tensor::from_slice(&drawn("probe", logits.numel()));
-    let loss = (&logits * probe.view(logits.size().as_slice())).sum(Kind::Double);
-    loss.backward();
-    let state = state(&network);
+    let trained = differ(&logits, &oracle["trained"]);
+    probed(&logits, "probe").backward();
     let gradients = sums_differ(&oracle["gradients"], |name| state[name].grad());
     let statistics = sums_differ(&oracle["statistics"], |name| state[name].detach());
     println!(
@@ -332,7 +215,7 @@ fn the_memory_format_changes_nothing() {
         .get("image")
         .unwrap()
         .to_kind(Kind::Double);
-    widen(&network);
+    widen(&state(&network));
     let last = |tensor: &Tensor| {
         let positions = tensor.detach().permute([0, 2, 3, 1]).contiguous();
         positions.permute([0, 3, 1, 2])

@@ -12,7 +12,7 @@ use crate::Split;
 /// The split of every name. `shares` are parts of the whole, the rest is [`Split::Train`]. Where chance
 /// leaves train or a split with a share empty, the name with the lowest number of the fullest split moves
 /// there, in the order train, then as listed in `shares`, as long as some split has two names.
-pub(super) fn assign(names: &[&str], shares: &[(Split, f64)]) -> Vec<Split> {
+pub(crate) fn assign(names: &[&str], shares: &[(Split, f64)]) -> Vec<Split> {
     let numbers: Vec<f64> = names.iter().map(|name| number(name)).collect();
     let mut splits: Vec<Split> = numbers.iter().map(|&place| choose(place, shares)).collect();
     let wanted = shares.iter().filter(|(_, share)| *share > 0.0);

@@ -120,7 +120,7 @@ fn parse_line(text: &str) -> Result<Parsed, String> {
 }
 
 /// Whether a sample's name can be a file's name without its ending, on any system.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.contains(['/', '\\', ':', '\0']) || name.starts_with('.') {
         return Err(format!(
             "{name:?} is not a plain name; names lead to files inside the data set's folders alone"

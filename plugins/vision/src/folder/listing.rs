@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use crate::VisionError;
 
 /// The folders listed so far, below one root.
-pub(super) struct Listings {
+pub(crate) struct Listings {
     root: PathBuf,
     folders: HashMap<String, BTreeSet<String>>,
 }
 
 impl Listings {
-    pub(super) fn new(root: &Path) -> Listings {
+    pub(crate) fn new(root: &Path) -> Listings {
         Listings {
             root: root.to_owned(),
             folders: HashMap::new(),
@@ -39,7 +39,7 @@ impl Listings {
     }
 
     /// The first of `files` that the folder has.
-    pub(super) fn first(
+    pub(crate) fn first(
         &mut self,
         folder: &str,
         files: &[String],
@@ -58,7 +58,7 @@ impl Listings {
 
 /// The names in a folder, none where it is no folder. Left out are names that are no UTF-8, since no list
 /// can have them, and hidden files, since archives from macOS hold a hidden companion of every picture.
-pub(super) fn list(folder: &Path) -> Result<BTreeSet<String>, VisionError> {
+pub(crate) fn list(folder: &Path) -> Result<BTreeSet<String>, VisionError> {
     let failed = |error: std::io::Error| VisionError::File {
         action: "list",
         file: folder.to_owned(),

@@ -12,7 +12,7 @@ use crate::folder::sample::{Coding, Entry};
 use crate::{Split, VisionError};
 
 /// The share of all pictures that is the test split where no list says so.
-const TEST_SHARE: f64 = 0.2;
+pub(crate) const TEST_SHARE: f64 = 0.2;
 
 pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
     let mut listings = Listings::new(root);

@@ -61,7 +61,8 @@ impl Entry {
     }
 }
 
-fn bytes_of(file: &Path) -> Result<Vec<u8>, VisionError> {
+/// The contents of a file, unless it is too long to be a picture.
+pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>, VisionError> {
     let failed = |problem: String| VisionError::File {
         action: "read",
         file: file.to_owned(),

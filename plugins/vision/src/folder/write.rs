@@ -27,6 +27,10 @@ pub struct WrittenCounts {
 }
 
 impl WrittenCounts {
+    pub(crate) fn new(counts: [usize; 4]) -> WrittenCounts {
+        WrittenCounts { counts }
+    }
+
     /// The number of a split.
     #[must_use]
     pub fn of(&self, split: Split) -> usize {
@@ -141,9 +145,7 @@ impl<'a> Writer<'a> {
         ] {
             self.write_list(name, lines)?;
         }
-        Ok(WrittenCounts {
-            counts: std::array::from_fn(|index| self.names[index].len()),
-        })
+        Ok(WrittenCounts::new(self.names.each_ref().map(Vec::len)))
     }
 
     /// Under another name first, so that no half list is ever read.
@@ -161,7 +163,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn failed(action: &'static str, file: &Path, error: &std::io::Error) -> VisionError {
+/// The error of a file that could not be written.
+pub(crate) fn failed(action: &'static str, file: &Path, error: &std::io::Error) -> VisionError {
     VisionError::File {
         action,
         file: file.to_owned(),

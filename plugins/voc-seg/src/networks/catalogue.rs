@@ -2,11 +2,11 @@
 
 use super::deeplab::{self, DeepLabV3Plus};
 use super::fpn::{self, FpnLite};
-use super::normalisation::{IMAGENET, SYMMETRIC};
 use super::pspnet::{self, PspNet};
-use super::resnet::{BLOCKS_50, BLOCKS_101};
 use super::segmenter::{Choice, Design, Segmenter};
-use super::weights::Weights;
+use autoloss_vision::networks::normalisation::{IMAGENET, SYMMETRIC};
+use autoloss_vision::networks::resnet::{BLOCKS_50, BLOCKS_101};
+use autoloss_vision::networks::weights::Weights;
 
 /// DeepLabV3+ over ResNet-50; H and W are multiples of 16, logits at a quarter of the resolution.
 /// In segmentation-models-pytorch: `DeepLabV3Plus("resnet50")`.

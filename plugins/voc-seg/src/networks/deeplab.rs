@@ -4,11 +4,11 @@
 //! scales of it; the result is brought to a quarter and joined with 48 channels of the encoder's
 //! map there.
 
-use super::layers::{Activation, ConvNorm, EPSILON, Plan, Separable, enlarge};
-use super::resnet::{self, ResNet};
 use super::segmenter::Body;
-use super::weights::{Start, Weights};
 use autoloss_plugin_api::Result;
+use autoloss_vision::networks::layers::{Activation, ConvNorm, EPSILON, Plan, Separable, enlarge};
+use autoloss_vision::networks::resnet::{self, ResNet};
+use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
 
 /// Image pixels to a position of the encoder's last map, per axis.
@@ -37,7 +37,7 @@ impl DeepLabV3Plus {
         let names = ["1", "2"].map(|part| format!("decoder.aspp.{part}"));
         let after = Separable::new(weights, names, [CHANNELS, CHANNELS], 1)?;
         let plan = Plan::new(
-            [resnet::FINE_CHANNELS, FINE_CHANNELS],
+            [resnet::CHANNELS[0], FINE_CHANNELS],
             1,
             Start::SignalUniform,
         );
@@ -56,10 +56,10 @@ impl DeepLabV3Plus {
 
 impl Body for DeepLabV3Plus {
     fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor> {
-        let maps = self.encoder.forward(image, training)?;
-        let coarse = self.pyramid.forward(&maps.last, training)?;
+        let [fine, _, _, last] = self.encoder.forward(image, training)?;
+        let coarse = self.pyramid.forward(&last, training)?;
         let coarse = enlarge(&self.after.forward(&coarse, training)?, ENCODER_STRIDE / 4)?;
-        let fine = self.fine.forward(&maps.fine, training)?;
+        let fine = self.fine.forward(&fine, training)?;
         self.fuse
             .forward(&Tensor::f_cat(&[coarse, fine], 1)?, training)
     }
@@ -78,7 +78,7 @@ struct Pyramid {
 
 impl Pyramid {
     fn new(weights: &mut Weights, name: &str, dropout: f64) -> Result<Self> {
-        let channels = [resnet::CHANNELS, CHANNELS];
+        let channels = [resnet::CHANNELS[3], CHANNELS];
         let plan = Plan::new(channels, 1, Start::SignalUniform);
         let point = ConvNorm::sequence(weights, &format!("{name}.convs.0"), plan)?;
         let dilated = (1..).zip(RATES).map(|(number, rate)| {

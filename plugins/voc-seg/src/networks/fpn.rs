@@ -6,11 +6,11 @@
 //! is a tenth of the encoder; that is
 //! `FPN("tu-tf_efficientnet_lite0", decoder_pyramid_channels=64, decoder_segmentation_channels=64)`.
 
-use super::efficientnet_lite::{self, Lite0};
-use super::layers::{Activation, Conv, GroupNorm, Plan, enlarge};
 use super::segmenter::Body;
-use super::weights::{Start, Weights};
 use autoloss_plugin_api::Result;
+use autoloss_vision::networks::efficientnet_lite::{self, Lite0};
+use autoloss_vision::networks::layers::{Activation, Conv, GroupNorm, Plan, enlarge};
+use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
 
 /// Image pixels to a position of the encoder's last map, per axis.

@@ -3,22 +3,16 @@
 //! `unet_tiny` trains from scratch in seconds and is the default of a search. The others are the
 //! networks of the literature, with published names, shapes and arithmetic, for retraining at full
 //! length and for comparisons: a loss found here can be judged on what others use, and a checkpoint
-//! trained here goes on in PyTorch.
+//! trained here goes on in PyTorch. Their encoders and layers are in [`autoloss_vision::networks`].
 
 mod catalogue;
 mod deeplab;
-mod efficientnet_lite;
 mod fpn;
-mod layers;
-mod normalisation;
-mod pretrained;
 mod pspnet;
-mod resnet;
 mod segmenter;
 mod settings;
 mod unet_layers;
 mod unet_tiny;
-mod weights;
 
 pub use catalogue::{
     DeepLabR50, DeepLabR101, DeepLabV3PlusR50, DeepLabV3PlusR101, FpnLite0, FpnOverLite0,

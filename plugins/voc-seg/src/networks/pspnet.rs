@@ -4,11 +4,11 @@
 //! network of the paper has all four stages at an eighth of the resolution, which is
 //! `PSPNet("resnet50", encoder_depth=5, output_stride=8)` and what is built here.
 
-use super::layers::{Activation, Conv, ConvNorm, Plan, resize};
-use super::resnet::{self, ResNet};
 use super::segmenter::Body;
-use super::weights::{Start, Weights};
 use autoloss_plugin_api::Result;
+use autoloss_vision::networks::layers::{Activation, Conv, ConvNorm, Plan, resize};
+use autoloss_vision::networks::resnet::{self, ResNet};
+use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
 
 /// Image pixels to a position of the encoder's last map, and of a logit, per axis.
@@ -33,7 +33,7 @@ pub(crate) struct PspNet {
 impl PspNet {
     pub(crate) fn new(weights: &mut Weights, blocks: [usize; 4], dropout: f64) -> Result<Self> {
         let encoder = ResNet::new(weights, "encoder.", blocks, STRIDE)?;
-        let inputs = resnet::CHANNELS;
+        let inputs = resnet::CHANNELS[3];
         let plan = Plan::new(
             [inputs, inputs / CELLS.len() as i64],
             1,
@@ -59,7 +59,7 @@ impl PspNet {
 
 impl Body for PspNet {
     fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor> {
-        let map = self.encoder.forward(image, training)?.last;
+        let [.., map] = self.encoder.forward(image, training)?;
         let size = [map.size()[2], map.size()[3]];
         let mean = self.whole.forward(&map.f_adaptive_avg_pool2d([1, 1])?)?;
         let mut branches = vec![resize(&Activation::Relu.apply(mean)?, size)?];

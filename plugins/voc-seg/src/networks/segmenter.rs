@@ -6,15 +6,15 @@
 //! grows with the number of positions. Each logit then has the label of the pixel that enlarging
 //! puts it on ([`labels_at`]).
 
-use super::layers::{Conv, Plan, enlarge};
-use super::normalisation::{Normalisation, Pretraining};
-use super::pretrained::{self, Names};
 use super::settings::Settings;
-use super::weights::{Start, Weights};
 use crate::inputs::branch_inputs;
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
 };
+use autoloss_vision::networks::layers::{Conv, Plan, enlarge};
+use autoloss_vision::networks::normalisation::{Normalisation, Pretraining};
+use autoloss_vision::networks::pretrained::{self, Names};
+use autoloss_vision::networks::weights::{Start, Weights};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -115,7 +115,8 @@ impl<C: Choice> ProxyNetwork for Segmenter<C> {
             let names = Names {
                 network: design.name,
                 encoder: design.encoder,
-                head: HEAD,
+                head: &[HEAD],
+                bare: &[],
             };
             pretrained::load(&weights, file, &names)?;
         }

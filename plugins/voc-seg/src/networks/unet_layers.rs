@@ -3,9 +3,9 @@
 //! Normalisation is over the batch. With the few hundred steps of a proxy training it reached a
 //! clearly higher score than normalisation over groups of channels.
 
-use super::layers::{EPSILON, batch_norm};
-use super::weights::Weights;
 use autoloss_plugin_api::Result;
+use autoloss_vision::networks::layers::{EPSILON, batch_norm};
+use autoloss_vision::networks::weights::Weights;
 use tch::{Kind, Tensor};
 
 /// Normally distributed, of the variance that keeps a signal's size (He et al. 2015).

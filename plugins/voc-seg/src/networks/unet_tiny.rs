@@ -7,13 +7,13 @@
 //! concatenates; residual blocks. Logits stay at the quarter resolution and are interpolated for
 //! predictions.
 
-use super::pretrained::{self, Names};
 use super::unet_layers::{ConvNorm, Pointwise};
-use super::weights::Weights;
 use crate::inputs::{branch_inputs, upsample};
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
 };
+use autoloss_vision::networks::pretrained::{self, Names};
+use autoloss_vision::networks::weights::Weights;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -28,7 +28,8 @@ const BLOCKS: [usize; 2] = [1, 2];
 const NAMES: Names = Names {
     network: "unet_tiny",
     encoder: "encoder.",
-    head: "decoder.head.",
+    head: &["decoder.head."],
+    bare: &[],
 };
 
 /// The network `unet_tiny`: images (N, 3, H, W), H and W multiples of 8, to logits

@@ -29,17 +29,22 @@ const STAGES: [(usize, i64, i64, i64); 7] = [
 /// The stages after which the resolution is halved: at a quarter to a 32nd of it.
 const TAPS: [usize; 4] = [1, 2, 4, 6];
 /// Channels of the maps.
-pub(crate) const CHANNELS: [i64; 4] = [24, 40, 112, 320];
+pub const CHANNELS: [i64; 4] = [24, 40, 112, 320];
 
-/// The encoder.
+/// The encoder; published weights expect images normalised to
+/// [`SYMMETRIC`](super::normalisation::SYMMETRIC).
 #[derive(Debug)]
-pub(crate) struct Lite0 {
+pub struct Lite0 {
     stem: ConvNorm,
     stages: Vec<Vec<Block>>,
 }
 
 impl Lite0 {
-    pub(crate) fn new(weights: &mut Weights, name: &str) -> Result<Self> {
+    /// An encoder whose tensors begin with `name`.
+    ///
+    /// # Errors
+    /// libtorch's, for want of memory.
+    pub fn new(weights: &mut Weights, name: &str) -> Result<Self> {
         let names = [format!("{name}conv_stem"), format!("{name}bn1")];
         let plan = Plan::new([3, STEM], 3, Start::GradientNormal).stride(2);
         let stem = layer(weights, names, plan, Activation::Relu6)?;
@@ -65,7 +70,10 @@ impl Lite0 {
     }
 
     /// Images (N, 3, H, W) to maps (N, [`CHANNELS`], ⌈H/s⌉, ⌈W/s⌉) for s = 4, 8, 16, 32.
-    pub(crate) fn forward(&self, image: &Tensor, training: bool) -> Result<[Tensor; 4]> {
+    ///
+    /// # Errors
+    /// Another shape.
+    pub fn forward(&self, image: &Tensor, training: bool) -> Result<[Tensor; 4]> {
         let mut map = self.stem.forward(image, training)?;
         let mut taps = TAPS.map(|_| map.shallow_clone());
         for (number, stage) in self.stages.iter().enumerate() {

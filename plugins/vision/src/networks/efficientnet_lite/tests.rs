@@ -1,9 +1,9 @@
 //! The encoder with its published weights, judged by what it was trained for.
 
 use super::*;
-use crate::networks::normalisation::{Normalisation, SYMMETRIC};
+use crate::networks::normalisation::{DEVIATION, MEAN, Normalisation, SYMMETRIC};
 use crate::networks::pretrained::{self, Names};
-use autoloss_vision::{Pack, Split};
+use crate::{Pack, Split};
 use std::path::Path;
 use tch::{Device, Kind};
 
@@ -88,7 +88,8 @@ fn the_published_weights_see_a_cat_in_the_photograph_of_one() {
     let names = Names {
         network: "efficientnet_lite0",
         encoder: "",
-        head: "classifier.",
+        head: &["classifier."],
+        bare: &[],
     };
     let report = pretrained::load(&weights, &file, &names).unwrap();
     assert!(report.fresh.is_empty() && report.ignored.is_empty());
@@ -97,7 +98,7 @@ fn the_published_weights_see_a_cat_in_the_photograph_of_one() {
     assert_eq!(photograph.size(), [1, 3, 300, 451]);
     let square = photograph.slice(3, 75, 375, 1);
     let square = square.internal_upsample_bilinear2d_aa([SIDE, SIDE], false, None, None);
-    let task = (square - 118.0) / 60.0;
+    let task = (square - f64::from(MEAN)) / f64::from(DEVIATION);
     let normalisation = Normalisation::new(&SYMMETRIC, Device::Cpu).unwrap();
     let probabilities = classifier.probabilities(&normalisation.apply(&task).unwrap());
     let best = probabilities.argmax(1, false).int64_value(&[0]);

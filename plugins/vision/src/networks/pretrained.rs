@@ -1,7 +1,7 @@
 //! Weights from files: checkpoints of the whole network, or published ones of its encoder.
 //!
 //! Files are recognised by what is in them, not by a switch: names decide. A checkpoint must be
-//! complete, but for a head of another number of classes, which stays fresh; of a file for the
+//! complete, but for heads of another number of classes, which stay fresh; of a file for the
 //! encoder, every encoder tensor must be there. Anything else in the file (a classifier, an
 //! auxiliary head) is left out. A training that silently began with half of its weights would look
 //! like a bad loss.
@@ -15,31 +15,67 @@ use std::path::Path;
 use tch::Tensor;
 
 /// What other programs put in front of all names: wrappers for several devices, training
-/// frameworks, and models that hold the encoder as a member.
+/// frameworks, and models that hold the encoder as a member. A name is tried as it is first, so a
+/// network's own may begin so too.
 const WRAPPERS: [&str; 3] = ["module.", "model.", "backbone."];
 /// PyTorch's own files from before 0.4.1 have no counters, and they decide nothing.
 const COUNTER: &str = ".num_batches_tracked";
 
 /// Where a file may differ from the network.
+///
+/// ```
+/// use autoloss_vision::networks::pretrained::Names;
+///
+/// // A detector whose checkpoints are torchvision's: its own, and those of classifiers.
+/// const DETECTOR: Names = Names {
+///     network: "faster_rcnn_r50",
+///     encoder: "backbone.body.",
+///     head: &["roi_heads.box_predictor."],
+///     bare: &["backbone.fpn.", "rpn.head.conv."],
+/// };
+/// ```
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
+pub struct Names {
     /// The network's, for messages.
-    pub(crate) network: &'static str,
+    pub network: &'static str,
     /// The encoder's tensors begin with it; published files lack it.
-    pub(crate) encoder: &'static str,
-    /// The last layer's tensors begin with it; their shape depends on the number of classes.
-    pub(crate) head: &'static str,
+    pub encoder: &'static str,
+    /// The tensors of the last layers, whose shape depends on the number of classes, begin with one
+    /// of these.
+    pub head: &'static [&'static str],
+    /// The tensors of convolutions that older files hold bare begin with one of these:
+    /// `conv.weight` for what is `conv.0.weight` or `conv.0.0.weight` in the network, as in the
+    /// detectors that torchvision published first.
+    pub bare: &'static [&'static str],
+}
+
+impl Names {
+    fn in_head(&self, name: &str) -> bool {
+        self.head.iter().any(|head| name.starts_with(head))
+    }
+
+    /// What a name of an older file may be now.
+    fn wrapped(&self, name: &str) -> Vec<String> {
+        match name.rsplit_once('.') {
+            Some((layer, member)) if self.bare.iter().any(|bare| name.starts_with(bare)) => {
+                ["0", "0.0"]
+                    .map(|place| format!("{layer}.{place}.{member}"))
+                    .to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What was done with a file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Loaded {
+pub struct Loaded {
     /// Tensors overwritten.
-    pub(crate) loaded: usize,
+    pub loaded: usize,
     /// Names of tensors that stay as they were.
-    pub(crate) fresh: Vec<String>,
+    pub fresh: Vec<String>,
     /// Names in the file that no tensor has.
-    pub(crate) ignored: Vec<String>,
+    pub ignored: Vec<String>,
 }
 
 /// Overwrites the network's tensors with those of a file and logs what was done.
@@ -47,7 +83,7 @@ pub(crate) struct Loaded {
 /// # Errors
 /// A file that cannot be read, in which nothing fits, which lacks a tensor, or in which one has
 /// another shape; then nothing is overwritten.
-pub(crate) fn load(weights: &Weights, file: &Path, names: &Names) -> Result<Loaded> {
+pub fn load(weights: &Weights, file: &Path, names: &Names) -> Result<Loaded> {
     let shown = file.display();
     let network = names.network;
     let stored = file::read(file)?;
@@ -70,20 +106,20 @@ pub(crate) fn load(weights: &Weights, file: &Path, names: &Names) -> Result<Load
         ignored.len(),
         examples(ignored)
     );
-    if fresh.iter().any(|name| name.starts_with(names.head)) && is_checkpoint(fresh, names) {
+    if fresh.iter().any(|name| names.in_head(name)) && is_checkpoint(fresh, names) {
         tracing::warn!(
             "network '{network}': {shown} is of another number of classes; '{}' stays fresh",
-            names.head
+            names.head.join("', '")
         );
     }
     Ok(report)
 }
 
-/// Whether nothing but the head (and counters) stays fresh.
+/// Whether nothing but heads (and counters) stays fresh.
 fn is_checkpoint(fresh: &[String], names: &Names) -> bool {
     fresh
         .iter()
-        .all(|name| name.starts_with(names.head) || name.ends_with(COUNTER))
+        .all(|name| names.in_head(name) || name.ends_with(COUNTER))
 }
 
 type Pairs<'a> = Vec<(&'a Tensor, &'a Tensor)>;
@@ -140,7 +176,9 @@ fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> 
         // segmentation-models-pytorch's older encoders lack the wrapper that the newer have.
         let older = rest.strip_prefix("encoder.").unwrap_or(rest);
         let older = format!("{}{older}", names.encoder);
-        for candidate in [rest, &in_encoder, &older] {
+        let wrapped = names.wrapped(rest);
+        let wrapped = wrapped.iter().map(String::as_str);
+        for candidate in [rest, &in_encoder, &older].into_iter().chain(wrapped) {
             if let Some((known, _)) = own.get_key_value(candidate) {
                 return Some(*known);
             }
@@ -151,10 +189,10 @@ fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> 
     }
 }
 
-/// Whether a tensor of the head differs in nothing but the number of classes.
+/// Whether a tensor of a head differs in nothing but the number of classes.
 fn other_classes(name: &str, own: &Tensor, new: &Tensor, names: &Names) -> bool {
     let (own, new) = (own.size(), new.size());
-    name.starts_with(names.head)
+    names.in_head(name)
         && own.len() == new.len()
         && own.first() != new.first()
         && own[1..] == new[1..]

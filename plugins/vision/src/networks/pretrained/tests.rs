@@ -1,23 +1,18 @@
+mod detector;
+
 use super::*;
 use tch::{Device, Kind};
 
 const NAMES: Names = Names {
     network: "small",
     encoder: "encoder.",
-    head: "head",
+    head: &["head"],
+    bare: &[],
 };
 
 /// Two encoder tensors, a decoder's, a head's and a counter.
 fn weights() -> Weights {
-    let mut weights = Weights::new(Device::Cpu);
-    for (name, length) in [
-        ("encoder.conv1.bias", 3),
-        ("encoder.bn1.weight", 4),
-        ("decoder.bias", 5),
-        ("head.bias", 6),
-    ] {
-        let _ = weights.vector(name.to_owned(), length, 0.0).unwrap();
-    }
+    let mut weights = of_vectors(&ALL);
     weights.counter("encoder.bn1.num_batches_tracked".to_owned());
     weights.finish().unwrap();
     weights
@@ -26,7 +21,19 @@ fn weights() -> Weights {
 /// Names and lengths.
 type Stored<'a> = &'a [(&'a str, i64)];
 
+fn of_vectors(held: Stored) -> Weights {
+    let mut weights = Weights::new(Device::Cpu);
+    for (name, length) in held {
+        let _ = weights.vector((*name).to_owned(), *length, 0.0).unwrap();
+    }
+    weights
+}
+
 fn attempt(stored: Stored) -> (Weights, Result<Loaded>) {
+    attempt_on(weights(), stored, &NAMES)
+}
+
+fn attempt_on(weights: Weights, stored: Stored, names: &Names) -> (Weights, Result<Loaded>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w.safetensors");
     let tensors: Vec<_> = stored
@@ -34,8 +41,7 @@ fn attempt(stored: Stored) -> (Weights, Result<Loaded>) {
         .map(|(name, length)| (*name, Tensor::ones([*length], (Kind::Float, Device::Cpu))))
         .collect();
     Tensor::write_safetensors(&tensors, &file).unwrap();
-    let weights = weights();
-    let outcome = load(&weights, &file, &NAMES);
+    let outcome = load(&weights, &file, names);
     (weights, outcome)
 }
 
