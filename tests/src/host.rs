@@ -44,6 +44,12 @@ pub fn voc_seg() -> PathBuf {
     built("libvoc_seg.so")
 }
 
+/// The plugin of the task `coco_det`.
+#[must_use]
+pub fn coco_det() -> PathBuf {
+    built("libcoco_det.so")
+}
+
 /// The binary with these arguments, in an environment that says nothing, except that Rust is asked
 /// for backtraces: users have that in theirs too, and must not be shown any.
 pub fn host<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {

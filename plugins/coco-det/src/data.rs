@@ -1,0 +1,135 @@
+//! The task: batches and screening samples from whichever source the user named.
+
+use crate::batch::Pictures;
+use crate::branches::Branch;
+use crate::losses;
+use crate::scenes::Scenes;
+use crate::screening::draw_samples;
+use crate::settings::Settings;
+use crate::source::{Source, vision_split};
+use autoloss_plugin_api::{
+    Batch, BatchRequest, Error, Result, ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo,
+    TaskOptions, Tensors, serde_json,
+};
+use autoloss_vision::coco::write_coco;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tch::Tensor;
+
+/// The task `coco_det`: boxes round the objects of a picture, with their classes. Without a data folder
+/// it draws its embedded scenes, of ten classes; with one it reads the layout of COCO 2017.
+///
+/// ```
+/// use autoloss_plugin_api::{BatchRequest, Split, Task, TaskOptions};
+/// use coco_det::CocoDet;
+///
+/// let task = CocoDet::open(&TaskOptions::default())?;
+/// let batch = task.batch(&BatchRequest { split: Split::Reward, indices: vec![0, 1], augment: None })?;
+/// assert_eq!(batch.inputs.get("image")?.size(), [2, 3, 96, 96]);
+/// assert_eq!(batch.targets.get("boxes")?.size()[2], 4);
+/// # Ok::<(), autoloss_plugin_api::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CocoDet {
+    source: Source,
+    settings: Settings,
+}
+
+impl Task for CocoDet {
+    fn info() -> TaskInfo {
+        let names = Scenes::class_names();
+        TaskInfo {
+            name: crate::TASK.to_owned(),
+            title: "Object detection in the manner of COCO".to_owned(),
+            branches: Branch::ALL.map(Branch::info).to_vec(),
+            default_network: "faster_rcnn_tiny".to_owned(),
+            default_score: "mAP".to_owned(),
+            reference_losses: losses::reference_losses(),
+            attributes: BTreeMap::from([
+                ("num_classes".to_owned(), json!(names.len())),
+                ("class_names".to_owned(), json!(names)),
+            ]),
+            defaults: defaults(),
+        }
+    }
+
+    fn open(options: &TaskOptions) -> Result<Self> {
+        let (source, settings) = Source::open(options)?;
+        Ok(Self { source, settings })
+    }
+
+    fn attributes(&self) -> BTreeMap<String, Value> {
+        let names = self.source.class_names();
+        BTreeMap::from([
+            ("num_classes".to_owned(), json!(names.len())),
+            ("class_names".to_owned(), json!(names)),
+        ])
+    }
+
+    fn len(&self, split: Split) -> Result<u64> {
+        self.source.needed_len(split)
+    }
+
+    fn groups(&self, split: Split) -> Result<Vec<u32>> {
+        Ok(self.source.orientations(split))
+    }
+
+    fn batch(&self, request: &BatchRequest) -> Result<Batch> {
+        let mut pictures = Pictures::new(&self.settings);
+        for &index in &request.indices {
+            // One seed serves a whole batch; its pictures must differ.
+            let coin = request
+                .augment
+                .map(|seed| crate::draw::mixed(seed ^ crate::draw::mixed(index)));
+            let mirrored = self.settings.flip && coin.is_some_and(|coin| coin & 1 == 1);
+            match self.source.get_or_skip(request.split, index)? {
+                Some(sample) => pictures.push(&sample, mirrored)?,
+                None => pictures.push_nothing()?,
+            }
+        }
+        pictures.into_batch()
+    }
+
+    fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
+        draw_samples(&self.source, request)
+    }
+
+    fn write_data(&self, to: &Path) -> Result<String> {
+        let Some(scenes) = self.source.scenes() else {
+            return Err("only the embedded scenes are written, and --data names a folder".into());
+        };
+        let samples = Split::ALL.into_iter().flat_map(|split| {
+            let sample = move |index: u64| {
+                let scene = scenes.original(split, index);
+                Ok((vision_split(split), format!("{split}_{index:06}"), scene))
+            };
+            (0..self.source.len(split)).map(sample)
+        });
+        let classes = self.source.class_names();
+        let settings = self.settings.of_a_reader();
+        let written = write_coco::<Error>(to, samples, &classes, &settings)?;
+        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(vision_split(split))));
+        let (total, counts) = (written.total(), counts.join(", "));
+        Ok(format!("{total} photographs with boxes: {counts}"))
+    }
+
+    fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
+        losses::reference_loss(name, Branch::find(branch)?, inputs)
+    }
+}
+
+/// A budget for `faster_rcnn_tiny`.
+fn defaults() -> BTreeMap<String, Value> {
+    let pairs = [
+        ("proxy.budget.steps", json!(300)),
+        ("proxy.budget.batch_size", json!(8)),
+        ("proxy.budget.optimizer", json!("adam")),
+        ("proxy.budget.learning_rate", json!(0.002)),
+        ("proxy.budget.weight_decay", json!(0.01)),
+        ("proxy.budget.clip_norm", json!(10.0)),
+        ("proxy.budget.schedule", json!("cosine")),
+        ("proxy.budget.warmup_steps", json!(50)),
+    ];
+    pairs.map(|(key, value)| (key.to_owned(), value)).into()
+}

@@ -1,0 +1,202 @@
+//! From what a detector says to the inputs of its branches' losses.
+//!
+//! A branch is given lists, (N, C, 1, 1), of the sampled anchors or regions of all pictures of a batch.
+//! Those of regressing branches hold the positives alone. Where there is none, one box that fits exactly
+//! stands for them, so that a loss has a value and its gradient is zero. Where nothing is sampled at all, as
+//! of pictures that are one crowd, one background that is certain stands for it in the same way.
+
+use crate::branches::Branch;
+use autoloss_plugin_api::{Result, Tensors};
+use autoloss_vision::detection::Overlap;
+use tch::{Kind, Tensor};
+
+/// Most that a logarithm of sides may be: torchvision's, for 1000 pixels over 16.
+const LARGEST: f64 = 4.135_166_556_742_356;
+
+/// What is said of sampled anchors or regions, and what should be.
+pub(crate) struct Lists {
+    /// ŷ (N, C).
+    pub(crate) shares: Tensor,
+    /// Classes (N), from 0.
+    pub(crate) labels: Tensor,
+    /// Of the positives, (P), which of the N they are.
+    pub(crate) positive: Tensor,
+    /// Offsets of the positives as the network says them, and as they should be; (P, 4).
+    pub(crate) offsets: [Tensor; 2],
+    /// What the network's offsets are multiples of.
+    pub(crate) weights: [f64; 4],
+}
+
+impl Lists {
+    /// The inputs of a classifying and of a regressing branch.
+    pub(crate) fn inputs(&self) -> Result<[Tensors; 2]> {
+        let classes = self.shares.size()[1];
+        let (shares, labels) = self.classes()?;
+        let y = labels.f_one_hot(classes)?.f_to_kind(Kind::Float)?;
+        let [own, target] = self.boxes()?;
+        let overlap = Overlap::of(&corners(&own)?, &corners(&target)?)?;
+        let fits = overlap.iou()?.f_detach()?;
+        let sampled = shares.size()[0];
+        // IoU where there is an object, 1 elsewhere.
+        let z = Tensor::f_ones([sampled], (Kind::Float, self.shares.device()))?;
+        let z = match self.positive.size()[0] {
+            0 => z,
+            _ => z.f_index_copy(0, &self.positive, &fits)?,
+        };
+        let count = Tensor::f_from_slice(&[sampled as f32])?.f_to_device(self.shares.device())?;
+        let shown = |scaled: &Tensor| scaled.f_view([-1, 4, 1, 1]);
+        let classify = Tensors::new()
+            .with("yhat", shares.f_view([-1, classes, 1, 1])?)
+            .with("y", y.f_view([-1, classes, 1, 1])?)
+            .with("z", z.f_view([-1, 1, 1, 1])?);
+        let area = |area: Tensor| area.f_view([-1, 1, 1, 1]);
+        let regress = Tensors::new()
+            .with("i", area(overlap.intersection)?)
+            .with("u", area(overlap.union)?)
+            .with("e", area(overlap.enclosing)?)
+            .with("offsets", shown(&self.weighted(&own)?)?)
+            .with("target_offsets", shown(&self.weighted(&target)?)?)
+            .with("sampled", count);
+        Ok([classify, regress])
+    }
+
+    /// ŷ (N, C) and classes (N) of at least one.
+    fn classes(&self) -> Result<(Tensor, Tensor)> {
+        let size = self.shares.size();
+        if size[0] > 0 {
+            return Ok((self.shares.shallow_clone(), self.labels.shallow_clone()));
+        }
+        let background = Tensor::f_zeros([1], (Kind::Int64, self.shares.device()))?;
+        let certain = background.f_one_hot(size[1])?.f_to_kind(Kind::Float)?;
+        // Attached to the parameters, if without effect.
+        let attached = certain.f_add(&self.shares.f_sum(Kind::Float)?)?;
+        Ok((attached, background))
+    }
+
+    /// Offsets without weights, said and due: dx, dy, ln w, ln h in units of the reference's sides.
+    fn boxes(&self) -> Result<[Tensor; 2]> {
+        let weights = Tensor::f_from_slice(&self.weights)?
+            .f_to_kind(Kind::Float)?
+            .f_to_device(self.shares.device())?;
+        let [own, target] = &self.offsets;
+        if own.size()[0] > 0 {
+            return Ok([own.f_div(&weights)?, target.f_div(&weights)?]);
+        }
+        let nothing = Tensor::f_zeros([1, 4], (Kind::Float, self.shares.device()))?;
+        // Attached to the parameters, if without effect.
+        let attached = nothing.f_add(&own.f_sum(Kind::Float)?)?;
+        Ok([attached, nothing])
+    }
+
+    fn weighted(&self, offsets: &Tensor) -> Result<Tensor> {
+        let weights = Tensor::f_from_slice(&self.weights)?
+            .f_to_kind(Kind::Float)?
+            .f_to_device(offsets.device())?;
+        Ok(offsets.f_mul(&weights)?)
+    }
+}
+
+/// Boxes of offsets (N, 4), in units of the reference box.
+fn corners(offsets: &Tensor) -> Result<Tensor> {
+    let centres = offsets.f_narrow(1, 0, 2)?;
+    let sides = offsets.f_narrow(1, 2, 2)?.f_clamp_max(LARGEST)?.f_exp()?;
+    let half = sides.f_mul_scalar(0.5)?;
+    Ok(Tensor::f_cat(
+        &[centres.f_sub(&half)?, centres.f_add(&half)?],
+        1,
+    )?)
+}
+
+/// The branches' inputs by name.
+pub(crate) fn named(
+    anchors: &Lists,
+    regions: &Lists,
+) -> Result<std::collections::BTreeMap<String, Tensors>> {
+    let [rpn_cls, rpn_reg] = anchors.inputs()?;
+    let [rcnn_cls, rcnn_reg] = regions.inputs()?;
+    let pairs = [
+        (Branch::RpnCls, rpn_cls),
+        (Branch::RpnReg, rpn_reg),
+        (Branch::RcnnCls, rcnn_cls),
+        (Branch::RcnnReg, rcnn_reg),
+    ];
+    Ok(pairs
+        .into_iter()
+        .map(|(branch, inputs)| (branch.name().to_owned(), inputs))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn lists(positives: &[i64], own: &Tensor, target: &Tensor) -> Lists {
+        let logits = Tensor::from_slice(&[0.2f32, -1.0, 0.3, 2.0, 0.0, 0.5]).view([3, 2]);
+        Lists {
+            shares: logits.softmax(-1, None),
+            labels: Tensor::from_slice(&[0i64, 1, 0]),
+            positive: Tensor::from_slice(positives),
+            offsets: [own.shallow_clone(), target.shallow_clone()],
+            weights: [10.0, 10.0, 5.0, 5.0],
+        }
+    }
+
+    #[test]
+    fn areas_are_in_units_of_the_reference() {
+        // Half a side to the right of where it should be, and as large as its reference.
+        let own = Tensor::from_slice(&[5f32, 0.0, 0.0, 0.0]).view([1, 4]);
+        let found = lists(&[1], &own, &own.zeros_like()).inputs().unwrap();
+        let value = |name: &str| found[1].get(name).unwrap().double_value(&[0, 0, 0, 0]);
+        for (name, exact) in [("i", 0.5), ("u", 1.5), ("e", 1.5)] {
+            assert!((value(name) - exact).abs() < 1e-6, "{name}");
+        }
+        let z: Vec<f32> = Vec::try_from(&found[0].get("z").unwrap().view([-1])).unwrap();
+        assert!(
+            (z[1] - 1.0 / 3.0).abs() < 1e-5 && z[0] == 1.0 && z[2] == 1.0,
+            "{z:?}"
+        );
+        assert_eq!(*found[1].get("offsets").unwrap(), own.view([1, 4, 1, 1]));
+    }
+
+    #[test]
+    fn without_any_sample_a_certain_background_stands_for_it() {
+        let shares = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let none = Tensor::zeros([0], (Kind::Int64, Device::Cpu));
+        let offsets = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu));
+        let found = Lists {
+            shares: &shares * 1.0,
+            labels: none.shallow_clone(),
+            positive: none,
+            offsets: [offsets.shallow_clone(), offsets],
+            weights: [1.0; 4],
+        };
+        let [classify, regress] = found.inputs().unwrap();
+        let yhat = classify.get("yhat").unwrap();
+        let background = Tensor::from_slice(&[1f32, 0.0, 0.0]).view([1, 3, 1, 1]);
+        assert_eq!(
+            (yhat, classify.get("y").unwrap()),
+            (&background, &background)
+        );
+        assert_eq!(classify.get("z").unwrap().size(), [1, 1, 1, 1]);
+        assert_eq!(regress.get("sampled").unwrap().double_value(&[0]), 1.0);
+        yhat.sum(Kind::Float).backward();
+        assert_eq!(shares.grad().size(), [0, 3]);
+    }
+
+    #[test]
+    fn without_positives_there_is_a_value_and_no_gradient() {
+        let own = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let found = lists(&[], &(&own * 1.0), &own.detach()).inputs().unwrap();
+        for name in ["i", "u", "e"] {
+            let area = found[1].get(name).unwrap();
+            assert_eq!(
+                (area.size(), area.double_value(&[0, 0, 0, 0])),
+                (vec![1, 1, 1, 1], 1.0)
+            );
+            assert!(area.requires_grad());
+        }
+        found[1].get("u").unwrap().sum(Kind::Float).backward();
+        assert_eq!(own.grad().numel(), 0);
+    }
+}

@@ -1,0 +1,186 @@
+//! The settings of the task, checked before anything is drawn or read.
+//!
+//! Three sources, in rising rank: what suits the embedded scenes or a folder of photographs, what the
+//! folder's own side file says, what the user says.
+
+use autoloss_plugin_api::{Result, serde_json::Value};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// Every setting, for the message about an unknown one.
+const KNOWN: &str =
+    "size, longest, flip, train, test, reward_share, selection_share, min_objects, cache_mb";
+
+/// The setting that decides how a folder is read, which its side file may say, too.
+pub(crate) const MIN_OBJECTS: &str = "min_objects";
+
+/// The settings of `[task]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// The side of an embedded scene, 32 to 256 pixels; photographs are resized to this many pixels on
+    /// their shorter side, 32 to 2048.
+    pub(crate) size: usize,
+    /// Most pixels of a resized photograph's longer side, which has precedence.
+    pub(crate) longest: usize,
+    /// Whether half of the training pictures are mirrored.
+    pub(crate) flip: bool,
+    /// `NAME` of the training annotations, `annotations/instances_NAME.json`.
+    pub(crate) train: Option<String>,
+    /// `NAME` of the test annotations.
+    pub(crate) test: Option<String>,
+    /// Share of the training pictures that is held out to score candidates, 0 to 0.5.
+    pub(crate) reward_share: f64,
+    /// Share of the training pictures that is held out to choose among the best, 0 to 0.5.
+    pub(crate) selection_share: f64,
+    /// Training pictures with fewer objects are left out.
+    pub(crate) min_objects: usize,
+    /// Megabytes of decoded pictures that are kept.
+    pub(crate) cache_mb: usize,
+}
+
+impl Settings {
+    /// What suits the embedded scenes.
+    pub(crate) fn of_scenes() -> Self {
+        Self {
+            size: 96,
+            longest: 2048,
+            flip: true,
+            train: None,
+            test: None,
+            reward_share: 0.1,
+            selection_share: 0.1,
+            min_objects: 1,
+            cache_mb: 96,
+        }
+    }
+
+    /// What suits photographs: the usual sizes of Faster R-CNN.
+    pub(crate) fn of_a_folder() -> Self {
+        Self {
+            size: 800,
+            longest: 1333,
+            ..Self::of_scenes()
+        }
+    }
+
+    /// These, changed by the settings of that name.
+    ///
+    /// # Errors
+    /// Names an unknown setting and those that are known, or a value that is out of range.
+    pub(crate) fn with(mut self, named: &BTreeMap<String, Value>) -> Result<Self> {
+        for (name, value) in named {
+            self.set(name, value)?;
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+        let whole = |range: RangeInclusive<usize>| {
+            let found = value.as_u64().and_then(|value| usize::try_from(value).ok());
+            found.filter(|found| range.contains(found)).ok_or_else(|| {
+                let (low, high) = (range.start(), range.end());
+                wrong(name, value, &format!("a whole number from {low} to {high}"))
+            })
+        };
+        let share = || {
+            let found = value.as_f64().filter(|found| (0.0..=0.5).contains(found));
+            found.ok_or_else(|| wrong(name, value, "0 to 0.5"))
+        };
+        let text = || {
+            let found = value.as_str().map(str::to_owned);
+            found.ok_or_else(|| wrong(name, value, "the NAME of an instances_NAME.json"))
+        };
+        match name {
+            "size" => self.size = whole(32..=2048)?,
+            "longest" => self.longest = whole(32..=8192)?,
+            "flip" => {
+                let found = value.as_bool();
+                self.flip = found.ok_or_else(|| wrong(name, value, "true or false"))?;
+            }
+            "train" => self.train = Some(text()?),
+            "test" => self.test = Some(text()?),
+            "reward_share" => self.reward_share = share()?,
+            "selection_share" => self.selection_share = share()?,
+            MIN_OBJECTS => self.min_objects = whole(0..=1000)?,
+            "cache_mb" => self.cache_mb = whole(0..=1 << 20)?,
+            _ => {
+                let task = crate::TASK;
+                let message = format!("task '{task}' has no setting '{name}' (there are: {KNOWN})");
+                return Err(message.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What a reader of the written scenes needs to train on them as on the scenes themselves.
+    pub(crate) fn of_a_reader(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("size".to_owned(), self.size.into()),
+            ("longest".to_owned(), self.longest.into()),
+            ("flip".to_owned(), self.flip.into()),
+            // Every scene at its place.
+            (MIN_OBJECTS.to_owned(), 0.into()),
+        ])
+    }
+}
+
+fn wrong(name: &str, value: &Value, expected: &str) -> String {
+    format!("setting '{name}' is {value}, expected {expected}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autoloss_plugin_api::serde_json::json;
+
+    fn read(name: &str, value: Value) -> Result<Settings> {
+        Settings::of_a_folder().with(&BTreeMap::from([(name.to_owned(), value)]))
+    }
+
+    #[test]
+    fn values_are_read_and_checked() {
+        assert_eq!(read("size", json!(600)).unwrap().size, 600);
+        assert_eq!(read("train", json!("cars")).unwrap().train.unwrap(), "cars");
+        for (name, bad) in [
+            ("size", json!(0)),
+            ("size", json!("64")),
+            ("longest", json!(1e9)),
+            ("flip", json!(1)),
+            ("train", json!(3)),
+            ("reward_share", json!(0.7)),
+        ] {
+            let error = read(name, bad.clone()).unwrap_err().to_string();
+            assert!(
+                error.contains(&bad.to_string()) && error.contains(name),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_known_setting_is_known_and_others_are_refused() {
+        for name in KNOWN.split(", ") {
+            let error = read(name, Value::Null).err().map(|error| error.to_string());
+            assert!(
+                error.is_some_and(|error| !error.contains("no setting")),
+                "{name}"
+            );
+        }
+        let error = read("sise", json!(64)).unwrap_err().to_string();
+        assert!(
+            error.contains("has no setting 'sise' (there are: size, "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_reader_gets_what_decides_the_batches() {
+        let scenes = Settings {
+            size: 128,
+            min_objects: 0,
+            ..Settings::of_scenes()
+        };
+        let read = Settings::of_a_folder().with(&scenes.of_a_reader()).unwrap();
+        assert_eq!(read, scenes);
+    }
+}
