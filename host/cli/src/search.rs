@@ -66,12 +66,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
         .unwrap_or_else(|| dated_folder(&session.workbench.info().name));
     let store = Store::create(&folder)?;
     session.recipe.write(&folder)?;
-    let search = Search::new(
-        spec,
-        session.config.clone(),
-        session.provenance(),
-        store,
-    )?;
+    let search = Search::new(spec, session.config.clone(), session.provenance(), store)?;
     drive(session, search, &args.budget, args.task.json)
 }
 

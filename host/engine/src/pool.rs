@@ -56,12 +56,30 @@ impl Scratch {
         for channel in to.picked(from.rows) {
             self.layout
                 .gather(simd, &mut self.value, from, channel, sign);
-            for strip in self.strips::<S>() {
-                self.extremes(simd, strip);
-            }
             let place = (channel, from.rows);
-            self.layout
-                .scatter(simd, &self.result, to.data, place, sign);
+            if self.layout.is_tiled::<S>() {
+                let signs = S::f32s::splat(simd, sign);
+                for strip in self.strips::<S>() {
+                    self.extremes(
+                        simd,
+                        strip,
+                        #[inline(always)]
+                        |at, value| store::<S>(value * signs, to.data, in_tiles(at, place)),
+                    );
+                }
+                continue;
+            }
+            let mut result = std::mem::take(&mut self.result);
+            for strip in self.strips::<S>() {
+                self.extremes(
+                    simd,
+                    strip,
+                    #[inline(always)]
+                    |at, value| store::<S>(value, &mut result, MARGIN + at),
+                );
+            }
+            self.layout.scatter(simd, &result, to.data, place, sign);
+            self.result = result;
         }
     }
 
@@ -80,12 +98,42 @@ impl Scratch {
         to.clear_others(rows);
         for channel in to.picked(rows) {
             layout.gather(simd, &mut self.value, from, channel, sign(pool));
-            layout.gather(simd, &mut self.gradient, g, channel, 1.0);
-            for strip in self.strips::<S>() {
-                self.choose(simd, strip);
+            let place = (channel, rows);
+            if layout.is_tiled::<S>() {
+                for strip in self.strips::<S>() {
+                    self.choose(
+                        simd,
+                        strip,
+                        #[inline(always)]
+                        |at| load(simd, g.tile(at / TILE).row(channel), at % TILE),
+                    );
+                }
+                self.collect(
+                    simd,
+                    #[inline(always)]
+                    |at, value| store::<S>(value, to.data, in_tiles(at, place)),
+                );
+                continue;
             }
-            self.collect(simd);
-            layout.scatter(simd, &self.result, to.data, (channel, rows), 1.0);
+            let mut gradient = std::mem::take(&mut self.gradient);
+            layout.gather(simd, &mut gradient, g, channel, 1.0);
+            for strip in self.strips::<S>() {
+                self.choose(
+                    simd,
+                    strip,
+                    #[inline(always)]
+                    |at| load(simd, &gradient, MARGIN + at),
+                );
+            }
+            self.gradient = gradient;
+            let mut result = std::mem::take(&mut self.result);
+            self.collect(
+                simd,
+                #[inline(always)]
+                |at, value| store::<S>(value, &mut result, MARGIN + at),
+            );
+            layout.scatter(simd, &result, to.data, place, 1.0);
+            self.result = result;
         }
     }
 
@@ -117,11 +165,10 @@ impl Scratch {
         }
     }
 
-    /// The greatest of 3×3 in a strip.
+    /// The greatest of 3×3 in a strip, given to `put` with their place in the flat field.
     #[inline(always)]
-    fn extremes<S: Simd>(&mut self, simd: S, column: usize) {
+    fn extremes<S: Simd>(&self, simd: S, column: usize, mut put: impl FnMut(usize, S::f32s)) {
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
-        let mut result = std::mem::take(&mut self.result);
         let of_row = self.in_rows(simd, column);
         let (mut above, mut own) = (none, greatest_or_nan::<S>(of_row(0)));
         for row in 0..self.layout.height {
@@ -130,16 +177,15 @@ impl Scratch {
                 false => none,
             };
             let all = greatest_or_nan::<S>([above, own, below]);
-            store::<S>(all, &mut result, MARGIN + row * self.layout.pitch + column);
+            put(row * self.layout.pitch + column, all);
             (above, own) = (own, below);
         }
-        drop(of_row);
-        self.result = result;
     }
 
-    /// Sends what arrives at a strip to the chosen row, and notes the chosen column.
+    /// Sends what arrives at a strip, by its place in the flat field, to the chosen row, and notes the chosen
+    /// column.
     #[inline(always)]
-    fn choose<S: Simd>(&mut self, simd: S, column: usize) {
+    fn choose<S: Simd>(&mut self, simd: S, column: usize, arriving: impl Fn(usize) -> S::f32s) {
         let zero = S::f32s::splat(simd, 0.0);
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
         let mut to = std::mem::take(&mut self.to);
@@ -159,8 +205,7 @@ impl Scratch {
             };
             let mut sent = [zero; 3];
             if row < self.layout.height {
-                let at = MARGIN + row * self.layout.pitch + column;
-                let g = load(simd, &self.gradient, at);
+                let g = arriving(row * self.layout.pitch + column);
                 sent = split(simd, [above.0, own.0, below.0], g);
             }
             if let Some(row) = row.checked_sub(1) {
@@ -179,13 +224,13 @@ impl Scratch {
 
     /// Adds up what neighbours in a row send.
     #[inline(always)]
-    fn collect<S: Simd>(&mut self, simd: S) {
+    fn collect<S: Simd>(&self, simd: S, mut put: impl FnMut(usize, S::f32s)) {
         let [to_left, to_own, to_right] = &self.to;
         let end = MARGIN + self.layout.pitch * self.layout.height;
         for at in (MARGIN..end).step_by(S::f32s::LEN) {
             let sum =
                 load(simd, to_own, at) + load(simd, to_right, at - 1) + load(simd, to_left, at + 1);
-            store::<S>(sum, &mut self.result, at);
+            put(at - MARGIN, sum);
         }
     }
 }
@@ -238,6 +283,14 @@ struct Layout {
 impl Layout {
     fn positions(self) -> usize {
         self.width * self.height
+    }
+
+    /// Whether vectors of the flat field are vectors of full tiles, so that results need no copying.
+    #[inline(always)]
+    fn is_tiled<S: Simd>(self) -> bool {
+        self.pitch == self.width
+            && self.width.is_multiple_of(S::f32s::LEN)
+            && self.positions().is_multiple_of(TILE)
     }
 
     /// Copies a channel times `sign` out of its tiles.
@@ -303,6 +356,12 @@ impl Layout {
             }
         }
     }
+}
+
+/// Where a place of a flat field is in the tiles of a field of `rows` channels.
+#[inline(always)]
+fn in_tiles(at: usize, (channel, rows): (usize, usize)) -> usize {
+    (at / TILE * rows + channel) * TILE + at % TILE
 }
 
 /// A field in tiles.
