@@ -96,7 +96,6 @@ fn random_subgraph<R: Rng + ?Sized>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Node;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -137,7 +136,7 @@ mod tests {
                     graph
                         .nodes()
                         .iter()
-                        .filter_map(Node::op)
+                        .filter_map(|node| node.op())
                         .all(|op| !op.is_pool())
                 );
             }
