@@ -91,7 +91,7 @@ fn plugins_of_another_time() {
             record.clone().with_interface(2, 0),
             &[
                 "plugin interface 2.0",
-                "this host has 1.1",
+                "this host has 1.2",
                 "update autoloss-host",
             ],
         ),
@@ -100,7 +100,7 @@ fn plugins_of_another_time() {
             record.clone().with_interface(0, 9),
             &[
                 "plugin interface 0.9",
-                "this host has 1.1",
+                "this host has 1.2",
                 "rebuild the plugin",
             ],
         ),
@@ -109,7 +109,7 @@ fn plugins_of_another_time() {
             record.clone().with_interface(1, 7),
             &[
                 "plugin interface 1.7",
-                "this host has 1.1",
+                "this host has 1.2",
                 "update autoloss-host",
             ],
         ),

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
             .get(name)
             .with_context(|| format!("branch '{name}' has no loss"))?;
         if text.starts_with('@') {
-            println!("{name}: a loss the task computes itself; screens are for loss graphs");
+            eprintln!("{name}: a loss the task computes itself; screens are for loss graphs");
             continue;
         }
         let graph = LossGraph::parse(text, &branch.signature, &config.limits)

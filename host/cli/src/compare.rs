@@ -47,13 +47,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
 /// The rows: the reference losses, then what was named; with `--only` just the latter.
 fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
     let workbench = &session.workbench;
-    let mut contenders = Vec::new();
+    let mut contenders: Vec<Contender> = Vec::new();
     if !args.only {
         let whole = workbench.info().reference_losses.iter();
         for loss in whole.filter(|loss| loss.only.is_empty()) {
             let texts = workbench.reference(&loss.name)?;
             let name = loss.title.clone();
-            contenders.push(Contender { name, texts });
+            // Where branches are held, losses may differ by name alone.
+            if contenders.iter().all(|known| known.texts != texts) {
+                contenders.push(Contender { name, texts });
+            }
         }
     }
     for named in &args.losses {
@@ -114,9 +117,11 @@ impl Plan {
                     logging::line(&format!(
                         "{}, seed {seed}: {} in {:.0} s ({:.1} % waiting for data)",
                         contender.name,
-                        score.map_or("invalid".into(), |s| {
-                            format!("{} {s:.4}", workbench.score())
-                        }),
+                        match (score, &measured.scores) {
+                            (Some(score), _) => format!("{} {score:.4}", workbench.score()),
+                            (None, Some(_)) => format!("{} –", workbench.score()),
+                            (None, None) => "invalid".to_owned(),
+                        },
                         measured.train_seconds,
                         100.0 * measured.waited_seconds / measured.train_seconds.max(1e-9)
                     ));

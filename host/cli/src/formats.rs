@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
 use autoloss_search::ProxyBudget;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Below this probability a difference from the reference row is marked.
@@ -22,6 +23,9 @@ pub(crate) struct Comparison {
     /// None where a finished network was judged.
     budget: Option<ProxyBudget>,
     seeds: Vec<u64>,
+    /// Losses of branches that are not searched.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    held: BTreeMap<String, String>,
     scores: Vec<String>,
     /// The first is what the others are held against.
     rows: Vec<Row>,
@@ -69,6 +73,7 @@ impl Comparison {
             split,
             budget: budget.cloned(),
             seeds,
+            held: workbench.fixed().clone(),
             scores: workbench.scores(),
             rows,
         }
@@ -163,6 +168,9 @@ impl Comparison {
                 );
             }
         }
+        for (branch, loss) in &self.held {
+            text += &format!("\nheld: {branch} at {loss}");
+        }
         text + "\n"
     }
 
@@ -219,6 +227,7 @@ mod tests {
             split: Split::Test,
             budget: Some(ProxyBudget::default()),
             seeds: vec![0, 1, 2],
+            held: BTreeMap::from([("b".into(), "@l1".into())]),
             scores: vec!["m".into()],
             rows: vec![
                 row("ce", &[Some(0.61), Some(0.62), Some(0.60)]),
@@ -237,6 +246,7 @@ mod tests {
         assert!(text.contains("0.613 ± 0.015 |"), "{text}");
         assert!(text.contains("invalid"), "{text}");
         assert!(text.contains("differs from ce"), "{text}");
+        assert!(text.contains("\nheld: b at @l1"), "{text}");
     }
 
     #[test]

@@ -6,12 +6,18 @@ use autoloss_train::Workbench;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The texts of each branch.
+/// The texts of each branch; of those that are held, what they are held at.
 pub(crate) fn read(
     workbench: &Workbench,
     named: &str,
     limits: &Limits,
 ) -> Result<BTreeMap<String, String>> {
+    let mut texts = said(workbench, named, limits)?;
+    texts.extend(workbench.fixed().clone());
+    Ok(texts)
+}
+
+fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<String, String>> {
     let info = workbench.info();
     if info.reference_losses.iter().any(|loss| loss.name == named) {
         return Ok(workbench.reference(named)?);
@@ -23,8 +29,9 @@ pub(crate) fn read(
         return Ok(branches.map(|branch| (branch, named.to_owned())).collect());
     }
     if named.contains('(') {
-        return match info.branches.as_slice() {
-            [only] => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
+        let mut searched = workbench.searched();
+        return match (searched.next(), searched.next()) {
+            (Some(only), None) => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
             _ => bail!(
                 "task '{}' has several branches: write the loss into a file",
                 info.name

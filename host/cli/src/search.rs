@@ -339,11 +339,17 @@ fn test_rows(
 ) -> Result<Vec<Row>> {
     let workbench = &session.workbench;
     let config = search.config();
+    let with_held = |texts: &BTreeMap<String, String>| {
+        let mut texts = texts.clone();
+        texts.extend(workbench.fixed().clone());
+        texts
+    };
     let mut contenders = vec![Contender {
         name: "found".into(),
-        texts: chosen.loss.losses.clone(),
+        texts: with_held(&chosen.loss.losses),
     }];
-    if let Some(reference) = workbench.info().reference_losses.first() {
+    let mut references = workbench.info().reference_losses.iter();
+    if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
         let texts = workbench.reference(&reference.name)?;
         contenders.push(Contender {
             name: reference.title.clone(),
@@ -353,7 +359,7 @@ fn test_rows(
     if let Some(texts) = median_random {
         contenders.push(Contender {
             name: "median random".into(),
-            texts,
+            texts: with_held(&texts),
         });
     }
     let first = config.seed + 1;

@@ -3,7 +3,7 @@
 use crate::args::TaskArgs;
 use crate::interrupt;
 use crate::settings::{Overrides, OwnSettings, compose};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::TaskOptions;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
 use autoloss_train::plugin::Registry;
@@ -14,6 +14,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Losses by the branches that are held at them.
+fn held(fixed: &[(String, String)]) -> Result<BTreeMap<String, String>> {
+    let mut held = BTreeMap::new();
+    for (branch, loss) in fixed {
+        if held.insert(branch.clone(), loss.clone()).is_some() {
+            bail!("--fix names branch '{branch}' twice");
+        }
+    }
+    Ok(held)
+}
 
 /// Name of the file in a run folder that tells `resume` what to load.
 const FILE: &str = "session.json";
@@ -77,7 +88,7 @@ impl Session {
             data: args.data.as_deref().map(absolute),
             weights: args.weights.as_deref().map(absolute),
             settings: overrides.task().clone(),
-            fixed: args.fixed.iter().cloned().collect(),
+            fixed: held(&args.fixed)?,
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
         };

@@ -254,28 +254,30 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    const SHAPE: Shape = Shape {
-        samples: 2,
-        channels: 7,
-        height: 13,
-        width: 21,
-    };
+    /// The rows of the second fit vectors and tiles.
+    const SIZES: [[usize; 2]; 2] = [[13, 21], [14, 32]];
 
     /// Classes in bands of rows; the last two are in the second sample alone.
-    fn problem(rng: &mut ChaCha8Rng) -> Problem {
-        let positions = SHAPE.positions();
-        let mut y = vec![0.0; SHAPE.len()];
-        for sample in 0..SHAPE.samples {
+    fn problem(rng: &mut ChaCha8Rng, [height, width]: [usize; 2]) -> Problem {
+        let shape = Shape {
+            samples: 2,
+            channels: 7,
+            height,
+            width,
+        };
+        let positions = shape.positions();
+        let mut y = vec![0.0; shape.len()];
+        for sample in 0..shape.samples {
             for at in 0..positions {
-                let class = at / SHAPE.width / 3 + 2 * sample;
-                y[(sample * SHAPE.channels + class) * positions + at] = 1.0;
+                let class = at / width / 3 + 2 * sample;
+                y[(sample * shape.channels + class) * positions + at] = 1.0;
             }
         }
-        let raw: Vec<f32> = (0..SHAPE.len())
+        let raw: Vec<f32> = (0..shape.len())
             .map(|_| rng.random_range(-2.0..2.0))
             .collect();
         let inputs = [Input::Prediction, Input::Fixed(y)];
-        Problem::new(SHAPE, Activation::Softmax, &inputs, &raw, None).unwrap()
+        Problem::new(shape, Activation::Softmax, &inputs, &raw, None).unwrap()
     }
 
     /// Everything that a program computes of a problem, by its bits.
@@ -303,19 +305,20 @@ mod tests {
     #[test]
     fn nothing_changes_where_rows_are_left_out() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
-        let sparse = problem(&mut rng);
-        let dense = sparse.clone().dense();
+        let sparse = SIZES.map(|size| problem(&mut rng, size));
+        let dense = sparse.clone().map(Problem::dense);
         let (signature, limits) = (Signature::dense(), Limits::default());
         let mut left_out = 0;
         for depth in [3, 3, 4, 5] {
-            for _ in 0..500 {
+            for turn in 0..500 {
+                let (sparse, dense) = (&sparse[turn % 2], &dense[turn % 2]);
                 let config = GenerateConfig { depth };
                 let graph = random_graph(&mut rng, &signature, &config, &limits);
                 let program = sparse.compile(&graph);
                 left_out += usize::from(skips(&program));
                 assert_eq!(
-                    computed(&sparse, &program),
-                    computed(&dense, &dense.compile(&graph)),
+                    computed(sparse, &program),
+                    computed(dense, &dense.compile(&graph)),
                     "{}",
                     graph.display(&signature)
                 );
@@ -334,7 +337,7 @@ mod tests {
 
     fn compiled(text: &str) -> Program {
         let graph = LossGraph::parse(text, &Signature::dense(), &Limits::default()).unwrap();
-        problem(&mut ChaCha8Rng::seed_from_u64(1)).compile(&graph)
+        problem(&mut ChaCha8Rng::seed_from_u64(1), SIZES[0]).compile(&graph)
     }
 
     #[test]

@@ -61,6 +61,14 @@ pub enum TrainError {
     /// A branch without a loss.
     #[error("branch '{0}' has no loss")]
     MissingLoss(String),
+    /// A score without a value on the data.
+    #[error("the {split} split does not define the score '{score}': raise another with --score")]
+    Undefined {
+        /// The score.
+        score: String,
+        /// The split.
+        split: String,
+    },
     /// All branches are held at a loss.
     #[error("every branch is held at a loss, so none is left to search: leave a --fix out")]
     NothingSearched,

@@ -1,10 +1,10 @@
 //! Proxy evaluations: a training with one look at the network on its way, and its score.
 
-use crate::Result;
 use crate::network::Network;
 use crate::screen::backend;
 use crate::trainer::{Ending, Step, Trained};
 use crate::workbench::{Workbench, split};
+use crate::{Result, TrainError};
 use autoloss_plugin_api::Split;
 use autoloss_search::{
     BackendError, EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look,
@@ -63,10 +63,10 @@ fn train(
     workbench.train_until(&losses, budget, seed, request.stop_invalid, &mut watch)
 }
 
-/// What a look decides. A network without a score is given up where any is.
+/// What a look decides. Without a score there, which is the data's doing, the training goes on.
 fn goes_on(look: Look, score: Option<f64>) -> ControlFlow<()> {
     match look.least {
-        Some(least) if score.is_none_or(|score| score.is_nan() || score < least) => {
+        Some(least) if score.is_some_and(|score| score.is_nan() || score < least) => {
             ControlFlow::Break(())
         }
         _ => ControlFlow::Continue(()),
@@ -90,12 +90,14 @@ fn verdict(
     }
     let metrics = workbench.judge(network, split, request.budget.eval_images)?;
     let target = workbench.score();
-    Ok(match metrics.get(target) {
-        Some(&score) => EvaluationVerdict::Scored { score, metrics },
-        None => EvaluationVerdict::Failed {
-            error: format!("no metric computed the score '{target}'"),
-        },
-    })
+    match metrics.get(target) {
+        Some(&score) => Ok(EvaluationVerdict::Scored { score, metrics }),
+        // It would be so for every other loss.
+        None => Err(TrainError::Undefined {
+            score: target.to_owned(),
+            split: request.split.clone(),
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +114,7 @@ mod tests {
         assert!(goes_on(look(Some(0.3)), Some(0.3)).is_continue());
         assert!(goes_on(look(Some(0.3)), Some(0.29)).is_break());
         assert!(goes_on(look(Some(0.3)), Some(f64::NAN)).is_break());
-        assert!(goes_on(look(Some(0.3)), None).is_break());
+        assert!(goes_on(look(Some(0.3)), None).is_continue());
         assert!(goes_on(look(None), None).is_continue());
     }
 }

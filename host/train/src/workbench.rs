@@ -275,7 +275,9 @@ impl Workbench {
             let branch = branch.as_str();
             (branch.to_owned(), reference_text(found, branch))
         };
-        Ok(self.signatures.keys().map(text).collect())
+        let mut texts: BTreeMap<String, String> = self.signatures.keys().map(text).collect();
+        texts.extend(self.fixed.clone());
+        Ok(texts)
     }
 
     /// A fresh network that computes as the budget says.
@@ -465,7 +467,10 @@ fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
     if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
         return Ok(reference_text(found, branch));
     }
-    if loss.contains('(') || loss.starts_with('@') {
+    let computed = loss.strip_prefix('@');
+    let mut references = info.reference_losses.iter();
+    let is_known = references.any(|known| Some(known.name.as_str()) == computed && serves(known));
+    if loss.contains('(') || is_known {
         return Ok(loss.to_owned());
     }
     let known = info.reference_losses.iter().filter(|loss| serves(loss));

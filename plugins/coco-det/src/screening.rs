@@ -36,10 +36,10 @@ pub(crate) fn draw_samples(
 ) -> Result<ScreeningSamples> {
     let branch = Branch::find(&request.branch)?;
     let (samples, size) = (request.samples, request.size);
-    if !(1..=LIMIT).contains(&samples) || !(1..=LIMIT).contains(&size) {
+    if !(1..=LIMIT).contains(&samples) || !(2..=LIMIT).contains(&size) {
         return Err(format!(
             "{samples} screening samples of {size}x{size} were asked for, expected 1 to {LIMIT} \
-             samples of 1x1 to {LIMIT}x{LIMIT}"
+             samples of 2x2 to {LIMIT}x{LIMIT}"
         )
         .into());
     }
@@ -58,7 +58,15 @@ pub(crate) fn draw_samples(
             true if branch == Branch::RpnCls => 1,
             true => objects[rng.random_range(0..objects.len())].class,
         };
-        let labels: Vec<i64> = (0..count).map(label).collect();
+        let mut labels: Vec<i64> = (0..count).map(label).collect();
+        // Each sample has background and an object, however few its places.
+        for sample in labels.chunks_exact_mut(size * size) {
+            if sample.iter().all(|label| *label == 0) {
+                sample[0] = 1;
+            } else if sample.iter().all(|label| *label > 0) {
+                sample[0] = 0;
+            }
+        }
         return labelled(&labels, classes, grid);
     }
     let offsets = |_| {
@@ -129,10 +137,10 @@ fn boxes(offsets: &[[f32; 4]], [samples, size]: [i64; 2]) -> Result<ScreeningSam
 /// quarter of its side.
 fn from_anchor(object: &Object, rng: &mut ChaCha8Rng) -> [f32; 4] {
     let [width, height] = object.sides;
-    // What its own shape is off a square, anchors of ratios a step apart leave at most half of.
+    // Anchors have ratios of one half, one and two.
     let step = ANCHOR_STEP.ln();
     let ratio = (width / height).ln();
-    let rest = (ratio - (ratio / step).round() * step) / 2.0;
+    let rest = (ratio - (ratio / step).round().clamp(-1.0, 1.0) * step) / 2.0;
     let scale = rng.random_range(-0.5..0.5) * step;
     let mut centre = || rng.random_range(-0.25..0.25) as f32;
     let [dx, dy] = [centre(), centre()];

@@ -22,6 +22,8 @@ const TRAINED: i64 = 0;
 const INVALID: i64 = 1;
 /// A region of many objects.
 const CROWD: i64 = 2;
+/// A box around any picture.
+const EVERYWHERE: [f32; 4] = [-1e4, -1e4, 1e5, 1e5];
 /// Stands for an annotation without id.
 const NO_ID: i64 = -1;
 
@@ -218,9 +220,15 @@ fn cpu(targets: &Tensors, name: &str, kind: Kind) -> Result<Tensor> {
 }
 
 impl Collector {
-    /// Stands for a picture that could not be read: it has no objects and is not scored.
+    /// Stands for a picture that could not be read: nothing in it is an object or background, and it is not
+    /// scored.
     pub(crate) fn push_nothing(&mut self) {
-        self.rows.push(Vec::new());
+        self.rows.push(vec![Row {
+            corners: EVERYWHERE,
+            class: 0,
+            state: CROWD,
+            annotated: [0.0; 6],
+        }]);
         self.pictures.push(NO_ID);
         self.scales.extend([1.0, 1.0]);
     }
@@ -255,7 +263,7 @@ mod tests {
             .iter()
             .map(|t| (t.boxes.size()[0], t.ignored.size()[0]))
             .collect();
-        assert_eq!(counts, [(1, 1), (0, 0), (0, 0)]);
+        assert_eq!(counts, [(1, 1), (0, 1), (0, 0)]);
         assert_eq!(
             truths[0].boxes,
             Tensor::from_slice(&[2f32, 4.0, 62.0, 84.0]).view([1, 4])
