@@ -213,6 +213,6 @@ fn formulas_of_detection_are_what_the_plugin_computes() {
             compared += 1;
         }
     }
-    // Five classifying and three regressing ones, for two branches each, and cross entropy again.
+    // Six classifying and three regressing ones, for two branches each.
     assert_eq!(compared, 18);
 }
