@@ -43,7 +43,7 @@ const SMALL: [&str; 11] = [
 fn loss_file(branches: &[(&str, &str)]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("loss.json");
-    let branches: Value = branches.to_vec().into_iter().collect();
+    let branches: Value = branches.iter().copied().collect();
     let file = json!({"schema": 1, "task": "coco_det", "branches": branches});
     fs::write(&path, file.to_string()).unwrap();
     (folder, path)
