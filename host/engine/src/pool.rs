@@ -56,30 +56,12 @@ impl Scratch {
         for channel in to.picked(from.rows) {
             self.layout
                 .gather(simd, &mut self.value, from, channel, sign);
-            let place = (channel, from.rows);
-            if self.layout.is_tiled::<S>() {
-                let signs = S::f32s::splat(simd, sign);
-                for strip in self.strips::<S>() {
-                    self.extremes(
-                        simd,
-                        strip,
-                        #[inline(always)]
-                        |at, value| store::<S>(value * signs, to.data, in_tiles(at, place)),
-                    );
-                }
-                continue;
-            }
-            let mut result = std::mem::take(&mut self.result);
             for strip in self.strips::<S>() {
-                self.extremes(
-                    simd,
-                    strip,
-                    #[inline(always)]
-                    |at, value| store::<S>(value, &mut result, MARGIN + at),
-                );
+                self.extremes(simd, strip);
             }
-            self.layout.scatter(simd, &result, to.data, place, sign);
-            self.result = result;
+            let place = (channel, from.rows);
+            self.layout
+                .scatter(simd, &self.result, to.data, place, sign);
         }
     }
 
@@ -98,42 +80,12 @@ impl Scratch {
         to.clear_others(rows);
         for channel in to.picked(rows) {
             layout.gather(simd, &mut self.value, from, channel, sign(pool));
-            let place = (channel, rows);
-            if layout.is_tiled::<S>() {
-                for strip in self.strips::<S>() {
-                    self.choose(
-                        simd,
-                        strip,
-                        #[inline(always)]
-                        |at| load(simd, g.tile(at / TILE).row(channel), at % TILE),
-                    );
-                }
-                self.collect(
-                    simd,
-                    #[inline(always)]
-                    |at, value| store::<S>(value, to.data, in_tiles(at, place)),
-                );
-                continue;
-            }
-            let mut gradient = std::mem::take(&mut self.gradient);
-            layout.gather(simd, &mut gradient, g, channel, 1.0);
+            layout.gather(simd, &mut self.gradient, g, channel, 1.0);
             for strip in self.strips::<S>() {
-                self.choose(
-                    simd,
-                    strip,
-                    #[inline(always)]
-                    |at| load(simd, &gradient, MARGIN + at),
-                );
+                self.choose(simd, strip);
             }
-            self.gradient = gradient;
-            let mut result = std::mem::take(&mut self.result);
-            self.collect(
-                simd,
-                #[inline(always)]
-                |at, value| store::<S>(value, &mut result, MARGIN + at),
-            );
-            layout.scatter(simd, &result, to.data, place, 1.0);
-            self.result = result;
+            self.collect(simd);
+            layout.scatter(simd, &self.result, to.data, (channel, rows), 1.0);
         }
     }
 
@@ -165,10 +117,11 @@ impl Scratch {
         }
     }
 
-    /// The greatest of 3×3 in a strip, given to `put` with their place in the flat field.
+    /// The greatest of 3×3 in a strip.
     #[inline(always)]
-    fn extremes<S: Simd>(&self, simd: S, column: usize, mut put: impl FnMut(usize, S::f32s)) {
+    fn extremes<S: Simd>(&mut self, simd: S, column: usize) {
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
+        let mut result = std::mem::take(&mut self.result);
         let of_row = self.in_rows(simd, column);
         let (mut above, mut own) = (none, greatest_or_nan::<S>(of_row(0)));
         for row in 0..self.layout.height {
@@ -177,15 +130,16 @@ impl Scratch {
                 false => none,
             };
             let all = greatest_or_nan::<S>([above, own, below]);
-            put(row * self.layout.pitch + column, all);
+            store::<S>(all, &mut result, MARGIN + row * self.layout.pitch + column);
             (above, own) = (own, below);
         }
+        drop(of_row);
+        self.result = result;
     }
 
-    /// Sends what arrives at a strip, by its place in the flat field, to the chosen row, and notes the chosen
-    /// column.
+    /// Sends what arrives at a strip to the chosen row, and notes the chosen column.
     #[inline(always)]
-    fn choose<S: Simd>(&mut self, simd: S, column: usize, arriving: impl Fn(usize) -> S::f32s) {
+    fn choose<S: Simd>(&mut self, simd: S, column: usize) {
         let zero = S::f32s::splat(simd, 0.0);
         let none = S::f32s::splat(simd, f32::NEG_INFINITY);
         let mut to = std::mem::take(&mut self.to);
@@ -205,7 +159,8 @@ impl Scratch {
             };
             let mut sent = [zero; 3];
             if row < self.layout.height {
-                let g = arriving(row * self.layout.pitch + column);
+                let at = MARGIN + row * self.layout.pitch + column;
+                let g = load(simd, &self.gradient, at);
                 sent = split(simd, [above.0, own.0, below.0], g);
             }
             if let Some(row) = row.checked_sub(1) {
@@ -224,13 +179,13 @@ impl Scratch {
 
     /// Adds up what neighbours in a row send.
     #[inline(always)]
-    fn collect<S: Simd>(&self, simd: S, mut put: impl FnMut(usize, S::f32s)) {
+    fn collect<S: Simd>(&mut self, simd: S) {
         let [to_left, to_own, to_right] = &self.to;
         let end = MARGIN + self.layout.pitch * self.layout.height;
         for at in (MARGIN..end).step_by(S::f32s::LEN) {
             let sum =
                 load(simd, to_own, at) + load(simd, to_right, at - 1) + load(simd, to_left, at + 1);
-            put(at - MARGIN, sum);
+            store::<S>(sum, &mut self.result, at);
         }
     }
 }
@@ -283,14 +238,6 @@ struct Layout {
 impl Layout {
     fn positions(self) -> usize {
         self.width * self.height
-    }
-
-    /// Whether vectors of the flat field are vectors of full tiles, so that results need no copying.
-    #[inline(always)]
-    fn is_tiled<S: Simd>(self) -> bool {
-        self.pitch == self.width
-            && self.width.is_multiple_of(S::f32s::LEN)
-            && self.positions().is_multiple_of(TILE)
     }
 
     /// Copies a channel times `sign` out of its tiles.
@@ -356,12 +303,6 @@ impl Layout {
             }
         }
     }
-}
-
-/// Where a place of a flat field is in the tiles of a field of `rows` channels.
-#[inline(always)]
-fn in_tiles(at: usize, (channel, rows): (usize, usize)) -> usize {
-    (at / TILE * rows + channel) * TILE + at % TILE
 }
 
 /// A field in tiles.

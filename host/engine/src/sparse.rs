@@ -254,7 +254,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    /// The rows of the second fit vectors and tiles.
+    /// The rows of the second fill vectors and tiles.
     const SIZES: [[usize; 2]; 2] = [[13, 21], [14, 32]];
 
     /// Classes in bands of rows; the last two are in the second sample alone.

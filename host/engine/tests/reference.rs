@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// The rows of the second fit vectors and tiles, for which pools have a way of their own.
+/// The rows of the second fill vectors and tiles.
 const SHAPES: [Shape; 2] = [
     Shape {
         samples: 2,
