@@ -70,7 +70,7 @@ impl Op {
     ];
 
     /// Those that do not look at neighbouring positions.
-    pub const LOCAL: &'static [Op] = {
+    pub(crate) const LOCAL: &'static [Op] = {
         // The pools are the last two.
         let (local, _) = Op::ALL.split_at(12);
         local
@@ -128,8 +128,7 @@ impl Op {
     }
 
     /// Whether a value at one position depends on those around it.
-    #[must_use]
-    pub const fn is_pool(self) -> bool {
+    pub(crate) const fn is_pool(self) -> bool {
         matches!(self, Op::MaxPool3x3 | Op::MinPool3x3)
     }
 }

@@ -155,14 +155,12 @@ impl Signature {
     }
 
     /// Whether positions have neighbours.
-    #[must_use]
-    pub fn has_neighbours(&self) -> bool {
+    pub(crate) fn has_neighbours(&self) -> bool {
         self.neighbours
     }
 
     /// The operators that graphs are made of.
-    #[must_use]
-    pub fn operators(&self) -> &'static [Op] {
+    pub(crate) fn operators(&self) -> &'static [Op] {
         match self.neighbours {
             true => &Op::ALL,
             false => Op::LOCAL,
