@@ -1,14 +1,15 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
+use crate::branches::{branch_loss, fixed_text, reference_text, signatures};
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
 use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
-use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature, Values};
+use autoloss_graph::{BranchName, Limits, Signature};
 use autoloss_plugin_api::{
-    BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions,
-    ReferenceLoss, Scores, Split, TaskInfo, TaskOptions, Values as Declared,
+    BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
+    Split, TaskInfo, TaskOptions,
 };
 use autoloss_search::{BranchSpec, ProxyBudget, ScreeningConfig, TaskSpec};
 use std::collections::BTreeMap;
@@ -448,54 +449,6 @@ impl Workbench {
     }
 }
 
-/// The text of a reference loss for a branch.
-fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
-    let formula = loss.formulas.get(branch).cloned();
-    formula.unwrap_or_else(|| format!("@{}", loss.name))
-}
-
-/// The text of a loss that a branch is held at.
-fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
-    if info.branches.iter().all(|known| known.name != branch) {
-        let known = info.branches.iter().map(|branch| branch.name.clone());
-        return Err(crate::plugin::unknown("branch", branch, known));
-    }
-    let mut references = info.reference_losses.iter();
-    let serves = |loss: &ReferenceLoss| {
-        loss.only.is_empty() || loss.only.iter().any(|known| known == branch)
-    };
-    if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
-        return Ok(reference_text(found, branch));
-    }
-    let computed = loss.strip_prefix('@');
-    let mut references = info.reference_losses.iter();
-    let is_known = references.any(|known| Some(known.name.as_str()) == computed && serves(known));
-    if loss.contains('(') || is_known {
-        return Ok(loss.to_owned());
-    }
-    let known = info.reference_losses.iter().filter(|loss| serves(loss));
-    let known = known.map(|loss| loss.name.clone());
-    Err(crate::plugin::unknown("reference loss", loss, known))
-}
-
-fn branch_loss(
-    branch: &str,
-    text: &str,
-    signature: &Signature,
-    limits: &Limits,
-) -> Result<BranchLoss> {
-    if let Some(reference) = text.strip_prefix('@') {
-        return Ok(BranchLoss::Reference(reference.to_owned()));
-    }
-    match LossGraph::parse(text, signature, limits) {
-        Ok(graph) => Ok(BranchLoss::Graph(graph)),
-        Err(error) => Err(TrainError::Loss {
-            branch: branch.to_owned(),
-            error,
-        }),
-    }
-}
-
 /// The split of a name.
 ///
 /// # Errors
@@ -509,43 +462,4 @@ pub fn split(name: &str) -> Result<Split> {
             Split::ALL.iter().map(|split| split.name().into()),
         )
     })
-}
-
-fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
-    let declaration = |what: String| TrainError::Declaration {
-        task: info.name.clone(),
-        what,
-    };
-    let mut signatures = BTreeMap::new();
-    for branch in &info.branches {
-        let inputs = branch.inputs.iter().map(|input| InputSpec {
-            name: input.name.clone(),
-            prediction: input.prediction,
-            target: input.target,
-            channel_mean_constant: input.channel_mean_constant,
-            values: match input.values {
-                Declared::Nonnegative => Values::Nonnegative,
-                Declared::Binary => Values::Binary,
-                _ => Values::Any,
-            },
-        });
-        let wrong = |why: autoloss_graph::GraphError| {
-            declaration(format!(
-                "branch '{}' with inputs that cannot be: {why}",
-                branch.name
-            ))
-        };
-        let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
-        let mut signature = Signature::new(inputs.collect()).map_err(wrong)?;
-        if !branch.neighbours {
-            signature = signature.without_neighbours();
-        }
-        if signatures.insert(name, signature).is_some() {
-            return Err(declaration(format!("two branches named '{}'", branch.name)));
-        }
-    }
-    if signatures.is_empty() {
-        return Err(declaration("no branch".into()));
-    }
-    Ok(signatures)
 }

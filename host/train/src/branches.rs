@@ -1,0 +1,96 @@
+//! What a task declares of its branches, and the losses that users name for them, checked.
+
+use crate::trainer::BranchLoss;
+use crate::{Result, TrainError};
+use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature, Values};
+use autoloss_plugin_api::{ReferenceLoss, TaskInfo, Values as Declared};
+use std::collections::BTreeMap;
+
+/// The text of a reference loss for a branch.
+pub(crate) fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
+    let formula = loss.formulas.get(branch).cloned();
+    formula.unwrap_or_else(|| format!("@{}", loss.name))
+}
+
+/// The text of a loss that a branch is held at.
+pub(crate) fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
+    if info.branches.iter().all(|known| known.name != branch) {
+        let known = info.branches.iter().map(|branch| branch.name.clone());
+        return Err(crate::plugin::unknown("branch", branch, known));
+    }
+    let mut references = info.reference_losses.iter();
+    let serves = |loss: &ReferenceLoss| {
+        loss.only.is_empty() || loss.only.iter().any(|known| known == branch)
+    };
+    if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
+        return Ok(reference_text(found, branch));
+    }
+    let computed = loss.strip_prefix('@');
+    let mut references = info.reference_losses.iter();
+    let is_known = references.any(|known| Some(known.name.as_str()) == computed && serves(known));
+    if loss.contains('(') || is_known {
+        return Ok(loss.to_owned());
+    }
+    let known = info.reference_losses.iter().filter(|loss| serves(loss));
+    let known = known.map(|loss| loss.name.clone());
+    Err(crate::plugin::unknown("reference loss", loss, known))
+}
+
+/// A loss from its text.
+pub(crate) fn branch_loss(
+    branch: &str,
+    text: &str,
+    signature: &Signature,
+    limits: &Limits,
+) -> Result<BranchLoss> {
+    if let Some(reference) = text.strip_prefix('@') {
+        return Ok(BranchLoss::Reference(reference.to_owned()));
+    }
+    match LossGraph::parse(text, signature, limits) {
+        Ok(graph) => Ok(BranchLoss::Graph(graph)),
+        Err(error) => Err(TrainError::Loss {
+            branch: branch.to_owned(),
+            error,
+        }),
+    }
+}
+
+/// The inputs of each branch's loss.
+pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signature>> {
+    let declaration = |what: String| TrainError::Declaration {
+        task: info.name.clone(),
+        what,
+    };
+    let mut signatures = BTreeMap::new();
+    for branch in &info.branches {
+        let inputs = branch.inputs.iter().map(|input| InputSpec {
+            name: input.name.clone(),
+            prediction: input.prediction,
+            target: input.target,
+            channel_mean_constant: input.channel_mean_constant,
+            values: match input.values {
+                Declared::Nonnegative => Values::Nonnegative,
+                Declared::Binary => Values::Binary,
+                _ => Values::Any,
+            },
+        });
+        let wrong = |why: autoloss_graph::GraphError| {
+            declaration(format!(
+                "branch '{}' with inputs that cannot be: {why}",
+                branch.name
+            ))
+        };
+        let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
+        let mut signature = Signature::new(inputs.collect()).map_err(wrong)?;
+        if !branch.neighbours {
+            signature = signature.without_neighbours();
+        }
+        if signatures.insert(name, signature).is_some() {
+            return Err(declaration(format!("two branches named '{}'", branch.name)));
+        }
+    }
+    if signatures.is_empty() {
+        return Err(declaration("no branch".into()));
+    }
+    Ok(signatures)
+}
