@@ -252,7 +252,7 @@ impl<C: Choice> FasterRcnn<C> {
             let due = coder.encode(&due, &said.anchors.f_index_select(0, &positive)?)?;
             all.add(&shares, &Tensor::f_cat(&labels, 0)?, [own, due])?;
         }
-        all.lists([1.0; 4])
+        all.lists(coder)
     }
 
     /// What is said of the sampled regions of all pictures, the objects' own boxes among them.
@@ -302,7 +302,7 @@ impl<C: Choice> FasterRcnn<C> {
             all.add(&shares, &labels, [own.f_view([-1, 4])?, due])?;
             start += count;
         }
-        all.lists([10.0, 10.0, 5.0, 5.0])
+        all.lists(coder)
     }
 }
 
@@ -329,14 +329,14 @@ impl Gathered {
         Ok(())
     }
 
-    fn lists(self, weights: [f64; 4]) -> Result<Lists> {
+    fn lists(self, coder: BoxCoder) -> Result<Lists> {
         let all = |tensors: &[Tensor]| Tensor::f_cat(tensors, 0);
         Ok(Lists {
             shares: all(&self.shares)?,
             labels: all(&self.labels)?,
             positive: all(&self.positive)?,
             offsets: [all(&self.own)?, all(&self.due)?],
-            weights,
+            coder,
         })
     }
 }

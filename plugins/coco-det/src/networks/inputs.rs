@@ -7,11 +7,11 @@
 
 use crate::branches::Branch;
 use autoloss_plugin_api::{Result, Tensors};
-use autoloss_vision::detection::Overlap;
+use autoloss_vision::detection::{BoxCoder, Overlap};
 use tch::{Kind, Tensor};
 
-/// Most that a logarithm of sides may be: torchvision's, for 1000 pixels over 16.
-const LARGEST: f64 = 4.135_166_556_742_356;
+/// What boxes are measured in: an anchor or region of side 1.
+const UNIT: [f32; 4] = [-0.5, -0.5, 0.5, 0.5];
 
 /// What is said of sampled anchors or regions, and what should be.
 pub(crate) struct Lists {
@@ -23,8 +23,8 @@ pub(crate) struct Lists {
     pub(crate) positive: Tensor,
     /// Offsets of the positives as the network says them, and as they should be; (P, 4).
     pub(crate) offsets: [Tensor; 2],
-    /// What the network's offsets are multiples of.
-    pub(crate) weights: [f64; 4],
+    /// How offsets tell boxes.
+    pub(crate) coder: BoxCoder,
 }
 
 impl Lists {
@@ -33,8 +33,8 @@ impl Lists {
         let classes = self.shares.size()[1];
         let (shares, labels) = self.classes()?;
         let y = labels.f_one_hot(classes)?.f_to_kind(Kind::Float)?;
-        let [own, target] = self.boxes()?;
-        let overlap = Overlap::of(&corners(&own)?, &corners(&target)?)?;
+        let [own, target] = self.offsets()?;
+        let overlap = Overlap::of(&self.decoded(&own)?, &self.decoded(&target)?)?;
         let fits = overlap.iou()?.f_detach()?;
         let sampled = shares.size()[0];
         // IoU where there is an object, 1 elsewhere.
@@ -44,7 +44,7 @@ impl Lists {
             _ => z.f_index_copy(0, &self.positive, &fits)?,
         };
         let count = Tensor::f_from_slice(&[sampled as f32])?.f_to_device(self.shares.device())?;
-        let shown = |scaled: &Tensor| scaled.f_view([-1, 4, 1, 1]);
+        let shown = |offsets: &Tensor| offsets.f_view([-1, 4, 1, 1]);
         let classify = Tensors::new()
             .with("yhat", shares.f_view([-1, classes, 1, 1])?)
             .with("y", y.f_view([-1, classes, 1, 1])?)
@@ -54,8 +54,8 @@ impl Lists {
             .with("i", area(overlap.intersection)?)
             .with("u", area(overlap.union)?)
             .with("e", area(overlap.enclosing)?)
-            .with("offsets", shown(&self.weighted(&own)?)?)
-            .with("target_offsets", shown(&self.weighted(&target)?)?)
+            .with("offsets", shown(&own)?)
+            .with("target_offsets", shown(&target)?)
             .with("sampled", count);
         Ok([classify, regress])
     }
@@ -73,14 +73,11 @@ impl Lists {
         Ok((attached, background))
     }
 
-    /// Offsets without weights, said and due: dx, dy, ln w, ln h in units of the reference's sides.
-    fn boxes(&self) -> Result<[Tensor; 2]> {
-        let weights = Tensor::f_from_slice(&self.weights)?
-            .f_to_kind(Kind::Float)?
-            .f_to_device(self.shares.device())?;
+    /// Offsets of at least one, said and due.
+    fn offsets(&self) -> Result<[Tensor; 2]> {
         let [own, target] = &self.offsets;
         if own.size()[0] > 0 {
-            return Ok([own.f_div(&weights)?, target.f_div(&weights)?]);
+            return Ok([own.shallow_clone(), target.shallow_clone()]);
         }
         let nothing = Tensor::f_zeros([1, 4], (Kind::Float, self.shares.device()))?;
         // Attached to the parameters, if without effect.
@@ -88,23 +85,12 @@ impl Lists {
         Ok([attached, nothing])
     }
 
-    fn weighted(&self, offsets: &Tensor) -> Result<Tensor> {
-        let weights = Tensor::f_from_slice(&self.weights)?
-            .f_to_kind(Kind::Float)?
-            .f_to_device(offsets.device())?;
-        Ok(offsets.f_mul(&weights)?)
+    /// Their boxes, in units of the anchor or region.
+    fn decoded(&self, offsets: &Tensor) -> Result<Tensor> {
+        let unit = Tensor::f_from_slice(&UNIT)?.f_to_device(offsets.device())?;
+        let units = unit.f_expand([offsets.size()[0], 4], false)?;
+        self.coder.decode(offsets, &units)
     }
-}
-
-/// Boxes of offsets (N, 4), in units of the reference box.
-fn corners(offsets: &Tensor) -> Result<Tensor> {
-    let centres = offsets.f_narrow(1, 0, 2)?;
-    let sides = offsets.f_narrow(1, 2, 2)?.f_clamp_max(LARGEST)?.f_exp()?;
-    let half = sides.f_mul_scalar(0.5)?;
-    Ok(Tensor::f_cat(
-        &[centres.f_sub(&half)?, centres.f_add(&half)?],
-        1,
-    )?)
 }
 
 /// The branches' inputs by name.
@@ -138,7 +124,7 @@ mod tests {
             labels: Tensor::from_slice(&[0i64, 1, 0]),
             positive: Tensor::from_slice(positives),
             offsets: [own.shallow_clone(), target.shallow_clone()],
-            weights: [10.0, 10.0, 5.0, 5.0],
+            coder: BoxCoder::of_head(),
         }
     }
 
@@ -169,7 +155,7 @@ mod tests {
             labels: none.shallow_clone(),
             positive: none,
             offsets: [offsets.shallow_clone(), offsets],
-            weights: [1.0; 4],
+            coder: BoxCoder::of_proposals(),
         };
         let [classify, regress] = found.inputs().unwrap();
         let yhat = classify.get("yhat").unwrap();
