@@ -6,12 +6,13 @@ use crate::losses;
 use crate::scenes::Scenes;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
-use crate::source::{Source, vision_split};
+use crate::source::Source;
 use autoloss_plugin_api::{
     Batch, BatchRequest, Error, Result, ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo,
     TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::coco::write_coco;
+use autoloss_vision::scramble;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,9 +80,7 @@ impl Task for CocoDet {
         let mut pictures = Pictures::new(&self.settings);
         for &index in &request.indices {
             // One seed serves a whole batch; its pictures must differ.
-            let coin = request
-                .augment
-                .map(|seed| crate::draw::mixed(seed ^ crate::draw::mixed(index)));
+            let coin = request.augment.map(|seed| scramble(seed ^ scramble(index)));
             let mirrored = self.settings.flip && coin.is_some_and(|coin| coin & 1 == 1);
             match self.source.get_or_skip(request.split, index)? {
                 Some(sample) => pictures.push(&sample, mirrored)?,
@@ -102,14 +101,14 @@ impl Task for CocoDet {
         let samples = Split::ALL.into_iter().flat_map(|split| {
             let sample = move |index: u64| {
                 let scene = scenes.original(split, index);
-                Ok((vision_split(split), format!("{split}_{index:06}"), scene))
+                Ok((split.into(), format!("{split}_{index:06}"), scene))
             };
             (0..self.source.len(split)).map(sample)
         });
         let classes = self.source.class_names();
         let settings = self.settings.of_a_reader();
         let written = write_coco::<Error>(to, samples, &classes, &settings)?;
-        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(vision_split(split))));
+        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(split.into())));
         let (total, counts) = (written.total(), counts.join(", "));
         Ok(format!("{total} photographs with boxes: {counts}"))
     }

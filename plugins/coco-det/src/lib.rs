@@ -13,8 +13,7 @@
 mod batch;
 mod branches;
 mod data;
-mod draw;
-pub mod losses;
+mod losses;
 mod metrics;
 mod networks;
 mod scenes;

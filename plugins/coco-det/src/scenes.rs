@@ -3,7 +3,6 @@
 //! Each goes once through JPEG, as a photograph of a data set does: what is trained on is then what a
 //! reader of the written scenes sees. Boxes are those of what an item shows beside those in front of it.
 
-use crate::source::vision_split;
 use autoloss_plugin_api::{Result, Split};
 use autoloss_vision::coco::{CocoSample, scene_objects};
 use autoloss_vision::{LabelledImage, Pack, Scene, SceneConfig, SceneGenerator, codec};
@@ -46,7 +45,7 @@ impl Scenes {
 
     /// A scene before it went through JPEG. Numbers have no end, whatever a split's length.
     pub(crate) fn original(&self, split: Split, index: u64) -> Scene {
-        self.generator.scene(vision_split(split), index, self.seed)
+        self.generator.scene(split.into(), index, self.seed)
     }
 
     /// One scene with its boxes.

@@ -4,15 +4,13 @@
 //! folder's own side file says, what the user says.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
+use autoloss_vision::Setting;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// Every setting, for the message about an unknown one.
 const KNOWN: &str =
     "size, longest, flip, train, test, reward_share, selection_share, min_objects, cache_mb";
-
-/// The setting that decides how a folder is read, which its side file may say, too.
-pub(crate) const MIN_OBJECTS: &str = "min_objects";
 
 /// The settings of `[task]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,33 +73,23 @@ impl Settings {
     }
 
     fn set(&mut self, name: &str, value: &Value) -> Result<()> {
+        let setting = Setting::new(name, value);
         let whole = |range: RangeInclusive<usize>| {
-            let found = value.as_u64().and_then(|value| usize::try_from(value).ok());
-            found.filter(|found| range.contains(found)).ok_or_else(|| {
-                let (low, high) = (range.start(), range.end());
-                wrong(name, value, &format!("a whole number from {low} to {high}"))
-            })
+            let (low, high) = (range.start(), range.end());
+            let expected = format!("a whole number from {low} to {high}");
+            setting.whole(|found| range.contains(&found), &expected)
         };
-        let share = || {
-            let found = value.as_f64().filter(|found| (0.0..=0.5).contains(found));
-            found.ok_or_else(|| wrong(name, value, "0 to 0.5"))
-        };
-        let text = || {
-            let found = value.as_str().map(str::to_owned);
-            found.ok_or_else(|| wrong(name, value, "the NAME of an instances_NAME.json"))
-        };
+        let share = || setting.number(|found| (0.0..=0.5).contains(&found), "0 to 0.5");
+        let text = || setting.text("the NAME of an instances_NAME.json");
         match name {
             "size" => self.size = whole(32..=2048)?,
             "longest" => self.longest = whole(32..=8192)?,
-            "flip" => {
-                let found = value.as_bool();
-                self.flip = found.ok_or_else(|| wrong(name, value, "true or false"))?;
-            }
+            "flip" => self.flip = setting.switch()?,
             "train" => self.train = Some(text()?),
             "test" => self.test = Some(text()?),
             "reward_share" => self.reward_share = share()?,
             "selection_share" => self.selection_share = share()?,
-            MIN_OBJECTS => self.min_objects = whole(0..=1000)?,
+            "min_objects" => self.min_objects = whole(0..=1000)?,
             "cache_mb" => self.cache_mb = whole(0..=1 << 20)?,
             _ => {
                 let task = crate::TASK;
@@ -119,13 +107,9 @@ impl Settings {
             ("longest".to_owned(), self.longest.into()),
             ("flip".to_owned(), self.flip.into()),
             // Every scene at its place.
-            (MIN_OBJECTS.to_owned(), 0.into()),
+            ("min_objects".to_owned(), 0.into()),
         ])
     }
-}
-
-fn wrong(name: &str, value: &Value, expected: &str) -> String {
-    format!("setting '{name}' is {value}, expected {expected}")
 }
 
 #[cfg(test)]

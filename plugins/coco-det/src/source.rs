@@ -4,20 +4,18 @@
 //! pictures, and one costs more to draw or to decode than to copy.
 
 use crate::scenes::Scenes;
-use crate::settings::{MIN_OBJECTS, Settings};
+use crate::settings::Settings;
 use autoloss_plugin_api::{Result, Split, TaskOptions};
-use autoloss_vision::Kept;
 use autoloss_vision::coco::{CocoFolder, CocoObject, CocoOptions, CocoSample, scene_objects};
-use std::collections::BTreeSet;
+use autoloss_vision::{Kept, LeftOut};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The pictures of every split.
 #[derive(Debug)]
 pub(crate) struct Source {
     origin: Origin,
-    skip_bad: bool,
-    bad: Mutex<BTreeSet<String>>,
+    left_out: LeftOut,
     kept: Kept<(Split, u64), CocoSample>,
 }
 
@@ -46,8 +44,7 @@ impl Source {
         };
         let source = Self {
             origin,
-            skip_bad: options.skip_bad,
-            bad: Mutex::default(),
+            left_out: LeftOut::new(options.skip_bad),
             kept: Kept::new(settings.cache_mb << 20),
         };
         Ok((source, settings))
@@ -73,7 +70,7 @@ impl Source {
     pub(crate) fn len(&self, split: Split) -> u64 {
         match &self.origin {
             Origin::Scenes(_) => Scenes::len(split),
-            Origin::Folder(folder) => folder.len(vision_split(split)) as u64,
+            Origin::Folder(folder) => folder.len(split.into()) as u64,
         }
     }
 
@@ -94,7 +91,7 @@ impl Source {
         let Origin::Folder(folder) = &self.origin else {
             return Vec::new();
         };
-        let split = vision_split(split);
+        let split = split.into();
         let wide = |index| {
             let size = folder.size(split, index);
             u32::from(size.is_some_and(|(height, width)| width > height))
@@ -110,7 +107,7 @@ impl Source {
         self.check(split, index)?;
         match &self.origin {
             Origin::Scenes(scenes) => Ok(scene_objects(&scenes.original(split, index))),
-            Origin::Folder(folder) => Ok(folder.objects(vision_split(split), index as usize)?),
+            Origin::Folder(folder) => Ok(folder.objects(split.into(), index as usize)?),
         }
     }
 
@@ -125,7 +122,7 @@ impl Source {
         self.kept
             .get_or_make((split, index), bytes, || match &self.origin {
                 Origin::Scenes(scenes) => scenes.draw(split, index),
-                Origin::Folder(folder) => Ok(folder.sample(vision_split(split), index as usize)?),
+                Origin::Folder(folder) => Ok(folder.sample(split.into(), index as usize)?),
             })
     }
 
@@ -135,18 +132,9 @@ impl Source {
     /// # Errors
     /// As [`Source::get`].
     pub(crate) fn get_or_skip(&self, split: Split, index: u64) -> Result<Option<Arc<CocoSample>>> {
-        match self.get(split, index) {
-            Ok(sample) => Ok(Some(sample)),
-            Err(error) if self.skip_bad && index < self.len(split) => {
-                let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-                if bad.insert(format!("{split} {index}")) {
-                    let count = bad.len();
-                    tracing::warn!("left out ({count} so far): {error}");
-                }
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+        self.check(split, index)?;
+        let name = format!("{split} {index}");
+        self.left_out.pass(name, self.get(split, index))
     }
 
     fn check(&self, split: Split, index: u64) -> Result<()> {
@@ -160,43 +148,27 @@ impl Source {
 }
 
 fn open_folder(path: &Path, options: &TaskOptions) -> Result<(CocoFolder, Settings)> {
-    // The user's settings say how the folder is read, its side file how it is trained on.
+    // The user's settings say how the folder is read, its side file how it is trained on; and so that a
+    // written set keeps its places, which training pictures stay.
     let own = Settings::of_a_folder().with(&options.settings)?;
-    let mut how = CocoOptions {
+    let mut settings = CocoFolder::settings_of(path)?;
+    settings.extend(options.settings.clone());
+    let settings = Settings::of_a_folder().with(&settings);
+    let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
+    let how = CocoOptions {
         reward_share: own.reward_share,
         selection_share: own.selection_share,
         train: own.train,
         test: own.test,
-        min_objects: own.min_objects,
+        min_objects: settings.min_objects,
         skip_bad: options.skip_bad,
     };
-    let mut folder = CocoFolder::open(path, &how)?;
-    let said = folder
-        .settings()
-        .get(MIN_OBJECTS)
-        .and_then(|said| said.as_u64());
-    if let (Some(said), None) = (said, options.settings.get(MIN_OBJECTS)) {
-        how.min_objects = usize::try_from(said).unwrap_or(usize::MAX);
-        folder = CocoFolder::open(path, &how)?;
-    }
+    let folder = CocoFolder::open(path, &how)?;
     if let [first, ..] = folder.skipped() {
         let (shown, count) = (path.display(), folder.skipped().len());
         tracing::warn!("{shown}: {count} pictures or annotations left out, the first: {first}");
     }
-    let mut settings = folder.settings().clone();
-    settings.extend(options.settings.clone());
-    let settings = Settings::of_a_folder().with(&settings);
-    let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
     Ok((folder, settings))
-}
-
-pub(crate) fn vision_split(split: Split) -> autoloss_vision::Split {
-    match split {
-        Split::Train => autoloss_vision::Split::Train,
-        Split::Reward => autoloss_vision::Split::Reward,
-        Split::Selection => autoloss_vision::Split::Selection,
-        Split::Test => autoloss_vision::Split::Test,
-    }
 }
 
 #[cfg(test)]

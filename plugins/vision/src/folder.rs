@@ -13,6 +13,7 @@
 mod check;
 mod cityscapes;
 mod classes;
+mod common;
 mod contents;
 mod hold_out;
 mod list;
@@ -40,10 +41,11 @@ pub use options::FolderOptions;
 pub use write::{WrittenCounts, write_voc};
 
 // What reading and writing COCO shares with it.
+pub(crate) use common::{create, existing, require_splits, take_name};
 pub(crate) use hold_out::assign;
-pub(crate) use list::check_name;
 pub(crate) use listing::{Listings, list as list_names};
 pub(crate) use listless::TEST_SHARE;
+pub(crate) use options::check_shares;
 pub(crate) use sample::bytes_of;
 pub(crate) use write::failed;
 
@@ -96,12 +98,7 @@ impl SegmentationFolder {
     /// folder, a file that does not exist; [`VisionError::Config`] for bad options.
     pub fn open(path: &Path, options: &FolderOptions) -> Result<SegmentationFolder, VisionError> {
         options.validate()?;
-        if !path.is_dir() {
-            return Err(VisionError::Folder {
-                folder: path.to_owned(),
-                problem: "there is no such folder; name one that holds a data set".to_owned(),
-            });
-        }
+        existing(path)?;
         let (root, found_notes, layout) = find_layout(path)?;
         let mut contents = match layout {
             Layout::Voc if root.join("ImageSets").is_dir() => voc::contents(&root, options)?,
@@ -178,24 +175,12 @@ impl SegmentationFolder {
     /// # Errors
     /// [`VisionError::Folder`] names the splits that have none.
     pub fn require_splits(&self) -> Result<(), VisionError> {
-        let empty: Vec<_> = Split::ALL
-            .into_iter()
-            .filter(|&split| self.is_empty(split))
-            .map(Split::name)
-            .collect();
-        if empty.is_empty() {
-            return Ok(());
-        }
-        let problem = format!(
-            "of its {} samples none is left for: {}; a search needs all four splits, so add pictures or \
-             raise the shares that are held out of the training list",
-            self.all().count(),
-            empty.join(", ")
-        );
-        Err(VisionError::Folder {
-            folder: self.root.clone(),
-            problem,
-        })
+        require_splits(
+            &self.root,
+            |split| self.len(split),
+            "samples",
+            "training list",
+        )
     }
 
     /// A sample's name, None beyond the split's end: the file's name without its ending, for Cityscapes

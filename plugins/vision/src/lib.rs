@@ -36,6 +36,7 @@ mod draw;
 mod error;
 pub mod folder;
 mod kept;
+mod left_out;
 #[cfg(feature = "networks")]
 pub mod networks;
 pub mod pack;
@@ -43,17 +44,21 @@ pub mod palette;
 pub mod resize;
 pub mod scene;
 pub mod segmentation;
+mod setting;
 mod split;
 
 pub use augment::{AugmentConfig, LabelledImage, augment};
 pub use codec::jpeg_round_trip;
 pub use confusion::ConfusionMatrix;
+pub use draw::scramble;
 pub use error::VisionError;
 pub use folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
 pub use kept::Kept;
+pub use left_out::LeftOut;
 pub use pack::Pack;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
+pub use setting::Setting;
 pub use split::Split;
 
 /// The label of a pixel that is neither trained on nor scored, as in PASCAL VOC.

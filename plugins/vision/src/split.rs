@@ -51,6 +51,19 @@ impl Split {
     }
 }
 
+#[cfg(feature = "networks")]
+impl From<autoloss_plugin_api::Split> for Split {
+    fn from(split: autoloss_plugin_api::Split) -> Self {
+        use autoloss_plugin_api::Split as Theirs;
+        match split {
+            Theirs::Train => Split::Train,
+            Theirs::Reward => Split::Reward,
+            Theirs::Selection => Split::Selection,
+            Theirs::Test => Split::Test,
+        }
+    }
+}
+
 impl fmt::Display for Split {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())

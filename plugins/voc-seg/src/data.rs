@@ -7,7 +7,7 @@ use crate::losses::{self, Asl};
 use crate::pictures::Pictures;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
-use crate::source::{Source, vision_split};
+use crate::source::Source;
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, Result, ScreeningRequest,
     ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, Values, serde_json,
@@ -122,14 +122,14 @@ impl Task for VocSeg {
             let name = move |index: u64| format!("{split}_{index:06}");
             let sample = move |index: u64| {
                 let picture = scenes.original(split, index)?;
-                Ok((vision_split(split), name(index), picture))
+                Ok((split.into(), name(index), picture))
             };
             (0..self.source.len(split)).map(sample)
         });
         let classes = self.source.class_names();
         let settings = self.settings.of_a_reader();
         let written = folder::write_voc::<Error>(to, samples, classes, &settings)?;
-        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(vision_split(split))));
+        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(split.into())));
         Ok(format!(
             "{} photographs with label maps: {}",
             written.total(),

@@ -3,7 +3,6 @@
 //! Each goes once through JPEG, as a photograph of a data set does: what is trained on is then, bit for
 //! bit, what a reader of the written scenes sees.
 
-use crate::source::vision_split;
 use autoloss_plugin_api::{Result, Split};
 use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator, codec};
 
@@ -73,7 +72,7 @@ impl Scenes {
     /// # Errors
     /// None but a damaged generator's.
     pub(crate) fn original(&self, split: Split, index: u64) -> Result<LabelledImage> {
-        let scene = self.generator.scene(vision_split(split), index, self.seed);
+        let scene = self.generator.scene(split.into(), index, self.seed);
         Ok(LabelledImage::new(
             scene.height,
             scene.width,

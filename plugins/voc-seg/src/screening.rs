@@ -7,6 +7,7 @@
 use crate::inputs::one_hot;
 use crate::source::Source;
 use autoloss_plugin_api::{Result, ScreeningRequest, ScreeningSamples, Split, Tensors};
+use autoloss_vision::scramble;
 use tch::Tensor;
 
 /// Scenes looked at for each sample wanted before giving up.
@@ -117,14 +118,6 @@ fn classes_present(map: &[u8], classes: usize) -> usize {
             .count()
     };
     (0..classes).filter(|&class| share(class) >= enough).count()
-}
-
-/// The finaliser of SplitMix64: neighbouring seeds give unrelated numbers.
-fn scramble(seed: u64) -> u64 {
-    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! folder's own side file says, what the user says.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
-use autoloss_vision::AugmentConfig;
+use autoloss_vision::{AugmentConfig, Setting};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Pixels that the side of a crop must be a multiple of, so that networks can halve it repeatedly.
 pub(crate) const SIZE_STEP: usize = 16;
@@ -86,38 +87,25 @@ impl Settings {
     }
 
     fn set(&mut self, name: &str, value: &Value) -> Result<()> {
-        let whole = |range: std::ops::RangeInclusive<usize>, expected: &str| {
-            let found = value.as_u64().and_then(|value| usize::try_from(value).ok());
-            found
-                .filter(|found| range.contains(found))
-                .ok_or_else(|| wrong(name, value, expected))
+        let setting = Setting::new(name, value);
+        let whole = |range: RangeInclusive<usize>, expected: &str| {
+            setting.whole(|found| range.contains(&found), expected)
         };
-        let number = |range: std::ops::RangeInclusive<f64>, expected: &str| {
-            let found = value.as_f64().filter(|found| range.contains(found));
-            found.ok_or_else(|| wrong(name, value, expected))
+        let number = |range: RangeInclusive<f64>, expected: &str| {
+            setting.number(|found| range.contains(&found), expected)
         };
         match name {
             "size" => {
-                let expected = "a multiple of 16 from 32 to 2048";
-                self.size = whole(32..=2048, expected)?;
-                if !self.size.is_multiple_of(SIZE_STEP) {
-                    return Err(wrong(name, value, expected).into());
-                }
+                let good =
+                    |size: usize| (32..=2048).contains(&size) && size.is_multiple_of(SIZE_STEP);
+                self.size = setting.whole(good, "a multiple of 16 from 32 to 2048")?;
             }
-            "flip" => {
-                let found = value.as_bool();
-                self.flip = found.ok_or_else(|| wrong(name, value, "true or false"))?;
-            }
+            "flip" => self.flip = setting.switch()?,
             "colour" => self.colour = number(0.0..=1.0, "0 to 1")? as f32,
             "min_scale" => self.min_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
             "max_scale" => self.max_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
             "longest" => self.longest = Some(whole(16..=8192, "16 to 8192 pixels")?),
-            "train_list" => {
-                let list = value
-                    .as_str()
-                    .ok_or_else(|| wrong(name, value, "a list's name"))?;
-                list.clone_into(&mut self.train_list);
-            }
+            "train_list" => self.train_list = setting.text("a list's name")?,
             "reward_share" => self.reward_share = number(0.0..=0.5, "0 to 0.5")?,
             "selection_share" => self.selection_share = number(0.0..=0.5, "0 to 0.5")?,
             "cache_mb" => self.cache_mb = whole(0..=1 << 20, "0 to 1048576 megabytes")?,
@@ -158,10 +146,6 @@ impl Settings {
         ];
         pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
-}
-
-fn wrong(name: &str, value: &Value, expected: &str) -> String {
-    format!("setting '{name}' is {value}, expected {expected}")
 }
 
 #[cfg(test)]

@@ -7,17 +7,15 @@
 use crate::scenes::Scenes;
 use crate::settings::Settings;
 use autoloss_plugin_api::{Result, Split, TaskOptions};
-use autoloss_vision::{FolderOptions, Kept, LabelledImage, Pack, SegmentationFolder};
-use std::collections::BTreeSet;
+use autoloss_vision::{FolderOptions, Kept, LabelledImage, LeftOut, Pack, SegmentationFolder};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// The pictures of every split.
 #[derive(Debug)]
 pub(crate) struct Source {
     origin: Origin,
-    skip_bad: bool,
-    bad: Mutex<BTreeSet<String>>,
+    left_out: LeftOut,
     kept: Kept<(Split, u64), LabelledImage>,
     largest: [OnceLock<(usize, usize)>; 4],
 }
@@ -49,8 +47,7 @@ impl Source {
         };
         let source = Self {
             origin,
-            skip_bad: options.skip_bad,
-            bad: Mutex::default(),
+            left_out: LeftOut::new(options.skip_bad),
             kept: Kept::new(settings.cache_mb << 20),
             largest: Default::default(),
         };
@@ -75,7 +72,7 @@ impl Source {
     pub(crate) fn len(&self, split: Split) -> u64 {
         match &self.origin {
             Origin::Scenes(_) => Scenes::len(split),
-            Origin::Folder(folder) => folder.len(vision_split(split)) as u64,
+            Origin::Folder(folder) => folder.len(split.into()) as u64,
         }
     }
 
@@ -103,17 +100,12 @@ impl Source {
     /// # Errors
     /// A number beyond the split, or why the picture cannot be read.
     pub(crate) fn get(&self, split: Split, index: u64) -> Result<Arc<LabelledImage>> {
-        let len = self.len(split);
-        if index >= len {
-            let beyond =
-                format!("sample {index} of split '{split}' was asked for, which has {len}");
-            return Err(beyond.into());
-        }
+        self.check(split, index)?;
         let bytes = |picture: &LabelledImage| picture.image().len() + picture.labels().len();
         self.kept
             .get_or_make((split, index), bytes, || match &self.origin {
                 Origin::Scenes(scenes) => scenes.draw(split, index),
-                Origin::Folder(folder) => Ok(folder.sample(vision_split(split), index as usize)?),
+                Origin::Folder(folder) => Ok(folder.sample(split.into(), index as usize)?),
             })
     }
 
@@ -127,18 +119,17 @@ impl Source {
         split: Split,
         index: u64,
     ) -> Result<Option<Arc<LabelledImage>>> {
-        match self.get(split, index) {
-            Ok(picture) => Ok(Some(picture)),
-            Err(error) if self.skip_bad && index < self.len(split) => {
-                let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-                if bad.insert(format!("{split} {index}")) {
-                    let count = bad.len();
-                    tracing::warn!("left out ({count} so far): {error}");
-                }
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        self.check(split, index)?;
+        let name = format!("{split} {index}");
+        self.left_out.pass(name, self.get(split, index))
+    }
+
+    fn check(&self, split: Split, index: u64) -> Result<()> {
+        let len = self.len(split);
+        if index < len {
+            return Ok(());
         }
+        Err(format!("sample {index} of split '{split}' was asked for, which has {len}").into())
     }
 
     /// One picture to train on: where it cannot be read and such are to be left out, the next that can.
@@ -171,7 +162,7 @@ impl Source {
         }
         let size = match &self.origin {
             Origin::Scenes(scenes) => (scenes.size(), scenes.size()),
-            Origin::Folder(folder) => folder.largest(vision_split(split))?,
+            Origin::Folder(folder) => folder.largest(split.into())?,
         };
         Ok(*known.get_or_init(|| size))
     }
@@ -200,15 +191,6 @@ fn open_folder(path: &Path, options: &TaskOptions) -> Result<(SegmentationFolder
     let settings = Settings::of_a_folder().with(&settings);
     let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
     Ok((folder, settings))
-}
-
-pub(crate) fn vision_split(split: Split) -> autoloss_vision::Split {
-    match split {
-        Split::Train => autoloss_vision::Split::Train,
-        Split::Reward => autoloss_vision::Split::Reward,
-        Split::Selection => autoloss_vision::Split::Selection,
-        Split::Test => autoloss_vision::Split::Test,
-    }
 }
 
 #[cfg(test)]

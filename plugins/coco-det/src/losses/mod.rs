@@ -132,7 +132,7 @@ impl Entry {
 
 /// What the task declares: `l1`, `smooth_l1`, `iou`, `giou`, `focal` and `cse_auto_a`, and `ce` for the
 /// classifying branches alone.
-pub fn reference_losses() -> Vec<ReferenceLoss> {
+pub(crate) fn reference_losses() -> Vec<ReferenceLoss> {
     ENTRIES.iter().map(Entry::declared).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use super::detector::Design;
 use autoloss_plugin_api::{Result, serde_json::Value};
+use autoloss_vision::Setting;
 use std::collections::BTreeMap;
 
 const KNOWN: &str = "frozen_norms, norm_epsilon, score_threshold, detections";
@@ -32,22 +33,15 @@ impl Settings {
             detections: 100,
         };
         for (name, value) in named {
-            let wrong =
-                |expected: &str| format!("setting '{name}' is {value}, expected {expected}");
-            let share = || {
-                let found = value.as_f64().filter(|found| (0.0..=1.0).contains(found));
-                found.ok_or_else(|| wrong("0 to 1"))
-            };
+            let setting = Setting::new(name, value);
+            let share = || setting.number(|found| (0.0..=1.0).contains(&found), "0 to 1");
             match name.as_str() {
-                "frozen_norms" => {
-                    let found = value.as_bool();
-                    settings.frozen_norms = found.ok_or_else(|| wrong("true or false"))?;
-                }
+                "frozen_norms" => settings.frozen_norms = setting.switch()?,
                 "norm_epsilon" => settings.norm_epsilon = share()?,
                 "score_threshold" => settings.score_threshold = share()?,
                 "detections" => {
-                    let found = value.as_i64().filter(|found| (1..=10_000).contains(found));
-                    settings.detections = found.ok_or_else(|| wrong("1 to 10000"))?;
+                    let good = |found| (1..=10_000).contains(&found);
+                    settings.detections = setting.whole(good, "1 to 10000")? as i64;
                 }
                 _ => {
                     let network = design.name;

@@ -15,7 +15,7 @@ use super::problems::Problems;
 use super::side::Side;
 use super::splits::{Place, Splits, deal};
 use crate::codec::decode_photograph;
-use crate::folder::bytes_of;
+use crate::folder::{bytes_of, existing, require_splits};
 use crate::{Split, VisionError};
 
 /// A data set for object detection in a folder of COCO's layout.
@@ -57,6 +57,16 @@ pub struct CocoFolder {
 }
 
 impl CocoFolder {
+    /// What the side file of a folder holds under `settings`, which may say how the folder is to be opened;
+    /// empty without that file.
+    ///
+    /// # Errors
+    /// [`VisionError::File`] and [`VisionError::Folder`] for a side file that cannot be read.
+    pub fn settings_of(path: &Path) -> Result<BTreeMap<String, Value>, VisionError> {
+        existing(path)?;
+        Ok(Side::read(path)?.settings)
+    }
+
     /// Reads the annotations of a folder and checks that every photograph they name exists.
     ///
     /// - `annotations/instances_NAME.json`, by default those of `train2017` and `val2017`, see
@@ -74,12 +84,7 @@ impl CocoFolder {
     /// disagree. [`VisionError::File`] where a file cannot be read; [`VisionError::Config`] for bad options.
     pub fn open(path: &Path, options: &CocoOptions) -> Result<CocoFolder, VisionError> {
         options.validate()?;
-        if !path.is_dir() {
-            return Err(VisionError::Folder {
-                folder: path.to_owned(),
-                problem: "there is no such folder; name one that holds a data set".to_owned(),
-            });
-        }
+        existing(path)?;
         let side = Side::read(path)?;
         let mut opener = Opener {
             root: path,
@@ -173,24 +178,12 @@ impl CocoFolder {
     /// # Errors
     /// [`VisionError::Folder`] names the splits that have none.
     pub fn require_splits(&self) -> Result<(), VisionError> {
-        let empty: Vec<_> = Split::ALL
-            .into_iter()
-            .filter(|&split| self.is_empty(split))
-            .map(Split::name)
-            .collect();
-        if empty.is_empty() {
-            return Ok(());
-        }
-        let problem = format!(
-            "of its {} pictures none is left for: {}; a search needs all four splits, so add pictures or \
-             raise the shares that are held out of the training pictures",
-            self.all().count(),
-            empty.join(", ")
-        );
-        Err(VisionError::Folder {
-            folder: self.root.clone(),
-            problem,
-        })
+        require_splits(
+            &self.root,
+            |split| self.len(split),
+            "pictures",
+            "training pictures",
+        )
     }
 
     /// A picture's name, None beyond the split's end: its file's name without the ending.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::VisionError;
+use crate::folder::check_shares;
 
 /// What may be chosen about a COCO folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,25 +49,13 @@ impl CocoOptions {
     /// # Errors
     /// [`VisionError::Config`] names the first field that is out of range.
     pub fn validate(&self) -> Result<(), VisionError> {
-        let share = |share: f64| (0.0..=0.5).contains(&share);
+        check_shares(self.reward_share, self.selection_share)?;
         let plain = |name: &Option<String>| {
             let bad = |name: &String| name.is_empty() || name.contains(['/', '\\', '\0']);
             !name.as_ref().is_some_and(bad)
         };
         let different = self.test.is_none() || self.train != self.test;
         let checks = [
-            (
-                "reward_share",
-                self.reward_share.to_string(),
-                share(self.reward_share),
-                "0 to 0.5",
-            ),
-            (
-                "selection_share",
-                self.selection_share.to_string(),
-                share(self.selection_share) && self.reward_share + self.selection_share < 1.0,
-                "0 to 0.5, below 1 together with reward_share",
-            ),
             (
                 "train",
                 format!("{:?}", self.train),

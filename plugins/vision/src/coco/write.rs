@@ -21,7 +21,7 @@ use super::object::visible;
 use super::places::{ANNOTATIONS, TEST, TRAIN, annotation_file};
 use super::side::Side;
 use crate::codec::encode_jpeg;
-use crate::folder::{SIDE_FILE, WrittenCounts, check_name, failed, list_names};
+use crate::folder::{SIDE_FILE, WrittenCounts, create, failed, take_name};
 use crate::{Scene, Split, VisionError};
 
 /// Writes scenes as a COCO folder: `train2017` and `val2017` with JPEGs (quality 95, see [`encode_jpeg`]),
@@ -125,14 +125,7 @@ impl<'a> Writer<'a> {
                 format!("{count} classes, expected the background and at least one other");
             return Err(writer.error(problem));
         }
-        if !list_names(folder)?.is_empty() {
-            let problem = "the folder holds files already; name a new or an empty one";
-            return Err(writer.error(problem.to_owned()));
-        }
-        for part in [ANNOTATIONS, TRAIN, TEST] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).map_err(|error| failed("create", &path, &error))?;
-        }
+        create(folder, &[ANNOTATIONS, TRAIN, TEST])?;
         Ok(writer)
     }
 
@@ -144,10 +137,7 @@ impl<'a> Writer<'a> {
     }
 
     fn add(&mut self, split: Split, name: &str, scene: &Scene) -> Result<(), VisionError> {
-        check_name(name).map_err(|problem| self.error(problem))?;
-        if !self.seen.insert(name.to_owned()) {
-            return Err(self.error(format!("two samples are called {name:?}")));
-        }
+        take_name(self.folder, &mut self.seen, name)?;
         let (height, width) = (scene.height, scene.width);
         let file_name = format!("{name}.jpg");
         let image = self.counts.iter().sum::<usize>() + 1;

@@ -41,24 +41,12 @@ impl FolderOptions {
     /// # Errors
     /// [`VisionError::Config`] names the first field that is out of range.
     pub fn validate(&self) -> Result<(), VisionError> {
-        let share = |share: f64| (0.0..=0.5).contains(&share);
+        check_shares(self.reward_share, self.selection_share)?;
         let list = !self.train_list.is_empty()
             && !self.train_list.contains(['/', '\\'])
             && self.train_list != "val"
             && self.train_list != "trainval";
         let checks = [
-            (
-                "reward_share",
-                self.reward_share.to_string(),
-                share(self.reward_share),
-                "0 to 0.5",
-            ),
-            (
-                "selection_share",
-                self.selection_share.to_string(),
-                share(self.selection_share) && self.reward_share + self.selection_share < 1.0,
-                "0 to 0.5, below 1 together with reward_share",
-            ),
             (
                 "train_list",
                 format!("{:?}", self.train_list),
@@ -85,4 +73,20 @@ impl FolderOptions {
         let name = self.train_list.as_str();
         name.strip_suffix(".txt").unwrap_or(name)
     }
+}
+
+/// Checks what is held out of the training samples.
+///
+/// # Errors
+/// [`VisionError::Config`] names the first share that is out of range.
+pub(crate) fn check_shares(reward: f64, selection: f64) -> Result<(), VisionError> {
+    let good = |share: f64| (0.0..=0.5).contains(&share);
+    let (found, expected) = (reward.to_string(), "0 to 0.5");
+    VisionError::check("reward_share", found, good(reward), expected)?;
+    VisionError::check(
+        "selection_share",
+        selection.to_string(),
+        good(selection) && reward + selection < 1.0,
+        "0 to 0.5, below 1 together with reward_share",
+    )
 }

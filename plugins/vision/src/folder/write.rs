@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::SIDE_FILE;
 use super::check::check_labels;
 use super::classes;
-use super::list::check_name;
+use super::common::{create, take_name};
 use super::voc::{LISTS, MASK_FOLDERS, PHOTOGRAPHS};
 use crate::codec::{encode_jpeg, encode_labels};
 use crate::{LabelledImage, Split, VisionError};
@@ -85,14 +85,7 @@ impl<'a> Writer<'a> {
             seen: HashSet::new(),
         };
         classes::check(classes).map_err(|problem| writer.error(problem))?;
-        if !super::listing::list(folder)?.is_empty() {
-            let problem = "the folder holds files already; name a new or an empty one";
-            return Err(writer.error(problem.to_owned()));
-        }
-        for part in [LISTS, PHOTOGRAPHS, MASK_FOLDERS[0]] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).map_err(|error| failed("create", &path, &error))?;
-        }
+        create(folder, &[LISTS, PHOTOGRAPHS, MASK_FOLDERS[0]])?;
         Ok(writer)
     }
 
@@ -109,10 +102,7 @@ impl<'a> Writer<'a> {
         name: String,
         sample: &LabelledImage,
     ) -> Result<(), VisionError> {
-        check_name(&name).map_err(|problem| self.error(problem))?;
-        if !self.seen.insert(name.clone()) {
-            return Err(self.error(format!("two samples are called {name:?}")));
-        }
+        take_name(self.folder, &mut self.seen, &name)?;
         let (height, width) = (sample.height(), sample.width());
         check_labels(sample.labels(), width, self.classes.len(), Path::new(&name))?;
         let photograph = encode_jpeg(height, width, sample.image())?;

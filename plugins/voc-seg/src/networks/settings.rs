@@ -2,6 +2,7 @@
 
 use super::segmenter::Design;
 use autoloss_plugin_api::{Result, serde_json::Value};
+use autoloss_vision::Setting;
 use std::collections::BTreeMap;
 
 /// The settings of `[network]`.
@@ -24,9 +25,19 @@ impl Settings {
             loss_stride: design.stride,
         };
         for (name, value) in named {
+            let setting = Setting::new(name, value);
             match name.as_str() {
-                "dropout" => settings.dropout = dropout(value)?,
-                "loss_stride" => settings.loss_stride = loss_stride(value, design.stride)?,
+                "dropout" => {
+                    let good = |share| (0.0..1.0).contains(&share);
+                    let expected = "a number from 0 to below 1";
+                    settings.dropout = setting.number(good, expected)?;
+                }
+                "loss_stride" => {
+                    let head = design.stride;
+                    let good = |stride| [1, head].contains(&(stride as i64));
+                    let expected = format!("1 (every pixel) or {head} (every logit)");
+                    settings.loss_stride = setting.whole(good, &expected)? as i64;
+                }
                 _ => {
                     return Err(format!(
                         "network '{}' has no setting '{name}' (there are: dropout, loss_stride)",
@@ -38,25 +49,4 @@ impl Settings {
         }
         Ok(settings)
     }
-}
-
-fn dropout(value: &Value) -> Result<f64> {
-    value
-        .as_f64()
-        .filter(|share| (0.0..1.0).contains(share))
-        .ok_or_else(|| {
-            format!("setting 'dropout' is {value}, expected a number from 0 to below 1").into()
-        })
-}
-
-fn loss_stride(value: &Value, head: i64) -> Result<i64> {
-    value
-        .as_i64()
-        .filter(|stride| [1, head].contains(stride))
-        .ok_or_else(|| {
-            format!(
-                "setting 'loss_stride' is {value}, expected 1 (every pixel) or {head} (every logit)"
-            )
-            .into()
-        })
 }
