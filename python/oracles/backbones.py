@@ -14,7 +14,6 @@ narrow pyramid is compared by itself. All in double precision, so that rounding 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from shared.comparison import check_wanted, compare
+from shared.comparison import check_wanted, compare_or_write
 from shared.weights import fill, inventory, picture, probed, squared_sums, summary
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "vision" / "tests" / "fixtures" / "backbones.json"
@@ -102,12 +101,7 @@ def fixture() -> dict:
 
 def main() -> None:
     check = check_wanted(__doc__)
-    built = fixture()
-    if check:
-        compare(built, FIXTURE, "two backbones", TOLERANCE, relative=True)
-    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
-    FIXTURE.write_text(json.dumps(built, indent=1) + "\n")
-    print(f"two backbones, {FIXTURE.stat().st_size} bytes in {FIXTURE}")
+    compare_or_write(check, fixture(), FIXTURE, "two backbones", TOLERANCE, indent=1)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from torchvision.ops import MultiScaleRoIAlign, box_iou, clip_boxes_to_image, ge
 from torchvision.ops._utils import _loss_inter_union
 from torchvision.ops.poolers import LevelMapper
 
-from shared.comparison import check_wanted, compare
+from shared.comparison import check_wanted, compare_or_write
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "vision" / "tests" / "fixtures" / "detection.json"
 TOLERANCE = 1e-5
@@ -256,12 +256,7 @@ def fixture() -> dict:
 
 def main() -> None:
     check = check_wanted(__doc__)
-    built = fixture()
-    if check:
-        compare(built, FIXTURE, "primitives of detectors", TOLERANCE, relative=True)
-    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
-    FIXTURE.write_text(json.dumps(built, separators=(",", ":")) + "\n")
-    print(f"{FIXTURE.stat().st_size} bytes in {FIXTURE}")
+    compare_or_write(check, fixture(), FIXTURE, "primitives of detectors", TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ lower.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from PIL import Image
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from shared.comparison import check_wanted, compare
+from shared.comparison import check_wanted, compare_or_write
 from shared.weights import drawn, fill, inventory
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
@@ -226,12 +225,7 @@ def fixture() -> dict:
 
 def main() -> None:
     check = check_wanted(__doc__)
-    made = fixture()
-    if check:
-        compare(made, FIXTURE, "a detector", TOLERANCE, relative=True)
-    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
-    FIXTURE.write_text(json.dumps(made, separators=(",", ":")) + "\n")
-    print(f"a detector, {FIXTURE.stat().st_size} bytes in {FIXTURE}")
+    compare_or_write(check, fixture(), FIXTURE, "a detector", TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -37,3 +37,15 @@ def compare(built: dict, fixture: Path, what: str, tolerance: float, ignored: Co
     difference, place = largest_difference(built, json.loads(fixture.read_text()), ignored, relative)
     print(f"{what}, largest difference {difference:.3g} at {place or '/'}")
     sys.exit(0 if difference <= tolerance else "the committed fixture is not what this script computes")
+
+
+def compare_or_write(check: bool, built: dict, fixture: Path, what: str, tolerance: float,
+                     indent: int | None = None) -> None:
+    """Compares with the committed fixture and ends the program, or writes it, numbers over 1 by their share; as
+    compact as JSON goes without an indent."""
+    if check:
+        compare(built, fixture, what, tolerance, relative=True)
+    fixture.parent.mkdir(parents=True, exist_ok=True)
+    separators = (",", ":") if indent is None else None
+    fixture.write_text(json.dumps(built, indent=indent, separators=separators) + "\n")
+    print(f"{what}, {fixture.stat().st_size} bytes in {fixture}")
