@@ -298,6 +298,7 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
     let mut whole = losses.clone();
     whole.extend(session.workbench.fixed().clone());
     let mut file = LossFile::new(&session.workbench.info().name, whole);
+    file.conventions = session.workbench.conventions();
     file.name = Some(format!(
         "candidate {} of {}",
         chosen.loss.id,

@@ -41,7 +41,7 @@ pub use formula::Formula;
 pub use generate::{GenerateConfig, random_graph};
 pub use graph::{GraphBuilder, LossGraph, Node, NodeId};
 pub use limits::Limits;
-pub use loss::{BranchName, Loss, LossFile, LossFileError, SCHEMA};
+pub use loss::{Activation, BranchName, Convention, Loss, LossFile, LossFileError, SCHEMA};
 pub use mutate::{Mutation, mutate, random_mutation};
 pub use op::{EPSILON, Op};
 pub use signature::{InputId, InputSpec, MAX_INPUTS, Signature, Values};

@@ -56,6 +56,36 @@ impl From<BranchName> for String {
     }
 }
 
+/// How raw outputs of a network become the prediction of a branch.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Activation {
+    /// Softmax over the channels.
+    Softmax,
+    /// Logistic function of each value.
+    Sigmoid,
+    /// The raw values themselves.
+    Identity,
+    /// Boxes: dx, dy, ln w and ln h in units of a box of reference (arXiv 1506.01497, equation 2). The three
+    /// inputs are the areas of the intersection with the target's box, of their union and of their smallest
+    /// enclosing box, in units of the reference's.
+    Boxes,
+}
+
+/// What must be known of a branch, beside its loss graph, to train a network with it elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convention {
+    /// The inputs of the loss.
+    pub inputs: Signature,
+    /// How raw outputs become the prediction.
+    pub activation: Activation,
+    /// The label of positions that do not count, where the targets are labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void_label: Option<i64>,
+}
+
 /// One loss graph for every branch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Loss {
@@ -89,6 +119,9 @@ pub struct LossFile {
     /// Name of the loss, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the branches' inputs are, so that the loss can be used without its task's plugin.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conventions: BTreeMap<String, Convention>,
     /// Where it comes from: run, scores, seeds.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub provenance: serde_json::Map<String, serde_json::Value>,
@@ -137,6 +170,7 @@ impl LossFile {
             task: task.to_owned(),
             branches,
             name: None,
+            conventions: BTreeMap::new(),
             provenance: serde_json::Map::new(),
         }
     }
@@ -223,6 +257,12 @@ mod tests {
         let mut file = LossFile::new("voc_seg", branches);
         file.name = Some("a \"quoted\" name".into());
         file.provenance.insert("seed".into(), 3.into());
+        let convention = Convention {
+            inputs: Signature::dense(),
+            activation: Activation::Softmax,
+            void_label: Some(255),
+        };
+        file.conventions.insert("seg".into(), convention);
         assert_eq!(LossFile::from_json(&file.to_json_pretty()).unwrap(), file);
     }
 

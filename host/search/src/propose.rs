@@ -221,6 +221,7 @@ mod tests {
                     signature: Signature::dense(),
                 })
                 .collect(),
+            conventions: Default::default(),
         }
     }
 

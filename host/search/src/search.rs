@@ -42,6 +42,7 @@
 //!     task: "voc_seg".into(),
 //!     network: "small".into(),
 //!     branches: vec![BranchSpec { name: BranchName::new("seg")?, signature: Signature::dense() }],
+//!     conventions: Default::default(),
 //! };
 //! let mut config = SearchConfig::default();
 //! config.budget.max_proxies = Some(3);
@@ -368,7 +369,7 @@ impl Search {
 
     fn write_best(&self) -> Result<(), SearchError> {
         self.store
-            .write_best(&self.task.task, self.config.seed, &self.best)?;
+            .write_best(&self.task, self.config.seed, &self.best)?;
         Ok(())
     }
 }

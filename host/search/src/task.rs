@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoloss_graph::{BranchName, LossGraph, Signature};
+use autoloss_graph::{BranchName, Convention, LossGraph, Signature};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
@@ -28,6 +28,9 @@ pub struct TaskSpec {
     pub network: String,
     /// The searched branches; their order is the order of screening.
     pub branches: Vec<BranchSpec>,
+    /// What loss files say of the task's branches, held ones included; nothing of it touches the search.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conventions: BTreeMap<String, Convention>,
 }
 
 impl TaskSpec {

@@ -2,8 +2,12 @@
 
 use crate::trainer::BranchLoss;
 use crate::{Result, TrainError};
-use autoloss_graph::{BranchName, InputSpec, Limits, LossGraph, Signature, Values};
-use autoloss_plugin_api::{ReferenceLoss, TaskInfo, Values as Declared};
+use autoloss_graph::{
+    Activation, BranchName, Convention, InputSpec, Limits, LossGraph, Signature, Values,
+};
+use autoloss_plugin_api::{
+    Activation as DeclaredActivation, BranchInfo, ReferenceLoss, TaskInfo, Values as Declared,
+};
 use std::collections::BTreeMap;
 
 /// The text of a reference loss for a branch.
@@ -93,4 +97,29 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
         return Err(declaration("no branch".into()));
     }
     Ok(signatures)
+}
+
+/// What loss files say of the branches.
+pub(crate) fn conventions(
+    info: &TaskInfo,
+    signatures: &BTreeMap<BranchName, Signature>,
+) -> BTreeMap<String, Convention> {
+    let void_label = info.attributes.get("void_label");
+    let void_label = void_label.and_then(serde_json::Value::as_i64);
+    let convention = |branch: &BranchInfo| {
+        let mut known = signatures.iter();
+        let (_, inputs) = known.find(|(name, _)| name.as_str() == branch.name)?;
+        let convention = Convention {
+            inputs: inputs.clone(),
+            activation: match branch.activation {
+                DeclaredActivation::Softmax => Activation::Softmax,
+                DeclaredActivation::Sigmoid => Activation::Sigmoid,
+                DeclaredActivation::Boxes => Activation::Boxes,
+                _ => Activation::Identity,
+            },
+            void_label,
+        };
+        Some((branch.name.clone(), convention))
+    };
+    info.branches.iter().filter_map(convention).collect()
 }

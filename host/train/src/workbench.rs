@@ -1,12 +1,12 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
-use crate::branches::{branch_loss, fixed_text, reference_text, signatures};
+use crate::branches::{branch_loss, conventions, fixed_text, reference_text, signatures};
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
 use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
-use autoloss_graph::{BranchName, Limits, Signature};
+use autoloss_graph::{BranchName, Convention, Limits, Signature};
 use autoloss_plugin_api::{
     BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
     Split, TaskInfo, TaskOptions,
@@ -196,7 +196,13 @@ impl Workbench {
             task: self.info.name.clone(),
             network: self.network.1.name.clone(),
             branches: branches.collect::<Result<_>>()?,
+            conventions: self.conventions(),
         })
+    }
+
+    /// What loss files say of the branches.
+    pub fn conventions(&self) -> BTreeMap<String, Convention> {
+        conventions(&self.info, &self.signatures)
     }
 
     /// Writes the opened data into a new folder and returns what the task says of it.

@@ -63,6 +63,7 @@ fn funnel(branches: usize) -> Funnel {
                 signature: Signature::dense(),
             })
             .collect(),
+        conventions: Default::default(),
     };
     Funnel::new(&SearchConfig::default(), &task)
 }

@@ -11,6 +11,7 @@ use autoloss_graph::LossFile;
 use super::error::StoreError;
 use super::reader::BestLoss;
 use super::{Store, best_folder};
+use crate::task::TaskSpec;
 
 /// Writes a loss file so that it appears whole or not at all.
 ///
@@ -43,7 +44,7 @@ impl Store {
     /// Makes `best/` hold exactly the given losses.
     pub(crate) fn write_best(
         &self,
-        task: &str,
+        task: &TaskSpec,
         seed: u64,
         best: &[BestLoss],
     ) -> Result<(), StoreError> {
@@ -71,8 +72,9 @@ impl Store {
     }
 }
 
-fn loss_file(task: &str, seed: u64, loss: &BestLoss) -> LossFile {
-    let mut file = LossFile::new(task, loss.losses.clone());
+fn loss_file(task: &TaskSpec, seed: u64, loss: &BestLoss) -> LossFile {
+    let mut file = LossFile::new(&task.task, loss.losses.clone());
+    file.conventions = task.conventions.clone();
     file.name = Some(format!("candidate {}", loss.id));
     for (key, value) in [
         ("candidate", serde_json::json!(loss.id.0)),

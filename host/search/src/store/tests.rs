@@ -22,6 +22,7 @@ fn header() -> RunHeader {
                 name: BranchName::new("b0").unwrap(),
                 signature: Signature::dense(),
             }],
+            conventions: Default::default(),
         },
         config,
         provenance: Provenance {
@@ -227,13 +228,17 @@ fn best_files_follow_the_ranking_and_leave_others_alone() {
         names.sort();
         names
     };
-    store.write_best("toy", 1, &[best(3), best(1)]).unwrap();
+    store
+        .write_best(&header().task, 1, &[best(3), best(1)])
+        .unwrap();
     assert_eq!(
         files(),
         ["candidate-00000001.json", "candidate-00000003.json"]
     );
     std::fs::write(folder.path().join("best/notes.txt"), "mine").unwrap();
-    store.write_best("toy", 1, &[best(7), best(3)]).unwrap();
+    store
+        .write_best(&header().task, 1, &[best(7), best(3)])
+        .unwrap();
     assert_eq!(
         files(),
         [

@@ -175,6 +175,7 @@ pub(crate) fn task(branches: usize) -> TaskSpec {
                 signature: signature(index),
             })
             .collect(),
+        conventions: Default::default(),
     }
 }
 
