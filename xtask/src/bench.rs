@@ -6,7 +6,7 @@
 mod screening;
 
 use crate::process;
-use crate::{samples, setup, test};
+use crate::{python, samples, setup};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -170,7 +170,7 @@ fn read(root: &Path, options: &Reading) -> Result<()> {
 
 fn compare_steps(root: &Path, options: &Step) -> Result<()> {
     let program = build(root, "training_step")?;
-    let python = test::interpreter(root)?;
+    let python = python::oracles(root)?;
     let script = root.join("python/benchmarks/training_step.py");
     let losses = [CROSS_ENTROPY, SEARCHED];
     let rounds = options.rounds.to_string();

@@ -4,10 +4,12 @@
 //! workspace, so that it compiles in seconds and runs before libtorch is there.
 
 mod bench;
+mod browser;
 mod demo;
 mod files;
 mod lint;
 mod process;
+mod python;
 mod samples;
 mod setup;
 mod test;

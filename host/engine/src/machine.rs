@@ -89,19 +89,32 @@ impl Machine {
     /// A part of the predictions ŷ as they are, (N, C, H, W), into `out`; most problems have part 0 alone.
     pub fn predictions(&mut self, problem: &Problem, part: u8, out: &mut Vec<f32>) {
         out.clear();
+        for number in 0..self.samples.len() {
+            self.add_predictions(problem, part, number, out);
+        }
+    }
+
+    /// The same of one sample alone, (1, C, H, W), behind what is in `out`.
+    ///
+    /// # Panics
+    /// For a sample that the problem does not have.
+    pub fn add_predictions(
+        &mut self,
+        problem: &Problem,
+        part: u8,
+        number: usize,
+        out: &mut Vec<f32>,
+    ) {
         let sizes = problem.sizes();
         let mut tile = vec![0.0; sizes.channels * TILE];
         let mut field = Vec::new();
-        for (number, sample) in self.samples.iter().enumerate() {
-            field.clear();
-            let raw = sample.x.chunks_exact(problem.raw_rows() * TILE);
-            for (at, x) in raw.enumerate() {
-                let place = (number, at);
-                dispatch!(self.level, simd => activate(simd, problem, place, part, x, &mut tile));
-                field.extend_from_slice(&tile);
-            }
-            untiled(&field, sizes.channels, sizes.positions, out);
+        let raw = self.samples[number].x.chunks_exact(problem.raw_rows() * TILE);
+        for (at, x) in raw.enumerate() {
+            let place = (number, at);
+            dispatch!(self.level, simd => activate(simd, problem, place, part, x, &mut tile));
+            field.extend_from_slice(&tile);
         }
+        untiled(&field, sizes.channels, sizes.positions, out);
     }
 
     /// Whether every raw prediction is finite.

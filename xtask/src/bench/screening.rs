@@ -102,7 +102,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let report: Report = measured(&mut command)?;
     print(&report, options.candidates);
     if report.compared > 0 && options.eager > 0 {
-        let mut eager = Command::new(crate::test::interpreter(root)?);
+        let mut eager = Command::new(crate::python::oracles(root)?);
         eager
             .arg(root.join("python/benchmarks/screening.py"))
             .arg(&work)

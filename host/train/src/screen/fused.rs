@@ -10,6 +10,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 
+/// Values of a sample from which on its prediction is judged alone.
+const LARGE: usize = 1 << 16;
+
 /// What the engine needs of a branch.
 pub(super) struct Fused {
     problem: Arc<Problem>,
@@ -190,7 +193,7 @@ impl<'a> Run<'a> {
             problem,
             program: &compiled.program,
             branch,
-            values: Vec::with_capacity(problem.shape().len()),
+            values: Vec::new(),
         }
     }
 
@@ -226,14 +229,28 @@ impl<'a> Run<'a> {
             height,
             width,
         } = self.problem.shape();
-        let shape = [samples, channels, height, width].map(|size| size as i64);
-        let mut parts = Vec::new();
-        for part in 0..self.branch.info.activation.parts() {
-            self.machine
-                .predictions(self.problem, part as u8, &mut self.values);
-            parts.push(Tensor::f_from_slice(&self.values)?.f_view(shape)?);
+        // A metric copies what it is given a few times over; large maps are handed to it one by one.
+        let at_once = match channels * height * width {
+            ..LARGE => samples,
+            _ => 1,
+        };
+        let mut sum = 0.0;
+        for first in (0..samples).step_by(at_once.max(1)) {
+            let numbers = first..first + at_once;
+            let shape = [at_once, channels, height, width].map(|size| size as i64);
+            let mut parts = Vec::new();
+            for part in 0..self.branch.info.activation.parts() {
+                self.values.clear();
+                for number in numbers.clone() {
+                    let values = &mut self.values;
+                    self.machine
+                        .add_predictions(self.problem, part as u8, number, values);
+                }
+                parts.push(Tensor::f_from_slice(&self.values)?.f_view(shape)?);
+            }
+            sum += self.branch.judge(&parts, numbers)?.iter().sum::<f64>();
         }
-        self.branch.judge(&parts)
+        Ok(sum / samples.max(1) as f64)
     }
 
     fn finished(&self, reached: f64) -> Rejection {

@@ -22,6 +22,7 @@ use autoloss_search::{
 };
 use crew::Crew;
 use fused::Fused;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// A gradient below this share of the terms it is summed from is rounding (single precision).
@@ -367,23 +368,28 @@ impl Branch {
     }
 
     fn score(&self, raw: &Tensor) -> Result<f64> {
-        self.judge(&tch::no_grad(|| self.activate(raw))?)
+        let samples = usize::try_from(self.samples.shape[0]).unwrap_or(0);
+        let scores = self.judge(&tch::no_grad(|| self.activate(raw))?, 0..samples)?;
+        Ok(scores.iter().sum::<f64>() / samples.max(1) as f64)
     }
 
-    fn judge(&self, prediction: &[Tensor]) -> Result<f64> {
+    /// The metric of each of these samples, which the prediction is of.
+    fn judge(&self, prediction: &[Tensor], samples: Range<usize>) -> Result<Vec<f64>> {
         let mut predictions = Tensors::new();
         for (input, part) in self.info.inputs.iter().zip(self.parts()) {
             if let Some(part) = part {
                 predictions = predictions.with(&input.name, prediction[part].shallow_clone());
             }
         }
-        let samples = usize::try_from(self.samples.shape[0]).unwrap_or(0);
-        let scores = self.metric.screen(
-            &self.info.screening_score,
-            &predictions,
-            &self.samples.targets,
-            samples,
-        )?;
-        Ok(scores.iter().sum::<f64>() / scores.len().max(1) as f64)
+        let of_these = |(name, target): (&str, &Tensor)| {
+            let target = target.f_narrow(0, samples.start as i64, samples.len() as i64)?;
+            Ok::<_, TrainError>((name.to_owned(), target))
+        };
+        let targets = self.samples.targets.iter().map(of_these);
+        let targets = targets.collect::<Result<Tensors>>()?;
+        let score = &self.info.screening_score;
+        Ok(self
+            .metric
+            .screen(score, &predictions, &targets, samples.len())?)
     }
 }
