@@ -323,6 +323,32 @@ fn a_search_ends_with_the_fault_and_can_go_on_without_it() {
 }
 
 #[test]
+fn pictures_that_cannot_be_drawn_cost_a_search_nothing_else() {
+    for (fault, said) in [
+        ("panic:Task::draw", "panicked in Task::draw: the dog ate it"),
+        ("error:Task::draw", "failed in Task::draw: the dog ate it"),
+        ("draw:one_plane", "of shape [1, 1, 8, 8]"),
+        ("draw:numbers", "pictures 'truth' of 1 samples: Int64"),
+        ("none", ""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let threads = ["--threads", "1", "--max-proxies", "2", "--seed", "1"];
+        let search = ["search", "--json", "--out", out.to_str().unwrap()];
+        let ended = with_fault(&[&search[..], &threads[..]].concat(), fault);
+        let rows = ended.json()["test"].as_array().map_or(0, Vec::len);
+        assert!(rows >= 2, "{fault}: {ended:#?}");
+        let warned = ended
+            .stderr
+            .contains("the example predictions are not whole");
+        assert_eq!(warned, fault != "none", "{fault}: {}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{fault}: {}", ended.stderr);
+        let index = out.join("pictures/index.json");
+        assert_eq!(index.exists(), fault == "none", "{fault}");
+    }
+}
+
+#[test]
 fn the_setting_of_the_task_serves_as_well() {
     let plugin = misbehaving();
     let command = [

@@ -84,4 +84,4 @@ pub const LIBTORCH_VERSION: &str = env!("AUTOLOSS_LIBTORCH_VERSION");
 /// Major number of the plugin interface; host and plugin must have the same.
 pub const API_MAJOR: u32 = 1;
 /// Minor number of the plugin interface; a plugin may not need a newer one than the host's.
-pub const API_MINOR: u32 = 2;
+pub const API_MINOR: u32 = 3;

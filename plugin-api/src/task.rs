@@ -137,6 +137,17 @@ pub trait Task: Send + Sync {
         Err(format!("this task does not write its data (to {})", to.display()).into())
     }
 
+    /// Pictures of samples for people, by title: (N, 3, H, W) of bytes. Without predictions, of what a network
+    /// sees and of the truth; with what [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) returned for
+    /// the batch, of that. By default there are none.
+    ///
+    /// # Errors
+    /// Batches or predictions without the tensors it needs.
+    fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
+        let _ = (batch, predictions);
+        Ok(Tensors::new())
+    }
+
     /// The value, a scalar with gradient, of a reference loss that has no formula. `inputs` are the
     /// branch's own, in their order, and whatever else the network gave for it.
     ///

@@ -109,7 +109,7 @@ impl Plan {
                 Some(measured) => measured,
                 None => {
                     let whole = (self.split, 0);
-                    let measured = once(workbench, contender, &self.budget, seed, whole)?;
+                    let (measured, _) = once(workbench, contender, &self.budget, seed, whole)?;
                     let score = measured
                         .scores
                         .as_ref()

@@ -30,7 +30,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
                 name: loss_input::title(workbench, named),
                 texts: loss_input::read(workbench, named, &config.limits)?,
             };
-            let row = measure(workbench, &contender, budget, seeds.iter().copied(), split)?;
+            let row = measure(
+                workbench,
+                &contender,
+                budget,
+                seeds.iter().copied(),
+                split,
+                |_| (),
+            )?;
             Comparison::new(&session, split, Some(budget), seeds, vec![row])
         }
     };

@@ -14,6 +14,7 @@ mod interrupt;
 mod logging;
 mod loss_input;
 mod measure;
+mod pictures;
 mod progress;
 mod retrain;
 mod search;

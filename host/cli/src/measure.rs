@@ -4,7 +4,7 @@ use crate::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
 use autoloss_search::{ProxyBudget, mean_and_deviation};
-use autoloss_train::{Ending, Workbench};
+use autoloss_train::{Ending, Network, Workbench};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
@@ -73,14 +73,15 @@ pub(crate) struct Measured {
     pub(crate) waited_seconds: f64,
 }
 
-/// Trains once and judges on a split, the first `images` samples of it or, for 0, all.
+/// Trains once and judges on a split, the first `images` samples of it or, for 0, all. The network is there where
+/// its training came to its end.
 pub(crate) fn once(
     workbench: &Workbench,
     contender: &Contender,
     budget: &ProxyBudget,
     seed: u64,
     (split, images): (Split, usize),
-) -> Result<Measured> {
+) -> Result<(Measured, Option<Network>)> {
     let losses = workbench.losses(&contender.texts)?;
     let what = format!("{}, seed {seed}", contender.name);
     let mut progress = StepProgress::new(&what, 0, budget);
@@ -91,25 +92,33 @@ pub(crate) fn once(
         Ending::Complete => Some(workbench.judge(&network, split, images)?),
         Ending::Invalid(_) => None,
     };
-    Ok(Measured {
+    let network = scores.is_some().then_some(network);
+    let measured = Measured {
         seed,
         scores,
         train_seconds: trained.seconds,
         waited_seconds: trained.waited_seconds,
-    })
+    };
+    Ok((measured, network))
 }
 
-/// Trains a contender with every seed and judges it on the whole of a split.
+/// Trains a contender with every seed and judges it on the whole of a split; `trained` is given every network
+/// whose training came to its end.
 pub(crate) fn measure(
     workbench: &Workbench,
     contender: &Contender,
     budget: &ProxyBudget,
     seeds: impl IntoIterator<Item = u64>,
     split: Split,
+    mut trained: impl FnMut(Network),
 ) -> Result<Row> {
-    let train = |seed| once(workbench, contender, budget, seed, (split, 0));
-    let scores = seeds.into_iter().map(|seed| Ok(train(seed)?.scores));
-    Ok(contender.row(scores.collect::<Result<_>>()?))
+    let mut scores = Vec::new();
+    for seed in seeds {
+        let (measured, network) = once(workbench, contender, budget, seed, (split, 0))?;
+        network.map(&mut trained);
+        scores.push(measured.scores);
+    }
+    Ok(contender.row(scores))
 }
 
 /// Welch's unequal-variances t-test, two-sided (Welch 1947; degrees of freedom by Satterthwaite).

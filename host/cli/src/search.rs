@@ -6,6 +6,7 @@ use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::logging;
 use crate::measure::{Contender, Row, measure};
+use crate::pictures::Album;
 use crate::progress::{Progress, clock};
 use crate::session::{Machine, Recipe, Session, dated_folder};
 use crate::settings::Overrides;
@@ -365,7 +366,8 @@ fn test_rows(
     }
     let first = config.seed + 1;
     let seeds = config.confirmation.seeds as u64;
-    contenders
+    let mut album = Album::default();
+    let rows = contenders
         .iter()
         .map(|contender| {
             let started = Instant::now();
@@ -376,6 +378,7 @@ fn test_rows(
                 budget,
                 first..first + seeds,
                 Split::Test,
+                |network| album.keep(&contender.name, network),
             )?;
             let each = started.elapsed().as_secs_f64() / seeds.max(1) as f64;
             logging::line(&format!(
@@ -384,7 +387,9 @@ fn test_rows(
             ));
             Ok(row)
         })
-        .collect()
+        .collect::<Result<Vec<Row>>>()?;
+    album.write(workbench, Split::Test, search.store().folder());
+    Ok(rows)
 }
 
 fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) -> Result<()> {

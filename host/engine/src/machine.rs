@@ -108,7 +108,9 @@ impl Machine {
         let sizes = problem.sizes();
         let mut tile = vec![0.0; sizes.channels * TILE];
         let mut field = Vec::new();
-        let raw = self.samples[number].x.chunks_exact(problem.raw_rows() * TILE);
+        let raw = self.samples[number]
+            .x
+            .chunks_exact(problem.raw_rows() * TILE);
         for (at, x) in raw.enumerate() {
             let place = (number, at);
             dispatch!(self.level, simd => activate(simd, problem, place, part, x, &mut tile));

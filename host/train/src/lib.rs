@@ -7,6 +7,7 @@
 //! plugins know of each other.
 
 mod branches;
+mod draw;
 mod error;
 mod evaluate;
 mod graph_eval;
@@ -22,6 +23,7 @@ mod shim;
 mod trainer;
 mod workbench;
 
+pub use draw::{Picture, Sample};
 pub use error::{Result, TrainError};
 pub use graph_eval::{Scope, evaluate_graph, loss_of};
 pub use loader::Loading;

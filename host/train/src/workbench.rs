@@ -200,6 +200,10 @@ impl Workbench {
         })
     }
 
+    pub(crate) fn task(&self) -> &RemoteTask {
+        &self.task
+    }
+
     /// What loss files say of the branches.
     pub fn conventions(&self) -> BTreeMap<String, Convention> {
         conventions(&self.info, &self.signatures)

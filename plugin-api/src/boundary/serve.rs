@@ -227,6 +227,21 @@ fn dispatch_task(
                 tensors,
             )
         }
+        Request::Draw {
+            inputs,
+            targets,
+            predictions,
+        } => {
+            let batch = Batch {
+                inputs: inside.take(inputs)?,
+                targets: inside.take(targets)?,
+            };
+            let predictions = predictions.as_ref().map(|names| inside.take(names));
+            let predictions = predictions.transpose()?;
+            let drawn = task.draw(&batch, predictions.as_ref()).map_err(failed)?;
+            let (names, tensors) = apart(drawn);
+            answer(&Response::Tensors(names), tensors)
+        }
         Request::ReferenceLoss {
             name,
             branch,

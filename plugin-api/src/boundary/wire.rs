@@ -40,6 +40,15 @@ pub enum Request {
     Batch(BatchRequest),
     /// [`Task::screening_samples`](crate::Task::screening_samples)
     ScreeningSamples(ScreeningRequest),
+    /// [`Task::draw`](crate::Task::draw), since interface 1.3
+    Draw {
+        /// Names of the batch's inputs.
+        inputs: Names,
+        /// Names of the batch's targets.
+        targets: Names,
+        /// Names of the predictions, where there are some.
+        predictions: Option<Names>,
+    },
     /// [`Task::reference_loss`](crate::Task::reference_loss)
     ReferenceLoss {
         /// The loss.
@@ -97,6 +106,7 @@ impl Request {
             Request::Groups(_) => "Task::groups",
             Request::Batch(_) => "Task::batch",
             Request::ScreeningSamples(_) => "Task::screening_samples",
+            Request::Draw { .. } => "Task::draw",
             Request::ReferenceLoss { .. } => "Task::reference_loss",
             Request::Forward { .. } => "ProxyNetwork::forward",
             Request::Predict { .. } => "ProxyNetwork::predict",

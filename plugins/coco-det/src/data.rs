@@ -12,11 +12,15 @@ use autoloss_plugin_api::{
     TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::coco::write_coco;
+use autoloss_vision::networks::pictures::{self, Outline};
 use autoloss_vision::scramble;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tch::Tensor;
+use tch::{Kind, Tensor};
+
+/// Detections of less confidence are not drawn.
+const SHOWN: f64 = 0.5;
 
 /// The task `coco_det`: boxes round the objects of a picture, with their classes. Without a data folder
 /// it draws its embedded scenes, of ten classes; with one it reads the layout of COCO 2017.
@@ -113,9 +117,37 @@ impl Task for CocoDet {
         Ok(format!("{total} photographs with boxes: {counts}"))
     }
 
+    fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
+        let image = pictures::shown(batch.inputs.get("image")?, batch.inputs.get("size")?)?;
+        let Some(predictions) = predictions else {
+            let truth = pictures::outlined(&image, &outlines(&batch.targets, None)?)?;
+            return Ok(Tensors::new().with("image", image).with("truth", truth));
+        };
+        let boxes = outlines(predictions, Some(SHOWN))?;
+        let prediction = pictures::outlined(&image, &boxes)?;
+        Ok(Tensors::new().with("prediction", prediction))
+    }
+
     fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
         losses::reference_loss(name, Branch::find(branch)?, inputs)
     }
+}
+
+/// Boxes by picture; of detections those with at least this score. Class 0 stands for no box.
+fn outlines(of: &Tensors, least: Option<f64>) -> Result<Vec<Vec<Outline>>> {
+    let labels = of.get("labels")?;
+    let boxes: Vec<Vec<Vec<f32>>> = Vec::try_from(of.get("boxes")?.f_to_kind(Kind::Float)?)?;
+    let labels: Vec<Vec<i64>> = Vec::try_from(match least {
+        Some(least) => labels.f_mul(&of.get("scores")?.f_ge(least)?)?,
+        None => labels.shallow_clone(),
+    })?;
+    let picture = |(boxes, labels): (Vec<Vec<f32>>, Vec<i64>)| {
+        let found = boxes.into_iter().zip(labels);
+        let found = found.filter(|(_, label)| *label > 0);
+        let outline = |(corners, label): (Vec<f32>, i64)| Some((label, corners.try_into().ok()?));
+        found.filter_map(outline).collect()
+    };
+    Ok(boxes.into_iter().zip(labels).map(picture).collect())
 }
 
 /// A budget for `faster_rcnn_tiny`.
@@ -131,4 +163,33 @@ fn defaults() -> BTreeMap<String, Value> {
         ("proxy.budget.warmup_steps", json!(50)),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_truth_and_detections_on_it_look_alike() {
+        let task = CocoDet::open(&TaskOptions::default()).unwrap();
+        let request = BatchRequest {
+            split: Split::Reward,
+            indices: vec![1],
+            augment: None,
+        };
+        let batch = task.batch(&request).unwrap();
+        let drawn = task.draw(&batch, None).unwrap();
+        let (truth, image) = (drawn.get("truth").unwrap(), drawn.get("image").unwrap());
+        assert_ne!(truth, image);
+        let of = |name: &str| batch.targets.get(name).unwrap().shallow_clone();
+        let detections = |score: f64| {
+            let scores = of("labels").to_kind(Kind::Float) * 0.0 + score;
+            let found = Tensors::new().with("boxes", of("boxes"));
+            let found = found.with("labels", of("labels")).with("scores", scores);
+            let drawn = task.draw(&batch, Some(&found)).unwrap();
+            drawn.get("prediction").unwrap().shallow_clone()
+        };
+        assert_eq!(detections(0.9), *truth);
+        assert_eq!(detections(0.1), *image);
+    }
 }

@@ -12,6 +12,7 @@ use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, Result, ScreeningRequest,
     ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, Values, serde_json,
 };
+use autoloss_vision::networks::pictures;
 use autoloss_vision::{AugmentConfig, Pack, augment, folder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -135,6 +136,16 @@ impl Task for VocSeg {
             written.total(),
             counts.join(", ")
         ))
+    }
+
+    fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
+        let image = pictures::shown(batch.inputs.get("image")?, batch.targets.get("size")?)?;
+        let Some(predictions) = predictions else {
+            let truth = pictures::labelled(&image, batch.targets.get("labels")?)?;
+            return Ok(Tensors::new().with("image", image).with("truth", truth));
+        };
+        let prediction = pictures::labelled(&image, predictions.get("labels")?)?;
+        Ok(Tensors::new().with("prediction", prediction))
     }
 
     fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
@@ -278,6 +289,22 @@ mod tests {
         let image = batch.inputs.get("image").unwrap();
         assert!(image.mean(Kind::Float).double_value(&[]).abs() < 0.3);
         assert!((image.std(true).double_value(&[]) - 1.0).abs() < 0.3);
+    }
+
+    #[test]
+    fn the_truth_and_a_prediction_of_it_look_alike() {
+        let task = open(0);
+        let batch = task.batch(&request(&[2, 3], None)).unwrap();
+        let drawn = task.draw(&batch, None).unwrap();
+        let names: Vec<&str> = drawn.names().collect();
+        assert_eq!(names, ["image", "truth"]);
+        let labels = batch.targets.get("labels").unwrap().to_kind(Kind::Int64);
+        let right = Tensors::new().with("labels", labels);
+        let prediction = task.draw(&batch, Some(&right)).unwrap();
+        let (truth, image) = (drawn.get("truth").unwrap(), drawn.get("image").unwrap());
+        assert_eq!(prediction.get("prediction").unwrap(), truth);
+        assert_eq!((truth.kind(), truth.size()), (Kind::Uint8, image.size()));
+        assert_ne!(truth, image);
     }
 
     #[test]

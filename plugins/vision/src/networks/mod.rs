@@ -10,11 +10,13 @@
 //!   resolution;
 //! - [`pyramid`]: from an encoder's maps to levels of one width, for detectors;
 //! - [`normalisation`]: from a task's normalisation of images to an encoder's;
-//! - [`pretrained`]: weights from files.
+//! - [`pretrained`]: weights from files;
+//! - [`pictures`]: images, label maps and boxes for people to look at.
 
 pub mod efficientnet_lite;
 pub mod layers;
 pub mod normalisation;
+pub mod pictures;
 pub mod pretrained;
 pub mod pyramid;
 pub mod resnet;

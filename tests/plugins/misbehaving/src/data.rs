@@ -136,6 +136,23 @@ impl Task for Misbehaving {
         Ok(samples)
     }
 
+    fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
+        fault::strike("Task::draw")?;
+        let labels = match predictions {
+            Some(predictions) => predictions.get("labels")?,
+            None => batch.targets.get("labels")?,
+        };
+        let mut grey = labels.f_unsqueeze(1)?.f_repeat([1, 3, 1, 1])?;
+        if fault::is("draw:one_plane") {
+            grey = grey.f_narrow(1, 0, 1)?;
+        }
+        if !fault::is("draw:numbers") {
+            grey = grey.f_to_kind(Kind::Uint8)?;
+        }
+        let title = predictions.map_or("truth", |_| "prediction");
+        Ok(Tensors::new().with(title, grey))
+    }
+
     fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
         fault::strike("Task::reference_loss")?;
         if name != "own" {

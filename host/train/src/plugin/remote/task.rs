@@ -10,7 +10,7 @@ use autoloss_plugin_api::{
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A task of a plugin.
 pub struct RemoteTask {
@@ -175,6 +175,41 @@ impl RemoteTask {
             valid,
             targets,
         })
+    }
+
+    /// Pictures of the samples of a batch for people: (N, 3, H, W) of bytes by title. None of a plugin built
+    /// for an interface before 1.3.
+    ///
+    /// # Errors
+    /// Whatever the plugin says, or how its answer is wrong.
+    pub fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
+        if self.object.plugin.api_minor() < 3 {
+            return Ok(Tensors::new());
+        }
+        let request = Request::Draw {
+            inputs: names(&batch.inputs),
+            targets: names(&batch.targets),
+            predictions: predictions.map(names),
+        };
+        let groups = [&batch.inputs, &batch.targets];
+        let sending = all(groups.into_iter().chain(predictions));
+        let (response, mut sent) = self.object.call(&request, &sending)?;
+        let Response::Tensors(titles) = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let drawn = sent.named(titles)?;
+        let samples = batch.inputs.iter().next();
+        let samples = samples.map_or(0, |(_, tensor)| tensor.size()[0]);
+        for (title, picture) in drawn.iter() {
+            let fits = matches!(picture.size()[..], [n, 3, _, _] if n == samples);
+            if !fits || picture.kind() != Kind::Uint8 {
+                let (size, kind) = (picture.size(), picture.kind());
+                return Err(sent.broke(format!(
+                    "pictures '{title}' of {samples} samples: {kind:?} of shape {size:?}, expected bytes (N, 3, H, W)"
+                )));
+            }
+        }
+        Ok(drawn)
     }
 
     /// The value of a reference loss, a scalar with gradient.
