@@ -99,6 +99,29 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
     Ok(signatures)
 }
 
+/// What loss files say of a task's branches, as it declares them without its data.
+///
+/// # Errors
+/// A declaration that cannot be.
+pub fn conventions_of(info: &TaskInfo) -> Result<BTreeMap<String, Convention>> {
+    Ok(conventions(info, &signatures(info)?))
+}
+
+/// The texts of a reference loss by branch; `@NAME` where the task computes it. None of a name that is none.
+#[must_use]
+pub fn reference_texts(info: &TaskInfo, name: &str) -> Option<BTreeMap<String, String>> {
+    let found = info
+        .reference_losses
+        .iter()
+        .find(|loss| loss.name == name)?;
+    let serves = |branch: &&BranchInfo| {
+        found.only.is_empty() || found.only.iter().any(|known| *known == branch.name)
+    };
+    let branches = info.branches.iter().filter(serves);
+    let text = |branch: &BranchInfo| (branch.name.clone(), reference_text(found, &branch.name));
+    Some(branches.map(text).collect())
+}
+
 /// What loss files say of the branches.
 pub(crate) fn conventions(
     info: &TaskInfo,

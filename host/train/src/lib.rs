@@ -23,6 +23,7 @@ mod shim;
 mod trainer;
 mod workbench;
 
+pub use branches::{conventions_of, reference_texts};
 pub use draw::{Picture, Sample};
 pub use error::{Result, TrainError};
 pub use graph_eval::{Scope, evaluate_graph, loss_of};
