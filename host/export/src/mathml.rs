@@ -1,0 +1,188 @@
+//! Formulas in MathML Core, which browsers draw without help.
+//!
+//! Written by hand rather than through a crate: the few elements of a formula are a page of code, and
+//! the crates there are convert from LaTeX, a detour through text that must then be trusted.
+
+use crate::escape::xml;
+use crate::notation::{Expr, Function, Notation, Symbol};
+use autoloss_graph::{LossGraph, Signature};
+
+/// The formula of a graph as one `<math>` element, whose `alttext` is the formula in characters. Where
+/// a large graph is written with definitions, it is a table of them that ends with the loss ℓ.
+///
+/// ```
+/// use autoloss_graph::{Limits, LossGraph, Signature};
+///
+/// let signature = Signature::dense();
+/// let graph = LossGraph::parse("neg(yhat)", &signature, &Limits::default())?;
+/// let math = autoloss_export::mathml(&graph, &signature);
+/// assert!(math.contains("<mo>−</mo><mover><mi>y</mi><mo>^</mo></mover>"));
+/// # Ok::<(), autoloss_graph::ParseError>(())
+/// ```
+#[must_use]
+pub fn mathml(graph: &LossGraph, signature: &Signature) -> String {
+    let notation = Notation::of(graph, signature);
+    let alternative = xml(&graph.formula(signature).to_string());
+    let content = if notation.definitions.is_empty() {
+        format!("<mrow>{}</mrow>", expression(&notation.formula))
+    } else {
+        let definitions = notation.definitions.iter();
+        let mut rows: Vec<String> = definitions
+            .map(|(name, expr)| row(&symbol(name), expr))
+            .collect();
+        rows.push(row("<mi>ℓ</mi>", &notation.formula));
+        format!("<mtable>{}</mtable>", rows.concat())
+    };
+    format!(
+        "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" alttext=\"{alternative}\">{content}</math>"
+    )
+}
+
+fn row(name: &str, expr: &Expr) -> String {
+    format!(
+        "<mtr><mtd style=\"text-align: right\">{name}</mtd><mtd style=\"text-align: left\">\
+         <mrow><mo>=</mo>{}</mrow></mtd></mtr>",
+        expression(expr)
+    )
+}
+
+fn symbol(symbol: &Symbol) -> String {
+    match symbol {
+        Symbol::Defined { letter, number } => {
+            format!("<msub><mi>{letter}</mi><mn>{number}</mn></msub>")
+        }
+        Symbol::Input { name, hat: true } => {
+            format!("<mover><mi>{}</mi><mo>^</mo></mover>", xml(name))
+        }
+        Symbol::Input { name, hat: false } => format!("<mi>{}</mi>", xml(name)),
+    }
+}
+
+/// Elements that must stand in a row.
+fn expression(expr: &Expr) -> String {
+    match expr {
+        Expr::Number(number) => format!("<mn>{number}</mn>"),
+        Expr::Symbol(name) => symbol(name),
+        Expr::Sum(terms) => sum(terms),
+        Expr::Product(factors) => {
+            let factors: Vec<String> = factors.iter().map(factor).collect();
+            factors.join("<mo>·</mo>")
+        }
+        Expr::Fraction(above, below) => {
+            format!("<mfrac>{}{}</mfrac>", one(above), one(below))
+        }
+        Expr::Squared(base) if base.is_closed() => {
+            format!("<msup>{}<mn>2</mn></msup>", one(base))
+        }
+        Expr::Squared(base) => format!("<msup>{}<mn>2</mn></msup>", bracketed(base)),
+        Expr::Exponential(exponent) => format!("<msup><mi>e</mi>{}</msup>", one(exponent)),
+        Expr::Root(inner) => format!("<msqrt>{}</msqrt>", expression(inner)),
+        Expr::Abs(inner) => fenced("|", "|", inner),
+        Expr::Call(name, inner) => {
+            format!("{}<mo>&#x2061;</mo>{}", function(*name), bracketed(inner))
+        }
+    }
+}
+
+fn function(function: Function) -> String {
+    let name = format!("<mi>{}</mi>", function.name);
+    match function.over {
+        Some(over) => format!("<msub>{name}<mi>{over}</mi></msub>"),
+        None => name,
+    }
+}
+
+fn sum(terms: &[(bool, Expr)]) -> String {
+    let mut out = String::new();
+    for (at, (negative, term)) in terms.iter().enumerate() {
+        out.push_str(match (at, negative) {
+            (0, false) => "",
+            (_, true) => "<mo>−</mo>",
+            (_, false) => "<mo>+</mo>",
+        });
+        out.push_str(&factor(term));
+    }
+    out
+}
+
+fn factor(expr: &Expr) -> String {
+    match expr.is_sum() {
+        true => bracketed(expr),
+        false => expression(expr),
+    }
+}
+
+/// One element.
+fn one(expr: &Expr) -> String {
+    format!("<mrow>{}</mrow>", expression(expr))
+}
+
+fn bracketed(expr: &Expr) -> String {
+    fenced("(", ")", expr)
+}
+
+/// The forms are said, since a bar alone is no bracket yet.
+fn fenced(open: &str, close: &str, expr: &Expr) -> String {
+    format!(
+        "<mrow><mo form=\"prefix\" stretchy=\"true\">{open}</mo>{}\
+         <mo form=\"postfix\" stretchy=\"true\">{close}</mo></mrow>",
+        expression(expr)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::tests::{deep, doubled, graph};
+
+    /// Whether every element is closed by its own end.
+    fn is_well_formed(markup: &str) -> bool {
+        let mut open = Vec::new();
+        for piece in markup.split('<').skip(1) {
+            let Some((tag, _)) = piece.split_once('>') else {
+                return false;
+            };
+            match tag.strip_prefix('/') {
+                Some(name) if open.pop() != Some(name) => return false,
+                Some(_) => {}
+                None => open.push(tag.split(' ').next().unwrap_or_default()),
+            }
+        }
+        open.is_empty()
+    }
+
+    #[test]
+    fn a_formula_is_one_element() {
+        let signature = Signature::dense();
+        for text in [
+            "square(add(yhat, neg(y)))",
+            "mul(y, inv(abs(sqrt(exp(square(y))))))",
+            "mean_nhw(mean_c(max_pool3x3(min_pool3x3(tanh(log(y))))))",
+            "neg(add(1, 1))",
+        ] {
+            let math = mathml(&graph(text, &signature), &signature);
+            assert!(is_well_formed(&math), "{math}");
+            assert_eq!(math.matches("<math").count(), 1);
+        }
+        for large in [doubled(70), deep(60_000)] {
+            let math = mathml(&large, &signature);
+            assert!(is_well_formed(&math) && math.contains("<mi>ℓ</mi>"));
+        }
+        assert!(mathml(&doubled(70), &signature).len() < 60_000);
+    }
+
+    #[test]
+    fn a_fraction_and_a_square_look_so() {
+        let signature = Signature::boxes();
+        let math = mathml(
+            &graph("add(1, neg(mul(i, inv(u))))", &signature),
+            &signature,
+        );
+        let (_, content) = math.split_once('>').unwrap();
+        assert_eq!(
+            content,
+            "<mrow><mn>1</mn><mo>−</mo><mfrac><mrow><mi>i</mi></mrow><mrow><mi>u</mi></mrow></mfrac></mrow></math>"
+        );
+        assert!(math.contains("alttext=\"1 − i/u\""));
+    }
+}
