@@ -4,6 +4,10 @@ mod escape;
 mod latex;
 mod mathml;
 mod notation;
+mod simplify;
+#[cfg(test)]
+mod testing;
 
 pub use latex::latex;
 pub use mathml::mathml;
+pub use simplify::simplify;
