@@ -30,6 +30,32 @@ pub(crate) fn xml(text: &str) -> String {
     out
 }
 
+/// Text on a line of its own or in a comment.
+pub(crate) fn shown(text: &str) -> String {
+    let visible = |c: char| if is_unseen(c) { '\u{fffd}' } else { c };
+    text.chars().map(visible).collect()
+}
+
+/// Text inside a string of Python between triple double quotes; printable, with everything else as an
+/// escape.
+pub(crate) fn python(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '"' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if is_unseen(c) && u32::from(c) > 0xffff => {
+                out.push_str(&format!("\\U{:08x}", u32::from(c)));
+            }
+            c if is_unseen(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +66,14 @@ mod tests {
             xml("<a b='\"&\u{202e}\n"),
             "&lt;a b=&#39;&quot;&amp;\u{fffd}\u{fffd}"
         );
+    }
+
+    #[test]
+    fn strings_of_python_stay_strings() {
+        assert_eq!(
+            python("\"\"\"\\\n\u{202e}<script>-->ŷ"),
+            "\\\"\\\"\\\"\\\\\\u000a\\u202e<script>-->ŷ"
+        );
+        assert_eq!(python("\u{e0041}"), "\\U000e0041");
     }
 }

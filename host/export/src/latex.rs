@@ -3,6 +3,7 @@
 //! Names are checked identifiers, so only `_` must be escaped; texts that are not are escaped by
 //! [`escaped`].
 
+use crate::loss::Loss;
 use crate::notation::{Expr, Notation, Symbol};
 use autoloss_graph::{LossGraph, Signature};
 
@@ -33,8 +34,22 @@ pub fn latex(graph: &LossGraph, signature: &Signature) -> String {
     )
 }
 
+/// The formulas of all branches, aligned.
+pub(crate) fn block(loss: &Loss) -> String {
+    let mut all = Vec::new();
+    for (name, branch) in &loss.branches {
+        let notation = Notation::of(&branch.graph, &branch.convention.inputs);
+        let name = format!("\\ell_{{\\text{{{}}}}}", escaped(name.as_str()));
+        all.extend(rows(&notation, &name));
+    }
+    format!(
+        "\\begin{{aligned}}\n{}\n\\end{{aligned}}\n",
+        all.join(" \\\\\n")
+    )
+}
+
 /// The definitions and the formula as rows of an aligned block.
-pub(crate) fn rows(notation: &Notation, name: &str) -> Vec<String> {
+fn rows(notation: &Notation, name: &str) -> Vec<String> {
     let definitions = notation.definitions.iter();
     let mut rows: Vec<String> = definitions
         .map(|(name, expr)| format!("{} &= {}", symbol(name), expression(expr)))
@@ -44,7 +59,7 @@ pub(crate) fn rows(notation: &Notation, name: &str) -> Vec<String> {
 }
 
 /// Text for `\text{…}`, in which no character means anything; what has no place on a page is left out.
-pub(crate) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

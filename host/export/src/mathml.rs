@@ -4,6 +4,7 @@
 //! the crates there are convert from LaTeX, a detour through text that must then be trusted.
 
 use crate::escape::xml;
+use crate::loss::Loss;
 use crate::notation::{Expr, Function, Notation, Symbol};
 use autoloss_graph::{LossGraph, Signature};
 
@@ -22,20 +23,44 @@ use autoloss_graph::{LossGraph, Signature};
 #[must_use]
 pub fn mathml(graph: &LossGraph, signature: &Signature) -> String {
     let notation = Notation::of(graph, signature);
-    let alternative = xml(&graph.formula(signature).to_string());
     let content = if notation.definitions.is_empty() {
         format!("<mrow>{}</mrow>", expression(&notation.formula))
     } else {
-        let definitions = notation.definitions.iter();
-        let mut rows: Vec<String> = definitions
-            .map(|(name, expr)| row(&symbol(name), expr))
-            .collect();
-        rows.push(row("<mi>ℓ</mi>", &notation.formula));
-        format!("<mtable>{}</mtable>", rows.concat())
+        format!("<mtable>{}</mtable>", rows(&notation, "<mi>ℓ</mi>"))
     };
+    element(&graph.formula(signature).to_string(), &content)
+}
+
+/// The formulas of all branches, aligned.
+pub(crate) fn block(loss: &Loss) -> String {
+    let (mut all, mut alternatives) = (String::new(), Vec::new());
+    for (name, branch) in &loss.branches {
+        let inputs = &branch.convention.inputs;
+        let notation = Notation::of(&branch.graph, inputs);
+        let symbol = format!(
+            "<msub><mi>ℓ</mi><mtext>{}</mtext></msub>",
+            xml(name.as_str())
+        );
+        all.push_str(&rows(&notation, &symbol));
+        alternatives.push(format!("{name}: {}", branch.graph.formula(inputs)));
+    }
+    let content = format!("<mtable>{all}</mtable>");
+    format!("{}\n", element(&alternatives.join("; "), &content))
+}
+
+fn element(alternative: &str, content: &str) -> String {
     format!(
-        "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" alttext=\"{alternative}\">{content}</math>"
+        "<math xmlns=\"http://www.w3.org/1998/Math/MathML\" alttext=\"{}\">{content}</math>",
+        xml(alternative)
     )
+}
+
+/// The definitions and the formula as rows of a table.
+fn rows(notation: &Notation, name: &str) -> String {
+    let definitions = notation.definitions.iter();
+    let definitions = definitions.map(|(name, expr)| row(&symbol(name), expr));
+    let formula = std::iter::once(row(name, &notation.formula));
+    definitions.chain(formula).collect()
 }
 
 fn row(name: &str, expr: &Expr) -> String {

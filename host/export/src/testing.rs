@@ -110,3 +110,14 @@ fn felt(evaluation: &Evaluation, signature: &Signature, inputs: &[Field]) -> Vec
         })
         .collect()
 }
+
+/// The largest value of any node: what is added up to a result may cancel.
+pub(crate) fn largest_value(graph: &LossGraph, inputs: &[Field]) -> f64 {
+    let tensors = support::tensors(graph, inputs);
+    largest(tensors.iter().flat_map(Field::data))
+}
+
+/// The largest term that is added up in a gradient.
+pub(crate) fn gradient_scale(graph: &LossGraph, inputs: &[Field]) -> f64 {
+    gradient_terms(graph, inputs)
+}

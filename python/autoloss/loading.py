@@ -1,0 +1,68 @@
+"""From a loss file to a module."""
+
+from dataclasses import replace
+import os
+from typing import Any, Mapping, Optional, Union
+
+from torch import nn
+
+from .files import ACTIVATIONS, LossFile, LossFileError, convention, read
+from .graph import GraphError, parse
+from .modules import NO_LABEL, BoxLoss, DenseLoss, Losses
+
+
+def load(
+    source: Union[str, "os.PathLike[str]", Mapping[str, Any]],
+    branch: Optional[str] = None,
+    *,
+    activation: Optional[str] = None,
+    ignore_index: Optional[int] = None,
+    reduction: str = "mean",
+) -> nn.Module:
+    """The loss of a file, or of what JSON made of one.
+
+    One branch gives its loss, `forward(prediction, target)`. Several give `Losses`, unless `branch` names
+    one; branches whose loss a plugin computes are left out. A file that does not say what the inputs are
+    is taken to have a softmax `yhat` and a one-hot `y`, or the areas `i`, `u` and `e` of boxes.
+
+    `activation` ('softmax', 'sigmoid', 'identity' or 'boxes') and `ignore_index` override the file's.
+    """
+    file = read(source)
+    if activation is not None and activation not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise ValueError(f"activation is one of {known}, not {activation!r}")
+    if branch is not None and branch not in file.branches:
+        known = ", ".join(file.branches)
+        raise LossFileError(f"the file has no branch {branch!r} (it has: {known})")
+    wanted = [branch] if branch is not None else list(file.branches)
+    losses = {}
+    for name in wanted:
+        if file.branches[name].lstrip().startswith("@"):
+            continue
+        losses[name] = _branch(file, name, activation, ignore_index, reduction)
+    if not losses:
+        names = ", ".join(f"{name!r}" for name in wanted)
+        raise LossFileError(f"the losses of {names} are computed by the task's plugin")
+    if len(losses) == 1:
+        return next(iter(losses.values()))
+    return Losses(losses)
+
+
+def _branch(
+    file: LossFile,
+    name: str,
+    activation: Optional[str],
+    ignore_index: Optional[int],
+    reduction: str,
+) -> nn.Module:
+    found = convention(file, name)
+    if activation is not None:
+        found = replace(found, activation=activation)
+    try:
+        graph = parse(file.branches[name], [entry.name for entry in found.inputs])
+        if found.activation == "boxes":
+            return BoxLoss(graph, reduction)
+        label = ignore_index if ignore_index is not None else found.void_label
+        return DenseLoss(graph, found, NO_LABEL if label is None else label, reduction)
+    except (GraphError, LossFileError) as error:
+        raise LossFileError(f"branch {name!r}, {error}") from error

@@ -1,0 +1,160 @@
+"""Losses as modules. They mean the same as the file that the host exports, line by line."""
+
+from typing import Dict, List, Mapping, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from .files import Convention, LossFileError
+from .graph import Graph
+
+#: What `ignore_index` is where a branch has no label for void, as in PyTorch.
+NO_LABEL = -100
+
+
+class _Loss(nn.Module):
+    """What both kinds of branches share."""
+
+    def __init__(self, graph: Graph, reduction: str) -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction is mean, sum or none, not {reduction!r}")
+        self.graph = graph
+        self.reduction = reduction
+
+    def _reduced(self, values: Tensor, like: Tensor) -> Tensor:
+        positions = values.sum(dim=1)
+        if self.reduction == "none":
+            return positions.reshape(like.shape[:1] + like.shape[2:])
+        if self.reduction == "sum" or positions.numel() == 0:
+            return positions.sum()
+        return positions.mean()
+
+
+class DenseLoss(_Loss):
+    """A loss of classes or maps: `forward(logits, target)`.
+
+    Logits are (N, C), (N, C, L) or (N, C, H, W). The target holds the classes, without the axis C, or is
+    of the logits' shape and holds what to predict. Where a class is `ignore_index` or not among
+    0 … C − 1, prediction and target are 0; such positions still count in means.
+
+    'sum' goes over all values, 'mean' divides it by the number of positions N·H·W, 'none' gives the sum
+    over C at each position.
+    """
+
+    def __init__(
+        self, graph: Graph, convention: Convention, ignore_index: int, reduction: str
+    ) -> None:
+        super().__init__(graph, reduction)
+        predictions = [entry.prediction for entry in convention.inputs]
+        if len(predictions) > 2 or sum(predictions) > 1 or predictions.count(False) > 1:
+            names = ", ".join(entry.name for entry in convention.inputs)
+            raise LossFileError(f"expected one prediction and one target, not the inputs {names}")
+        self.activation = convention.activation
+        self.predictions = predictions
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        scores = _four_axes(_single(logits))
+        wanted, valid = self._coded(target, logits.dim(), scores)
+        if self.activation == "softmax":
+            scores = scores.softmax(dim=1)
+        elif self.activation == "sigmoid":
+            scores = scores.sigmoid()
+        prediction = scores * valid
+        inputs = [prediction if own else wanted for own in self.predictions]
+        return self._reduced(self.graph(*inputs), logits)
+
+    def _coded(self, target: Tensor, axes: int, scores: Tensor) -> Tuple[Tensor, Tensor]:
+        """The target of logits with so many axes as (N, C, H, W), and where it counts."""
+        if target.dim() == axes:
+            wanted = _four_axes(target).to(scores.dtype)
+            valid = torch.ones_like(scores[:, :1])
+        else:
+            if target.is_floating_point():
+                raise ValueError("classes are whole numbers; others have the logits' shape")
+            labels = _four_axes(target.unsqueeze(1)).long()
+            classes = torch.arange(scores.size(1), device=labels.device).view(1, -1, 1, 1)
+            inside = (labels >= 0) & (labels < scores.size(1)) & (labels != self.ignore_index)
+            wanted = ((labels == classes) & inside).to(scores.dtype)
+            valid = inside.to(scores.dtype)
+        if wanted.shape != scores.shape:
+            raise ValueError("the target does not fit the shape of the logits")
+        return wanted, valid
+
+
+class BoxLoss(_Loss):
+    """A loss of boxes: `forward(deltas, target_deltas)`.
+
+    Both are (N, 4), (N, 4, L) or (N, 4, H, W): dx, dy, ln w and ln h in units of one box of reference, the
+    same for both (Faster R-CNN, arXiv 1506.01497, equation 2).
+    """
+
+    def __init__(self, graph: Graph, reduction: str) -> None:
+        super().__init__(graph, reduction)
+        if len(graph.inputs) != 3:
+            names = ", ".join(graph.inputs)
+            raise LossFileError(f"expected the three areas of boxes, not the inputs {names}")
+
+    def forward(self, deltas: Tensor, target_deltas: Tensor) -> Tensor:
+        if deltas.shape != target_deltas.shape or deltas.size(1) != 4:
+            raise ValueError("boxes and their targets have one shape (N, 4, ...)")
+        boxes = _four_axes(_single(deltas))
+        targets = _four_axes(target_deltas.to(boxes.dtype))
+        return self._reduced(self.graph(*_areas(boxes, targets)), deltas)
+
+
+class Losses(nn.Module):
+    """All branches: `forward(predictions, targets)` takes both by branch and gives the losses so."""
+
+    def __init__(self, losses: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        # Branches may have any name, and attributes of modules may not.
+        self.names: List[str] = list(losses)
+        self.losses = nn.ModuleList(losses.values())
+
+    def forward(
+        self, predictions: Dict[str, Tensor], targets: Dict[str, Tensor]
+    ) -> Dict[str, Tensor]:
+        pairs = zip(self.names, self.losses)
+        return {name: loss(predictions[name], targets[name]) for name, loss in pairs}
+
+
+def _four_axes(x: Tensor) -> Tensor:
+    """(N, C), (N, C, L) or (N, C, H, W) as (N, C, H, W)."""
+    if x.dim() == 2:
+        return x[:, :, None, None]
+    if x.dim() == 3:
+        return x[:, :, :, None]
+    if x.dim() != 4:
+        raise ValueError(f"expected 2 to 4 axes (N, C, ...), got {x.dim()}")
+    return x
+
+
+def _single(x: Tensor) -> Tensor:
+    """Half precision as single precision; other types as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _extent(boxes: Tensor, axis: int) -> Tuple[Tensor, Tensor, Tensor]:
+    """The side, the lower and the upper end of boxes along an axis."""
+    centre = boxes[:, axis : axis + 1]
+    side = boxes[:, axis + 2 : axis + 3].exp()
+    half = side * 0.5
+    return side, centre - half, centre + half
+
+
+def _areas(boxes: Tensor, targets: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """The areas of the intersection, the union and the smallest enclosing box."""
+    common, hull, own, other = [], [], [], []
+    for axis in (0, 1):
+        side, low, high = _extent(boxes, axis)
+        target_side, target_low, target_high = _extent(targets, axis)
+        overlap = torch.minimum(high, target_high) - torch.maximum(low, target_low)
+        common.append(overlap.relu())
+        hull.append(torch.maximum(high, target_high) - torch.minimum(low, target_low))
+        own.append(side)
+        other.append(target_side)
+    intersection = common[0] * common[1]
+    union = own[0] * own[1] + other[0] * other[1] - intersection
+    return intersection, union, hull[0] * hull[1]
