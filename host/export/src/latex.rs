@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn an_input_e_is_not_eulers_number() {
+        let signature = Signature::boxes();
+        let text = latex(&graph("exp(e)", &signature), &signature);
+        assert_eq!(text, r"\exp\left(e\right)");
+    }
+
+    #[test]
     fn long_names_are_words() {
         let inputs = ["what_hat", "phat"].map(autoloss_graph::InputSpec::prediction);
         let signature = Signature::new(inputs.to_vec()).unwrap();

@@ -168,6 +168,10 @@ impl Writer<'_> {
             }
             Node::Binary(..) | Node::Unary(Op::Inv, _) => self.quotient(id),
             Node::Unary(Op::Square, a) => Expr::Squared(below(a)),
+            // An input may be called e.
+            Node::Unary(Op::Exp, a) if self.signature.index_of("e").is_some() => {
+                call("exp", None, a)
+            }
             Node::Unary(Op::Exp, a) => Expr::Exponential(below(a)),
             Node::Unary(Op::Sqrt, a) => Expr::Root(below(a)),
             Node::Unary(Op::Abs, a) => Expr::Abs(below(a)),

@@ -14,7 +14,7 @@ mod facts;
 mod rules;
 
 use autoloss_graph::{GraphBuilder, GraphError, InputId, LossGraph, Node, NodeId, Op, Signature};
-use cost::{Cost, Readable};
+use cost::Readable;
 use egg::{EGraph, Extractor, Id, RecExpr, Runner, SimpleScheduler};
 use facts::Domain;
 use std::collections::BTreeMap;
@@ -134,11 +134,11 @@ pub fn simplify(graph: &LossGraph, signature: &Signature) -> LossGraph {
     if graph.len() > LARGEST || graph.tree_size() > LARGEST_TREE {
         return graph.clone();
     }
+    let readable = Readable::of(signature);
     let mut best = graph.clone();
-    let mut cost = cost::of(&best);
     for _ in 0..PASSES {
-        match shorter(&best, signature) {
-            Ok(found) if is_better(&found, &best, &mut cost) => best = found,
+        match shorter(&best, signature, &readable) {
+            Ok(found) if is_better(&found, &best, &readable) => best = found,
             _ => break,
         }
     }
@@ -146,17 +146,16 @@ pub fn simplify(graph: &LossGraph, signature: &Signature) -> LossGraph {
 }
 
 /// Whether a spelling costs less, and is no larger as a graph that shares its nodes.
-fn is_better(found: &LossGraph, best: &LossGraph, cost: &mut Cost) -> bool {
-    let new = cost::of(found);
-    let better = new < *cost && found.len() <= best.len();
-    if better {
-        *cost = new;
-    }
-    better
+fn is_better(found: &LossGraph, best: &LossGraph, readable: &Readable) -> bool {
+    found.len() <= best.len() && readable.graph(found) < readable.graph(best)
 }
 
 /// The best spelling that one saturation finds.
-fn shorter(graph: &LossGraph, signature: &Signature) -> Result<LossGraph, GraphError> {
+fn shorter(
+    graph: &LossGraph,
+    signature: &Signature,
+    readable: &Readable,
+) -> Result<LossGraph, GraphError> {
     let mut egraph = EGraph::new(Domain::of(signature));
     let (root, inputs) = insert(graph, &mut egraph);
     let runner: Runner<Term, Domain> = Runner::new(Domain::default())
@@ -166,7 +165,7 @@ fn shorter(graph: &LossGraph, signature: &Signature) -> Result<LossGraph, GraphE
         .with_node_limit(NODES)
         .with_time_limit(Duration::MAX)
         .run(rules::all());
-    let (_, best) = Extractor::new(&runner.egraph, Readable).find_best(root);
+    let (_, best) = Extractor::new(&runner.egraph, readable.clone()).find_best(root);
     to_graph(&best, &inputs)
 }
 

@@ -47,6 +47,11 @@ fn formulas_become_what_one_would_write() {
             "neg(mul(y, log(yhat)))",
         ),
         ("dense", "neg(neg(square(y)))", "y"),
+        (
+            "dense",
+            "neg(mul(mul(log(yhat), square(add(1, neg(yhat)))), y))",
+            "neg(mul(mul(y, log(yhat)), square(add(1, neg(yhat)))))",
+        ),
         ("dense", "mul(mul(y, log(yhat)), y)", "mul(y, log(yhat))"),
         (
             "dense",

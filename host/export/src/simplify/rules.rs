@@ -14,11 +14,11 @@ use autoloss_graph::Op;
 use egg::{ConditionalApplier, EGraph, Id, Pattern, Rewrite, Subst, Var};
 use std::sync::LazyLock;
 
-/// Greatest product that is multiplied in another order: even where a factor is as small as f64 allows, the
-/// others do not lift it back to a size that matters.
+/// Greatest partial result of another order. It fits single precision, in which networks are trained; and
+/// even where a factor is as small as f64 allows, the others do not lift it back to a size that matters.
 const LARGEST_PRODUCT: f64 = 1e30;
 /// Greatest exponent of an exponential that is joined with another.
-const LARGEST_EXPONENT: f64 = 300.0;
+const LARGEST_EXPONENT: f64 = 40.0;
 
 /// On what a rule depends; `a`, `b` and `c` are the variables of its pattern.
 type Condition = fn(a: &Facts, b: &Facts, c: &Facts) -> bool;
@@ -51,7 +51,12 @@ pub(super) const RULES: &[Rule] = &[
         "add-associates",
         "(add (add ?a ?b) ?c)",
         "(add ?a (add ?b ?c))",
-        |a, b, c| of_one_sign(&[a, b, c]) && [a, b, c].iter().all(|term| term.magnitude() < 1e300),
+        |a, b, c| {
+            of_one_sign(&[a, b, c])
+                && [a, b, c]
+                    .iter()
+                    .all(|term| term.magnitude() <= LARGEST_PRODUCT)
+        },
     ),
     rule(
         "mul-associates",
@@ -60,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         |a, b, c| {
             let factors = [a, b, c];
             let product: f64 = factors.iter().map(|x| x.magnitude().max(1.0)).product();
-            factors.iter().all(|x| x.is_finite()) && product <= LARGEST_PRODUCT
+            factors.iter().all(|x| fits(x)) && product <= LARGEST_PRODUCT
         },
     ),
     // A factor of 0 or 1 between two others is exact in every order.
@@ -74,7 +79,7 @@ pub(super) const RULES: &[Rule] = &[
         "binary-first",
         "(mul (mul ?a ?b) ?c)",
         "(mul ?a (mul ?b ?c))",
-        |a, b, c| a.binary && Facts::binary(Op::Mul, b, c).is_finite(),
+        |a, b, c| a.binary && fits(&Facts::binary(Op::Mul, b, c)),
     ),
     // Signs.
     rule("neg-neg", "(neg (neg ?a))", "?a", ALWAYS),
@@ -154,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         "(square (mul ?a ?b))",
         |a, b, _| {
             let both = a.magnitude().max(1.0) * b.magnitude().max(1.0);
-            a.is_finite() && b.is_finite() && both * both <= LARGEST_PRODUCT
+            fits(a) && fits(b) && both * both <= LARGEST_PRODUCT
         },
     ),
     // Numbers.
@@ -183,7 +188,7 @@ pub(super) const RULES: &[Rule] = &[
         "square-of-binary-product",
         "(square (mul ?a ?b))",
         "(mul ?a (square ?b))",
-        |a, b, _| a.binary && Facts::unary(Op::Square, b).is_finite(),
+        |a, b, _| a.binary && fits(&Facts::unary(Op::Square, b)),
     ),
     rule(
         "log-of-binary-product",
@@ -201,7 +206,7 @@ pub(super) const RULES: &[Rule] = &[
         "tanh-of-binary-product",
         "(tanh (mul ?a ?b))",
         "(mul ?a (tanh ?b))",
-        |a, b, _| a.binary && b.is_finite(),
+        |a, b, _| a.binary && fits(b),
     ),
     // Common factors.
     rule(
@@ -210,7 +215,7 @@ pub(super) const RULES: &[Rule] = &[
         "(mul ?a (add ?b ?c))",
         |a, b, c| {
             let sum = Facts::binary(Op::Add, b, c);
-            let exact = a.binary && sum.is_finite();
+            let exact = a.binary && fits(&sum);
             exact
                 || (of_one_sign(&[b, c])
                     && Facts::binary(Op::Mul, a, &sum).magnitude() <= LARGEST_PRODUCT)
@@ -220,7 +225,7 @@ pub(super) const RULES: &[Rule] = &[
         "common-factor-of-difference",
         "(add (mul ?a ?b) (neg (mul ?a ?c)))",
         "(mul ?a (add ?b (neg ?c)))",
-        |a, b, c| a.binary && Facts::binary(Op::Add, b, &Facts::unary(Op::Neg, c)).is_finite(),
+        |a, b, c| a.binary && fits(&Facts::binary(Op::Add, b, &Facts::unary(Op::Neg, c))),
     ),
     rule(
         "exp-of-sum",
@@ -229,7 +234,7 @@ pub(super) const RULES: &[Rule] = &[
         |a, b, _| {
             [a, b]
                 .iter()
-                .all(|x| x.is_finite() && x.magnitude() <= LARGEST_EXPONENT)
+                .all(|x| fits(x) && x.magnitude() <= LARGEST_EXPONENT)
         },
     ),
     // What does not change along the axes that are gone over.
@@ -242,6 +247,11 @@ pub(super) const RULES: &[Rule] = &[
     rule("max-even", "(max_pool3x3 ?a)", "?a", |a, _, _| a.even_nhw),
     rule("min-even", "(min_pool3x3 ?a)", "?a", |a, _, _| a.even_nhw),
 ];
+
+/// Whether a partial result is small enough, in single precision too.
+fn fits(partial: &Facts) -> bool {
+    partial.is_finite() && partial.magnitude() <= LARGEST_PRODUCT
+}
 
 /// Whether terms cannot cancel, nor overflow.
 fn of_one_sign(terms: &[&Facts]) -> bool {
