@@ -1,7 +1,10 @@
 //! What can be said on the command line.
 
+use crate::color;
 use crate::formats::Format;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Names of splits.
@@ -13,7 +16,7 @@ const SPLITS: [&str; 4] = ["train", "reward", "selection", "test"];
 #[command(
     name = "autoloss-host",
     version,
-    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     arg_required_else_help = true,
     after_help = "Example: autoloss-host --plugin libvoc_seg.so\n\n\
                   Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted (the run can be resumed)"
@@ -25,10 +28,43 @@ pub(crate) struct Cli {
     /// No progress and no log but errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// Colours: where a terminal shows them, in files too, or nowhere
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub(crate) color: color::When,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) search: SearchArgs,
+}
+
+/// Flags that go before a command as well as behind it.
+const GLOBAL: [&str; 3] = ["verbose", "quiet", "color"];
+
+impl Cli {
+    /// Reads the command line, or ends the process with clap's words.
+    ///
+    /// Options of a search in front of another command would be ignored, so they are refused. clap can
+    /// refuse only all flags there, the global ones too.
+    pub(crate) fn read() -> Self {
+        let mut command = Self::command();
+        let matches = command.get_matches_mut();
+        if let Some(name) = matches.subcommand_name() {
+            let given = |id: &&str| {
+                matches.value_source(id) == Some(ValueSource::CommandLine) && !GLOBAL.contains(id)
+            };
+            let ids = matches.ids().map(clap::Id::as_str);
+            if let Some(id) = ids
+                .filter(|id| matches.try_contains_id(id).is_ok())
+                .find(given)
+            {
+                let flag = command.get_arguments().find(|flag| flag.get_id() == id);
+                let flag = flag.map_or(id.to_owned(), ToString::to_string);
+                let why = format!("'{flag}' goes behind the command '{name}', not before it");
+                command.error(ErrorKind::ArgumentConflict, why).exit();
+            }
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// The commands.
@@ -75,6 +111,20 @@ pub(crate) enum Command {
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),
+    /// List the runs in a folder, newest first
+    #[command(after_help = "Example: autoloss-host runs --json")]
+    Runs(RunsArgs),
+    /// Show in what two runs differ, settings and results
+    #[command(after_help = "Example: autoloss-host diff runs/voc_seg-1 runs/voc_seg-2")]
+    Diff(DiffArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example: autoloss-host completions bash > ~/.local/share/bash-completion/completions/autoloss-host"
+    )]
+    Completions(CompletionsArgs),
+    /// Write a manual page for each command
+    #[command(hide = true, after_help = "Example: autoloss-host man --out man1")]
+    Man(ManArgs),
 }
 
 /// Which plugins.
@@ -300,4 +350,48 @@ pub(crate) struct DoctorArgs {
     /// Plugin libraries to try (repeatable)
     #[arg(long = "plugin", value_name = "FILE")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `runs`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunsArgs {
+    /// Folder that holds run folders, or a run folder [default: runs]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) first: PathBuf,
+    /// Run folder it is held against
+    #[arg(value_name = "RUN")]
+    pub(crate) second: PathBuf,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `completions`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ManArgs {
+    /// Folder to write the pages into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
 }

@@ -1,15 +1,15 @@
 //! `check`: one loss through every screen, each verdict with its figures.
 
-use crate::Outcome;
 use crate::args::CheckArgs;
-use crate::loss_input;
 use crate::session::Session;
+use crate::{Outcome, logging, loss_input, output};
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
 use autoloss_plugin_api::BranchInfo;
 use autoloss_search::{Probe, Rejection, Screener, ScreeningConfig};
 use autoloss_train::TaskScreener;
 use serde::Serialize;
+use std::fmt::{Result as Written, Write};
 
 /// How often the protocol's metric is read.
 const EVERY_SHARE: usize = 10;
@@ -59,7 +59,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
             .get(name)
             .with_context(|| format!("branch '{name}' has no loss"))?;
         if text.starts_with('@') {
-            eprintln!("{name}: a loss the task computes itself; screens are for loss graphs");
+            logging::line(&format!(
+                "{name}: a loss the task computes itself; screens are for loss graphs"
+            ));
             continue;
         }
         let graph = LossGraph::parse(text, &branch.signature, &config.limits)
@@ -74,9 +76,13 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         reports.push(screens.report(name, &mut screener, &config.screening)?);
     }
     if args.task.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        output::json(&reports)?;
     } else {
-        reports.iter().for_each(Report::print);
+        let mut text = String::new();
+        reports
+            .iter()
+            .try_for_each(|report| report.write(&mut text))?;
+        output::print(&text)?;
     }
     Ok(Outcome::Done)
 }
@@ -174,21 +180,27 @@ impl From<Probe> for ProbeReport {
 }
 
 impl Report {
-    fn print(&self) {
-        println!("branch {}: {}", self.branch, self.verdict);
-        println!("  loss       {}", self.loss);
-        println!("  formula    {}", self.formula);
-        println!("  canonical  {}", self.canonical);
+    fn write(&self, text: &mut String) -> Written {
+        writeln!(text, "branch {}: {}", self.branch, self.verdict)?;
+        writeln!(text, "  loss       {}", self.loss)?;
+        writeln!(text, "  formula    {}", self.formula)?;
+        writeln!(text, "  canonical  {}", self.canonical)?;
         if let Some(probe) = &self.probe {
-            println!("  loss of each sample           {}", numbers(&probe.losses));
-            println!(
+            writeln!(
+                text,
+                "  loss of each sample           {}",
+                numbers(&probe.losses)
+            )?;
+            writeln!(
+                text,
                 "  gradient norm of each sample  {}",
                 numbers(&probe.gradient_norms)
-            );
-            println!(
+            )?;
+            writeln!(
+                text,
                 "  ⟨∂L/∂x, ŷ−y⟩ of each sample   {}",
                 numbers(&probe.alignments)
-            );
+            )?;
         }
         if let Some(protocol) = &self.protocol {
             let course: Vec<String> = protocol
@@ -196,12 +208,14 @@ impl Report {
                 .iter()
                 .map(|(step, score)| format!("{step}: {score:.3}"))
                 .collect();
-            println!(
+            writeln!(
+                text,
                 "  {} while predictions are optimised, by step: {}",
                 protocol.score,
                 course.join("  ")
-            );
+            )?;
         }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::measure::Row;
 use crate::session::Session;
-use crate::table;
+use crate::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
 use autoloss_search::ProxyBudget;
@@ -95,8 +95,7 @@ impl Comparison {
     /// Prints it as JSON, or else in another form.
     pub(crate) fn print(&self, json: bool, otherwise: Format) -> Result<()> {
         let format = if json { Format::Json } else { otherwise };
-        print!("{}", self.render(format)?);
-        Ok(())
+        output::print(&self.render(format)?)
     }
 
     /// Writes every form into a folder, as `comparison.md` and so on.

@@ -1,56 +1,80 @@
 //! `inspect`: what plugins offer.
 
-use crate::Outcome;
 use crate::args::InspectArgs;
-use crate::table;
+use crate::{Outcome, output, table};
 use anyhow::Result;
 use autoloss_plugin_api::{PluginInfo, TaskInfo};
 use autoloss_train::plugin::{Plugin, Registry};
+use serde::Serialize;
+use std::fmt::{Result as Written, Write};
+use std::path::Path;
+
+/// A plugin and its file.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    info: &'a PluginInfo,
+    path: &'a Path,
+    sha256: &'a str,
+}
 
 /// Prints it.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let registry = Registry::load(&args.plugins.plugins)?;
     if args.json {
-        let infos: Vec<&PluginInfo> = registry
-            .plugins()
-            .iter()
-            .map(|plugin| plugin.info())
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&infos)?);
+        let inspected = registry.plugins().iter().map(|plugin| Inspected {
+            info: plugin.info(),
+            path: plugin.path(),
+            sha256: plugin.sha256(),
+        });
+        output::json(&inspected.collect::<Vec<_>>())?;
         return Ok(Outcome::Done);
     }
+    let mut text = String::new();
     for plugin in registry.plugins() {
-        show(plugin);
+        show(&mut text, plugin)?;
     }
+    output::print(&text)?;
     Ok(Outcome::Done)
 }
 
-fn show(plugin: &Plugin) {
+fn show(text: &mut String, plugin: &Plugin) -> Written {
     let info = plugin.info();
-    println!(
+    writeln!(
+        text,
         "{} {}  {}",
         info.name,
         info.version,
         plugin.path().display()
-    );
-    println!("sha256 {}", plugin.sha256());
+    )?;
+    writeln!(text, "sha256 {}", plugin.sha256())?;
     for task in &info.tasks {
-        show_task(task);
+        show_task(text, task)?;
     }
     for network in &info.networks {
-        println!("\nnetwork {}: {}", network.name, network.title);
-        println!("  serves {}", network.tasks.join(", "));
+        writeln!(text, "\nnetwork {}: {}", network.name, network.title)?;
+        writeln!(text, "  serves {}", network.tasks.join(", "))?;
     }
     for metric in &info.metrics {
-        println!("\nmetric {}: {}", metric.name, metric.scores.join(", "));
+        writeln!(
+            text,
+            "\nmetric {}: {}",
+            metric.name,
+            metric.scores.join(", ")
+        )?;
         if !metric.screening_scores.is_empty() {
-            println!("  in screening: {}", metric.screening_scores.join(", "));
+            writeln!(
+                text,
+                "  in screening: {}",
+                metric.screening_scores.join(", ")
+            )?;
         }
     }
+    Ok(())
 }
 
-fn show_task(task: &TaskInfo) {
-    println!("\ntask {}: {}", task.name, task.title);
+fn show_task(text: &mut String, task: &TaskInfo) -> Written {
+    writeln!(text, "\ntask {}: {}", task.name, task.title)?;
     let rows = task.branches.iter().map(|branch| {
         let inputs: Vec<&str> = branch
             .inputs
@@ -65,22 +89,25 @@ fn show_task(task: &TaskInfo) {
         ]
     });
     let header = ["branch", "inputs of its loss", "activation", "screened by"];
-    println!("{}", table::plain(&header, rows));
-    println!(
+    writeln!(text, "{}", table::plain(&header, rows))?;
+    writeln!(
+        text,
         "default network {}, default score {}",
         task.default_network, task.default_score
-    );
+    )?;
     for loss in &task.reference_losses {
         let formulas: Vec<String> = loss
             .formulas
             .iter()
             .map(|(branch, text)| format!("{branch}: {text}"))
             .collect();
-        println!(
+        writeln!(
+            text,
             "reference loss {} ({}) {}",
             loss.name,
             loss.title,
             formulas.join("; ")
-        );
+        )?;
     }
+    Ok(())
 }

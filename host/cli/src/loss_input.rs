@@ -46,8 +46,8 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
             .map(|loss| loss.name.as_str())
             .collect();
         format!(
-            "cannot read the loss file {named} (it is no reference loss of task '{}' either; \
-             those are: {})",
+            "task '{}' has no reference loss '{named}' (there are: {}), and it cannot be read as a \
+             loss file either",
             info.name,
             known.join(", ")
         )

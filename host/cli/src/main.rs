@@ -4,28 +4,36 @@
 //! 2 usage, 130 interrupted with the run resumable.
 
 mod args;
+mod bar;
 mod check;
+mod color;
 mod compare;
+mod diff;
 mod doctor;
 mod evaluate;
 mod formats;
+mod glance;
+mod hint;
 mod inspect;
 mod interrupt;
 mod logging;
 mod loss_input;
 mod measure;
+mod output;
 mod pictures;
 mod progress;
 mod retrain;
+mod runs;
 mod search;
 mod session;
 mod settings;
+mod shell;
 mod steps;
 mod table;
+mod terminal;
 mod write_data;
 
 use args::{Cli, Command};
-use clap::Parser;
 use std::process::ExitCode;
 
 /// Interrupted; the run can be resumed.
@@ -39,18 +47,16 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    color::start(std::env::args_os().skip(1));
+    let cli = Cli::read();
     logging::start(cli.verbose, cli.quiet);
     match run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) if interrupt::caused(&error) => ExitCode::from(INTERRUPTED),
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Some messages already hold their cause; `brief` says everything once.
-            logging::line(&format!(
-                "error: {}",
-                autoloss_plugin_api::brief(error.as_ref())
-            ));
+            logging::failure(&hint::with_suggestion(&error));
             ExitCode::FAILURE
         }
     }
@@ -68,5 +74,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Retrain(options)) => retrain::run(&options),
         Some(Command::WriteData(options)) => write_data::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Runs(options)) => runs::run(&options),
+        Some(Command::Diff(options)) => diff::run(&options),
+        Some(Command::Completions(options)) => shell::completions(&options),
+        Some(Command::Man(options)) => shell::man(&options),
     }
 }

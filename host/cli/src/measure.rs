@@ -30,7 +30,7 @@ impl Contender {
 }
 
 /// A loss, measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The row's name.
     pub(crate) name: String,

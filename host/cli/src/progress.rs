@@ -1,16 +1,21 @@
-//! The progress bar of a search.
+//! The progress of a search.
 
+use crate::bar::{Display, Lines, clock};
+use crate::terminal::Part;
 use autoloss_search::{Budget, Counts, Event, Observer, VerdictKind};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Between two lines where standard error is no terminal.
-pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
+/// The bar's length: thousandths of the budget.
+const WHOLE: f64 = 1000.0;
 
-/// Shows a search as it goes: a bar on a terminal, a line now and then in a log file.
+/// Watches a search.
 pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
+    display: Display,
+    state: State,
+}
+
+/// How far a search is.
+struct State {
     budget: Budget,
     counts: Counts,
     best: Option<f64>,
@@ -18,15 +23,35 @@ pub(crate) struct Progress {
     activity: &'static str,
     before: f64,
     started: Instant,
-    lined: Instant,
 }
 
 impl Progress {
     /// `before` is what earlier sessions of the run have taken, in seconds.
     pub(crate) fn new(budget: Budget, score: &str, best: Option<f64>, before: f64) -> Self {
-        let bar = visible_bar(1000);
         Self {
-            bar,
+            display: Display::new(WHOLE as u64),
+            state: State::new(budget, score, best, before),
+        }
+    }
+
+    /// Takes it off the screen.
+    pub(crate) fn finish(&self) {
+        self.display.finish();
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: &Event<'_>) {
+        self.state.note(event);
+        let state = &self.state;
+        let position = (state.used() * WHOLE) as u64;
+        self.display.draw(position, || state.lines());
+    }
+}
+
+impl State {
+    fn new(budget: Budget, score: &str, best: Option<f64>, before: f64) -> Self {
+        Self {
             budget,
             counts: Counts::default(),
             best,
@@ -34,14 +59,16 @@ impl Progress {
             activity: "screening",
             before,
             started: Instant::now(),
-            lined: Instant::now(),
         }
     }
 
-    /// Takes the bar away.
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Explored { counts, .. } => self.counts = **counts,
+            Event::EvaluationStarted { .. } => self.activity = "training",
+            Event::EvaluationFinished { .. } => self.activity = "screening",
+            Event::Improved { best } => self.best = Some(best.score),
+            _ => {}
         }
     }
 
@@ -66,8 +93,11 @@ impl Progress {
         parts.into_iter().fold(0.0, f64::max).clamp(0.0, 1.0)
     }
 
-    /// What matters most, short enough for 80 columns.
-    fn headline(&self) -> String {
+    fn lines(&self) -> Lines {
+        [self.headline(), self.details()]
+    }
+
+    fn headline(&self) -> Vec<Part> {
         let best = self
             .best
             .map_or("none yet".to_owned(), |best| format!("{best:.4}"));
@@ -77,89 +107,108 @@ impl Progress {
         } else {
             "?".to_owned()
         };
-        format!(
-            "{left} left  {} explored  {} proxies  best {} {best}",
-            self.counts.explored(),
-            self.counts.proxies(),
-            self.score,
-        )
+        vec![
+            Part::new(1, format!("{left} left")),
+            Part::new(3, format!("{} explored", self.counts.explored())),
+            Part::new(2, format!("{} proxies", self.counts.proxies())),
+            Part::new(0, format!("best {} {best}", self.score)),
+        ]
     }
 
-    fn details(&self) -> String {
-        let of = |kind| self.counts.of(kind);
-        format!(
-            "{}  static {}  duplicate {}  non-finite {}  zero {}  equivalent {}  rejected {}  \
-             scored {}  invalid {}",
-            self.activity,
-            of(VerdictKind::Static),
-            of(VerdictKind::Duplicate),
-            of(VerdictKind::NonFinite),
-            of(VerdictKind::ZeroGradient),
-            of(VerdictKind::Equivalent),
-            of(VerdictKind::Rejected),
-            of(VerdictKind::Scored),
-            of(VerdictKind::InvalidTraining),
-        )
-    }
-
-    fn draw(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.set_position((self.used() * 1000.0) as u64);
-            bar.set_prefix(self.headline());
-            bar.set_message(self.details());
-        } else if shown() && self.lined.elapsed() >= LINE_EVERY {
-            self.lined = Instant::now();
-            eprintln!("{} | {}", self.headline(), self.details());
-        }
+    /// What it does, and every verdict there was.
+    fn details(&self) -> Vec<Part> {
+        let counted = VerdictKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.counts.of(kind)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, count)| {
+                let name = kind.code().replace('_', " ");
+                Part::new(rank(kind), format!("{name} {count}"))
+            });
+        std::iter::once(Part::new(0, self.activity.to_owned()))
+            .chain(counted)
+            .collect()
     }
 }
 
-impl Observer for Progress {
-    fn observe(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Explored { counts, .. } => self.counts = **counts,
-            Event::EvaluationStarted { .. } => self.activity = "training",
-            Event::EvaluationFinished { .. } => self.activity = "screening",
-            Event::Improved { best } => self.best = Some(best.score),
-            _ => {}
-        }
-        self.draw();
-    }
-}
-
-/// Whether progress is wanted at all.
-pub(crate) fn shown() -> bool {
-    tracing::level_filters::LevelFilter::current() >= tracing::level_filters::LevelFilter::WARN
-}
-
-/// A bar on standard error, where that is a terminal and progress is wanted.
-pub(crate) fn visible_bar(length: u64) -> Option<ProgressBar> {
-    (shown() && std::io::stderr().is_terminal()).then(|| {
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{bar:12} {prefix}\n{wide_msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
-    })
-}
-
-/// Seconds as minutes and seconds.
-pub(crate) fn clock(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0..3600 => format!("{}:{:02}", whole / 60, whole % 60),
-        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+/// What of the verdicts stays in a narrow terminal: what trainings came to, then what screens did.
+fn rank(kind: VerdictKind) -> u8 {
+    match kind {
+        VerdictKind::Scored => 1,
+        VerdictKind::StoppedEarly => 2,
+        VerdictKind::InvalidTraining => 3,
+        VerdictKind::Failed => 4,
+        VerdictKind::Rejected => 5,
+        VerdictKind::Equivalent => 6,
+        _ => 7,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bar::compose;
+    use autoloss_search::StageTimes;
+
+    /// 100 of 300 seconds have gone.
+    fn state() -> State {
+        let budget = Budget {
+            max_seconds: Some(300.0),
+            ..Budget::default()
+        };
+        let mut state = State::new(budget, "mIoU", Some(0.1909), 100.0);
+        for (kind, count) in [
+            (VerdictKind::Static, 1_376_334),
+            (VerdictKind::Rejected, 10_098),
+            (VerdictKind::StoppedEarly, 1062),
+            (VerdictKind::Scored, 316),
+        ] {
+            state.counts.add(kind, count, &StageTimes::default());
+        }
+        state
+    }
+
+    fn at(columns: usize) -> String {
+        let (wide, [first, second]) = compose(state().lines(), columns);
+        let bar = if wide { "[bar] " } else { "" };
+        format!("{bar}{first}\n{second}")
+    }
 
     #[test]
-    fn clocks() {
-        assert_eq!(clock(61.4), "1:01");
-        assert_eq!(clock(3725.0), "1:02:05");
-        assert_eq!(clock(-1.0), "0:00");
+    fn a_wide_terminal_shows_everything() {
+        assert_eq!(
+            at(79),
+            "[bar] 3:20 left  1387810 explored  1378 proxies  best mIoU 0.1909\n\
+             screening  static 1376334  rejected 10098  stopped early 1062  scored 316"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_what_matters_most() {
+        assert_eq!(
+            at(50),
+            "3:20 left  1378 proxies  best mIoU 0.1909\n\
+             screening  stopped early 1062  scored 316"
+        );
+        assert_eq!(at(39), "3:20 left  best mIoU 0.1909\nscreening  scored 316");
+        assert_eq!(at(19), "best mIoU 0.1909\nscreening");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in 1..100 {
+            let (_, lines) = compose(state().lines(), columns);
+            for line in lines {
+                assert!(line.chars().count() <= columns, "{line:?} in {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn verdicts_that_never_came_take_no_room() {
+        let state = State::new(Budget::default(), "mIoU", None, 0.0);
+        let (_, [first, second]) = compose(state.lines(), 79);
+        assert_eq!(first, "? left  0 explored  0 proxies  best mIoU none yet");
+        assert_eq!(second, "screening");
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
+use crate::bar::clock;
 use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::logging;
 use crate::measure::{Contender, Row, measure};
+use crate::output;
 use crate::pictures::Album;
-use crate::progress::{Progress, clock};
+use crate::progress::Progress;
 use crate::session::{Machine, Recipe, Session, dated_folder};
 use crate::settings::Overrides;
 use anyhow::{Context, Result};
@@ -19,6 +21,7 @@ use autoloss_search::{
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -397,56 +400,66 @@ fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) ->
     let path = folder.join("final.json");
     std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     if json {
-        println!("{text}");
-        return Ok(());
+        return output::print(&text);
     }
+    output::print(&told(session, findings)?)
+}
+
+/// What was found, for people.
+fn told(session: &Session, findings: &Findings) -> Result<String> {
+    let mut text = String::new();
     let verdicts: Vec<String> = findings
         .verdicts
         .iter()
         .map(|(code, count)| format!("{code} {count}"))
         .collect();
-    println!(
+    writeln!(
+        text,
         "explored {} losses in {}: {}",
         findings.explored,
         clock(findings.search_seconds),
         verdicts.join(", ")
-    );
+    )?;
     if let Some(median) = findings.random_accepted_median {
-        println!(
+        writeln!(
+            text,
             "median {} of random accepted losses (reward split): {median:.3}",
             findings.score
-        );
+        )?;
     }
     let Some(best) = &findings.best else {
-        return Ok(());
+        return Ok(text);
     };
-    println!(
+    writeln!(
+        text,
         "\nbest loss: candidate {} ({} {:.3} in the search)",
         best.candidate, findings.score, best.search_score
-    );
+    )?;
     for (branch, formula) in &best.formulas {
-        println!("  {branch}: L = {formula}");
-        println!(
+        writeln!(text, "  {branch}: L = {formula}")?;
+        writeln!(
+            text,
             "  {branch}: {}",
             best.losses.get(branch).map_or("", String::as_str)
-        );
+        )?;
     }
     if let Some((mean, spread)) = best.selection {
-        println!("  selection split: {mean:.3} ± {spread:.3}");
+        writeln!(text, "  selection split: {mean:.3} ± {spread:.3}")?;
     }
-    println!("  written to {}", best.file.display());
+    writeln!(text, "  written to {}", best.file.display())?;
     if !findings.test.is_empty() {
         let seeds = (0..findings.test[0].scores.len() as u64).map(|n| session.config.seed + 1 + n);
         let budget = Some(&session.config.proxy.budget);
         let rows = findings.test.clone();
         let comparison = Comparison::new(session, Split::Test, budget, seeds.collect(), rows);
-        print!("\n{}", comparison.render(Format::Text)?);
+        write!(text, "\n{}", comparison.render(Format::Text)?)?;
     }
     if let Some(floor) = findings.noise_floor {
-        println!(
+        writeln!(
+            text,
             "noise floor: {floor:.3} (standard deviation of {} between seeds)",
             findings.score
-        );
+        )?;
     }
-    Ok(())
+    Ok(text)
 }

@@ -1,6 +1,7 @@
 //! A session: plugins loaded, a task opened, the configuration composed.
 
 use crate::args::TaskArgs;
+use crate::glance;
 use crate::interrupt;
 use crate::settings::{Overrides, OwnSettings, compose};
 use anyhow::{Context, Result, bail};
@@ -186,6 +187,35 @@ impl Recipe {
         self.data.as_deref()
     }
 
+    /// The score that is raised.
+    pub(crate) fn score(&self) -> &str {
+        &self.score
+    }
+
+    /// Everything but where plugins lie, by the names under which it was set.
+    pub(crate) fn settings(&self) -> BTreeMap<String, serde_json::Value> {
+        let path = |path: &Option<PathBuf>| serde_json::json!(path);
+        let mut settings = BTreeMap::from([
+            ("--task".to_owned(), self.task.clone().into()),
+            ("--network".to_owned(), self.network.clone().into()),
+            ("--score".to_owned(), self.score.clone().into()),
+            ("--data".to_owned(), path(&self.data)),
+            ("--weights".to_owned(), path(&self.weights)),
+            ("--skip-bad".to_owned(), self.skip_bad.into()),
+        ]);
+        let fixed = self.fixed.iter();
+        settings
+            .extend(fixed.map(|(branch, loss)| (format!("--fix {branch}"), loss.clone().into())));
+        for (section, own) in [
+            ("task", &self.settings),
+            ("network", &self.network_settings),
+        ] {
+            let own = own.iter();
+            settings.extend(own.map(|(key, value)| (format!("{section}.{key}"), value.clone())));
+        }
+        settings
+    }
+
     /// What of it decides the outcome of a training; where plugins lie does not.
     pub(crate) fn identity(&self) -> Result<serde_json::Value> {
         let mut identity = serde_json::to_value(self)?;
@@ -217,46 +247,11 @@ pub(crate) fn dated_folder(prefix: &str) -> PathBuf {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    PathBuf::from("runs").join(format!("{prefix}-{}", timestamp(seconds)))
-}
-
-/// `YYYYMMDD-HHMMSS` in UTC (civil-from-days after Howard Hinnant's calendar algorithms).
-fn timestamp(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let time = glance::timestamp(seconds).strftime("%Y%m%d-%H%M%S");
+    PathBuf::from("runs").join(format!("{prefix}-{time}"))
 }
 
 /// The path, whatever the working folder becomes.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_are_civil() {
-        assert_eq!(timestamp(0), "19700101-000000");
-        assert_eq!(timestamp(951_782_400), "20000229-000000");
-        assert_eq!(timestamp(1_795_503_661), "20261124-070101");
-    }
 }

@@ -1,8 +1,10 @@
 //! The configuration: the general defaults, the task's, the file, the flags, in rising rank.
 
+use crate::hint;
 use anyhow::{Context, Result, anyhow, bail};
 use autoloss_plugin_api::TaskInfo;
 use autoloss_search::SearchConfig;
+use autoloss_train::split;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
@@ -91,7 +93,9 @@ pub(crate) fn compose(
     }
     for (key, value) in &overrides.config {
         let typed = set(&mut table, key, value.clone()).and_then(|()| typed(&table));
-        typed.with_context(|| format!("--set {key}={value}"))?;
+        typed
+            .map_err(|error| meant(error, key))
+            .with_context(|| format!("--set {key}={value}"))?;
     }
     let mut config = typed(&table)?;
     let warm_up = "proxy.budget.warmup_steps";
@@ -101,12 +105,99 @@ pub(crate) fn compose(
         budget.warmup_steps = budget.warmup_steps.min(budget.steps / 5);
     }
     config.validate()?;
+    for (key, name) in [
+        ("proxy.split", &config.proxy.split),
+        ("confirmation.split", &config.confirmation.split),
+        ("retrain.split", &config.retrain.split),
+    ] {
+        // Some are used only after hours.
+        split(name).context(key)?;
+    }
     Ok(config)
 }
 
 fn typed(table: &Table) -> Result<SearchConfig> {
     let config = table.clone().try_into();
     config.map_err(|error: toml::de::Error| anyhow!("{}", error.message()))
+}
+
+/// An error that says which key was probably meant, where one is not known: a similar one, or the same
+/// word in another section.
+fn meant(error: anyhow::Error, key: &str) -> anyhow::Error {
+    let message = error.to_string();
+    if !message.contains("unknown field") && !message.contains("no section") {
+        return error;
+    }
+    let known = known_keys();
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let namesakes = || {
+        let same = known.iter().filter(|other| last(other) == last(key));
+        same.map(|other| format!("'{other}'")).collect::<Vec<_>>()
+    };
+    let suggestion = match hint::nearest(key, known.iter().map(String::as_str)) {
+        Some(near) => format!("'{near}'"),
+        None => namesakes().join(" or "),
+    };
+    if suggestion.is_empty() {
+        return error;
+    }
+    anyhow!("{message}: did you mean {suggestion}?")
+}
+
+/// Every key there is. Those without a default value are not among the defaults, so each section is asked
+/// for its keys by way of one that it refuses.
+fn known_keys() -> Vec<String> {
+    let defaults = Table::try_from(SearchConfig::default()).unwrap_or_default();
+    let mut sections = vec![String::new()];
+    visit_sections("", &defaults, &mut |section| {
+        sections.push(section.to_owned());
+    });
+    let mut keys = Vec::new();
+    for section in &sections {
+        let mut table = defaults.clone();
+        let refused =
+            set(&mut table, &joined(section, "?"), true.into()).and_then(|()| typed(&table));
+        let message = refused.map_or_else(|error| error.to_string(), |_| String::new());
+        let fields = hint::by_serde(&message).map_or(Vec::new(), |(_, fields)| fields);
+        keys.extend(fields.iter().map(|field| joined(section, field)));
+    }
+    keys.retain(|key| !sections.contains(key));
+    keys
+}
+
+fn visit_sections(above: &str, table: &Table, visit: &mut impl FnMut(&str)) {
+    for (name, value) in table {
+        if let Value::Table(inner) = value {
+            let section = joined(above, name);
+            visit(&section);
+            visit_sections(&section, inner, visit);
+        }
+    }
+}
+
+/// Visits every value that is no table with its dotted key.
+pub(crate) fn flatten(key: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Table(table) => {
+            for (name, inner) in table {
+                flatten(&joined(key, name), inner, visit);
+            }
+        }
+        _ => visit(key, value),
+    }
+}
+
+fn joined(section: &str, key: &str) -> String {
+    if section.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{section}.{key}")
+    }
+}
+
+fn sections(table: &Table) -> Vec<&str> {
+    let sections = table.iter().filter(|(_, value)| value.is_table());
+    sections.map(|(name, _)| name.as_str()).collect()
 }
 
 fn merge(into: &mut Table, from: Table) {
@@ -125,9 +216,10 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let last = parts.pop().unwrap_or_default();
     let mut table = table;
     for part in parts {
+        let known = sections(table).join(", ");
         table = match table.get_mut(part) {
             Some(Value::Table(inner)) => inner,
-            _ => bail!("there is no section '{part}' in the configuration (key '{key}')"),
+            _ => bail!("the configuration has no section '{part}' (there are: {known})"),
         };
     }
     let value = match (table.get(last), value) {
@@ -180,11 +272,35 @@ mod tests {
             format!("{:#}", outcome.unwrap_err())
         };
         assert!(refusal("seed").contains("not KEY=VALUE"));
-        assert!(refusal("no.such=1").contains("no section 'no'"));
+        assert!(refusal("no.such=1").contains("no section 'no' (there are: "));
+        assert!(refusal("screening.steps.many=1").contains("no section 'steps' (there are: )"));
         assert!(refusal("screening.nothing=1").contains("nothing"));
         assert!(refusal("screening.samples=0").contains("screening.samples"));
         assert!(refusal("screening.samples=many").contains("--set screening.samples=\"many\""));
         assert!(refusal("proxy.budget.warmup_steps=900").contains("warmup_steps"));
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_answered_with_one_that_is() {
+        let meant = |pair: &str| {
+            let overrides = Overrides::parse(&[pair.to_owned()]).unwrap();
+            let error = compose(&task(), None, &overrides).unwrap_err();
+            let error = format!("{error:#}");
+            let meant = error.split_once("did you mean ").map(|(_, meant)| meant);
+            meant.unwrap_or_default().to_owned()
+        };
+        assert_eq!(meant("screening.stesp=5"), "'screening.steps'?");
+        assert_eq!(meant("sceening.steps=5"), "'screening.steps'?");
+        assert_eq!(meant("budget.max_proxy=5"), "'budget.max_proxies'?");
+        assert_eq!(
+            meant("steps=5"),
+            "'proxy.budget.steps' or 'retrain.budget.steps' or 'screening.steps'?"
+        );
+        assert_eq!(meant("max_proxies=5"), "'budget.max_proxies'?");
+        assert_eq!(meant("proxy.budget.clip=5"), "'proxy.budget.clip_norm'?");
+        assert_eq!(meant("beauty=5"), "");
+        assert_eq!(meant("screening.steps=many"), "");
+        assert_eq!(meant("evolution.strategy=randon"), "");
     }
 
     #[test]

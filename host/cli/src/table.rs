@@ -1,5 +1,6 @@
 //! Tables on the terminal.
 
+use crate::terminal;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -10,6 +11,10 @@ fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, numbers: 
         .load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
+    // Elsewhere a table is as wide as it needs to be.
+    if let Some(columns) = terminal::stdout_columns() {
+        table.set_width(columns);
+    }
     for row in rows {
         table.add_row(row);
     }

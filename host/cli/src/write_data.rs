@@ -3,9 +3,9 @@
 //! The task writes, since only it knows the layout; what is embedded or generated can then be looked at,
 //! changed, and given to other programs.
 
-use crate::Outcome;
 use crate::args::WriteDataArgs;
 use crate::session::{Session, absolute};
+use crate::{Outcome, output};
 use anyhow::{Context, Result};
 
 /// Opens the task, lets it write, says what is there.
@@ -16,12 +16,9 @@ pub(crate) fn run(args: &WriteDataArgs) -> Result<Outcome> {
     let written =
         written.with_context(|| format!("cannot write data into {}", folder.display()))?;
     if args.task.json {
-        println!(
-            "{}",
-            serde_json::json!({ "folder": folder, "written": written })
-        );
+        output::json(&serde_json::json!({ "folder": folder, "written": written }))?;
     } else {
-        println!("{written}\n--data {}", folder.display());
+        output::print(&format!("{written}\n--data {}", folder.display()))?;
     }
     Ok(Outcome::Done)
 }
