@@ -6,6 +6,7 @@
 mod bench;
 mod browser;
 mod demo;
+mod dist;
 mod files;
 mod lint;
 mod process;
@@ -43,6 +44,8 @@ enum Verb {
     Test(test::Options),
     /// The measurements of docs/benchmarks.md
     Bench(bench::Options),
+    /// Build a package that runs on another machine with PyTorch, into `target/dist/`
+    Dist(dist::Options),
     /// Formatting, clippy and rustdoc, warnings denied
     Lint,
 }
@@ -66,6 +69,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo(options) => demo::run(&root, &options),
         Verb::Test(options) => test::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
+        Verb::Dist(options) => dist::run(&root, &options),
         Verb::Lint => lint::run(&root),
     }
 }

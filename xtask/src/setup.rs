@@ -16,7 +16,7 @@ use std::process::Command;
 const CPU_WHEELS: &str = include_str!("../libtorch-cpu.txt");
 const CUDA_WHEELS: &str = include_str!("../libtorch-cuda.txt");
 const STAMP: &str = "installed.txt";
-const TORCH_VERSION: &str = "2.11.0";
+pub(crate) const TORCH_VERSION: &str = "2.11.0";
 
 /// Options of `setup`.
 #[derive(clap::Args, Default)]
