@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use crate::color;
+use crate::export::ExportArgs;
 use crate::formats::Format;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -111,6 +112,9 @@ pub(crate) enum Command {
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),
+    /// Write a loss as PyTorch or Rust code, as a formula, or as a file that needs no plugin
+    #[command(after_help = "Example: autoloss-host export runs/x --format pytorch --out loss.py")]
+    Export(ExportArgs),
     /// List the runs in a folder, newest first
     #[command(after_help = "Example: autoloss-host runs --json")]
     Runs(RunsArgs),

@@ -11,6 +11,7 @@ mod compare;
 mod diff;
 mod doctor;
 mod evaluate;
+mod export;
 mod formats;
 mod glance;
 mod hint;
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Retrain(options)) => retrain::run(&options),
         Some(Command::WriteData(options)) => write_data::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Export(options)) => export::run(&options),
         Some(Command::Runs(options)) => runs::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Completions(options)) => shell::completions(&options),

@@ -114,9 +114,7 @@ pub fn reference_texts(info: &TaskInfo, name: &str) -> Option<BTreeMap<String, S
         .reference_losses
         .iter()
         .find(|loss| loss.name == name)?;
-    let serves = |branch: &&BranchInfo| {
-        found.only.is_empty() || found.only.iter().any(|known| *known == branch.name)
-    };
+    let serves = |branch: &&BranchInfo| found.only.is_empty() || found.only.contains(&branch.name);
     let branches = info.branches.iter().filter(serves);
     let text = |branch: &BranchInfo| (branch.name.clone(), reference_text(found, &branch.name));
     Some(branches.map(text).collect())

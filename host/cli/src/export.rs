@@ -1,0 +1,149 @@
+//! `export`: a loss as a formula, as code, or as a file that needs no plugin.
+
+use crate::{Outcome, logging, output};
+use anyhow::{Context, Result, bail};
+use autoloss_export::{Format, Loss, Options, render};
+use autoloss_graph::{Convention, LossFile};
+use autoloss_plugin_api::TaskInfo;
+use autoloss_train::plugin::Registry;
+use autoloss_train::{conventions_of, reference_texts};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The loss that a search leaves in its run folder.
+const BEST: &str = "best.json";
+
+/// Options of `export`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExportArgs {
+    /// Loss file, or run folder for the loss it found; with a plugin also the name of a reference loss, or a
+    /// formula where the task has one branch
+    loss: String,
+    /// What it is written as
+    #[arg(long, value_name = "FORMAT", default_value = "pytorch", value_parser = format())]
+    format: Format,
+    /// Write the graph as it was found, instead of simplified
+    #[arg(long)]
+    raw: bool,
+    /// Write into this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Plugin library, for losses that are not in a file, or in one that does not say what its inputs are
+    /// (repeatable)
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
+    /// Task, where the plugins offer several
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+}
+
+/// Reads, renders, writes.
+pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
+    let task = task(args)?;
+    let conventions = match &task {
+        Some(task) => conventions_of(task)?,
+        None => BTreeMap::new(),
+    };
+    let file = file(args, task.as_ref(), &conventions)?;
+    let loss = Loss::from_file(&file, &conventions).with_context(|| args.loss.clone())?;
+    let options = Options {
+        simplify: !args.raw,
+    };
+    let text = render(&loss, args.format, &options).with_context(|| args.loss.clone())?;
+    match &args.out {
+        Some(path) => {
+            std::fs::write(path, &text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            logging::line(&format!("written to {}", path.display()));
+        }
+        None if args.json => {
+            let whole = serde_json::json!({ "format": args.format.name(), "text": text });
+            output::json(&whole)?;
+        }
+        None => output::print(&text)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// What the plugins say of the task, where some are named.
+fn task(args: &ExportArgs) -> Result<Option<TaskInfo>> {
+    if args.plugins.is_empty() {
+        return Ok(None);
+    }
+    let registry = Registry::load(&args.plugins)?;
+    let (_, info) = registry.task(args.task.as_deref())?;
+    Ok(Some(info))
+}
+
+/// The loss as a file: one on disk, the best of a run folder, or what the task knows by this name.
+fn file(
+    args: &ExportArgs,
+    task: Option<&TaskInfo>,
+    conventions: &BTreeMap<String, Convention>,
+) -> Result<LossFile> {
+    if let Some(task) = task {
+        if let Some(texts) = reference_texts(task, &args.loss) {
+            let mut file = LossFile::new(&task.name, texts);
+            file.name = Some(args.loss.clone());
+            return Ok(file);
+        }
+        if args.loss.contains('(') {
+            let mut branches = conventions.keys();
+            return match (branches.next(), branches.next()) {
+                (Some(only), None) => {
+                    let texts = BTreeMap::from([(only.clone(), args.loss.clone())]);
+                    Ok(LossFile::new(&task.name, texts))
+                }
+                _ => bail!(
+                    "task '{}' has several branches: write the loss into a file",
+                    task.name
+                ),
+            };
+        }
+    }
+    let path = path(&args.loss)?;
+    let text = std::fs::read_to_string(&path).with_context(|| unreadable(&args.loss, task))?;
+    LossFile::from_json(&text).with_context(|| path.display().to_string())
+}
+
+fn path(named: &str) -> Result<PathBuf> {
+    let path = Path::new(named);
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let best = path.join(BEST);
+    if !best.exists() {
+        bail!(
+            "{named} holds no {BEST}: a search writes it at its end; until then the best losses lie in {named}/best"
+        );
+    }
+    Ok(best)
+}
+
+fn unreadable(named: &str, task: Option<&TaskInfo>) -> String {
+    let known = match task {
+        Some(task) => {
+            let known: Vec<&str> = task
+                .reference_losses
+                .iter()
+                .map(|loss| loss.name.as_str())
+                .collect();
+            format!(
+                "it is no reference loss of task '{}' either; those are: {}",
+                task.name,
+                known.join(", ")
+            )
+        }
+        None => "reference losses and formulas need the --plugin that knows them".to_owned(),
+    };
+    format!("cannot read the loss file {named} ({known})")
+}
