@@ -21,6 +21,7 @@
 //! ```
 
 mod best;
+mod effort;
 mod error;
 mod lock;
 mod provenance;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use best::write_loss_file;
+pub use effort::{Effort, SessionTime, Tally};
 pub use error::StoreError;
 pub use lock::RunLock;
 pub use provenance::{PluginIdentity, Provenance};

@@ -37,13 +37,13 @@ fn header() -> RunHeader {
     }
 }
 
-fn begun(folder: &Path) -> Store {
+pub(super) fn begun(folder: &Path) -> Store {
     let mut store = Store::create(folder).unwrap();
     store.begin(&header()).unwrap();
     store
 }
 
-fn candidate(id: u64, verdict: Verdict) -> CandidateRecord {
+pub(super) fn candidate(id: u64, verdict: Verdict) -> CandidateRecord {
     let mut times = StageTimes::default();
     times.add(Stage::Probe, 12_345);
     CandidateRecord {
@@ -68,7 +68,7 @@ fn candidate(id: u64, verdict: Verdict) -> CandidateRecord {
     }
 }
 
-fn evaluation(candidate: u64) -> EvaluationRecord {
+pub(super) fn evaluation(candidate: u64) -> EvaluationRecord {
     EvaluationRecord {
         candidate: CandidateId(candidate),
         purpose: Purpose::Search,
