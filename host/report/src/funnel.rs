@@ -1,0 +1,92 @@
+//! Where candidates ended: the stages of the pipeline, what each let through, and what each cost.
+
+use autoloss_search::store::Tally;
+use autoloss_search::{Stage, VerdictKind};
+use serde::Serialize;
+
+/// One stage of the pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Step {
+    pub(crate) stage: Stage,
+    pub(crate) title: &'static str,
+    /// Candidates that reached it.
+    pub(crate) entered: u64,
+    /// Candidates that went on.
+    pub(crate) passed: u64,
+    /// What ended here, by verdict.
+    pub(crate) ended: Vec<(&'static str, u64)>,
+    pub(crate) seconds: f64,
+}
+
+/// The stages in order; the last lets through what was scored.
+pub(crate) fn of(tally: &Tally) -> Vec<Step> {
+    use VerdictKind as V;
+    let count = |kind| tally.counts.of(kind);
+    let late = tally.non_finite_in_protocol;
+    let early = count(V::NonFinite).saturating_sub(late);
+    let plain = |kinds: &[VerdictKind]| kinds.iter().map(|kind| (kind.code(), count(*kind))).collect();
+    let stages: [(Stage, &str, Vec<(&'static str, u64)>); 6] = [
+        (Stage::Generate, "drawn or mutated", Vec::new()),
+        (Stage::Static, "structure can train", plain(&[V::Static])),
+        (Stage::Canonical, "not seen before", plain(&[V::Duplicate])),
+        (
+            Stage::Probe,
+            "gradient usable and new",
+            vec![
+                (V::NonFinite.code(), early),
+                (V::ZeroGradient.code(), count(V::ZeroGradient)),
+                (V::Equivalent.code(), count(V::Equivalent)),
+            ],
+        ),
+        (
+            Stage::Reject,
+            "predictions get better",
+            vec![(V::NonFinite.code(), late), (V::Rejected.code(), count(V::Rejected))],
+        ),
+        (
+            Stage::Evaluate,
+            "trained and scored",
+            plain(&[V::InvalidTraining, V::StoppedEarly, V::Failed]),
+        ),
+    ];
+    let mut entered = tally.counts.explored();
+    let times = tally.counts.times();
+    let step = |(stage, title, ended): (Stage, &'static str, Vec<(&'static str, u64)>)| {
+        let lost: u64 = ended.iter().map(|(_, count)| count).sum();
+        let passed = entered.saturating_sub(lost);
+        let step = Step {
+            stage,
+            title,
+            entered,
+            passed,
+            ended,
+            seconds: times.seconds(stage),
+        };
+        entered = passed;
+        step
+    };
+    stages.into_iter().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autoloss_search::StageTimes;
+
+    #[test]
+    fn every_candidate_ends_in_one_stage() {
+        let mut tally = Tally::default();
+        for (at, kind) in VerdictKind::ALL.into_iter().enumerate() {
+            tally.counts.add(kind, at as u64 + 1, &StageTimes::default());
+        }
+        tally.non_finite_in_protocol = 2;
+        let steps = of(&tally);
+        assert_eq!(steps[0].entered, tally.counts.explored());
+        assert!(steps.windows(2).all(|pair| pair[0].passed == pair[1].entered));
+        assert_eq!(steps[5].passed, tally.counts.of(VerdictKind::Scored));
+        let non_finite = |step: &Step| step.ended[0].1;
+        assert_eq!(non_finite(&steps[3]) + non_finite(&steps[4]), tally.counts.of(VerdictKind::NonFinite));
+        let empty = of(&Tally::default());
+        assert!(empty.iter().all(|step| step.entered == 0 && step.passed == 0));
+    }
+}

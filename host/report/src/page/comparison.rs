@@ -1,0 +1,148 @@
+//! The found loss beside its references.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::table::{Cell, chart, numbers, table, texts};
+use super::formula;
+use crate::comparison::{Comparison, Contender, Gamed, Role};
+use crate::number::{self, shown};
+use crate::report::Content;
+
+/// The target score of every contender: chart and table.
+pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
+    let Some(comparison) = content.comparison.as_ref().filter(|comparison| comparison.is_final) else {
+        let body = html! {
+            p class="quiet" {
+                "The comparison with reference losses is made when the search has ended, on data that it never saw."
+            }
+        };
+        return (body, Vec::new());
+    };
+    let score = &content.summary.score;
+    let rows = comparison.rows.iter().map(|row| score_row(comparison, row, score));
+    let columns = [
+        texts("loss"),
+        numbers("mean"),
+        numbers("standard deviation"),
+        numbers("trainings"),
+        numbers("difference to reference"),
+        numbers("p"),
+    ];
+    let caption = format!("{} on the {} split", shown(score), comparison.split);
+    let body = html! {
+        (chart(
+            "comparison",
+            &format!("{}: one dot for each training, a bar for the mean and one standard deviation to each side", shown(score)),
+            &html! { "Dots are trainings with different seeds, bars one standard deviation around the mean."
+                @if let Some(floor) = comparison.noise_floor {
+                    " Between seeds alone the score varies by " (number::value(floor)) "."
+                } },
+            None,
+        ))
+        (table("scores", &caption, &columns, rows.collect()))
+        details data-key="contenders" {
+            summary { "The compared losses" }
+            @for row in &comparison.rows {
+                h3 { bdi { (shown(&row.name)) } }
+                (formula::whole(&row.formulas))
+            }
+        }
+    };
+    (body, vec![("comparison".to_owned(), chart_data(comparison, score))])
+}
+
+fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell> {
+    let name = Cell::text(html! { bdi { (shown(&row.name)) } });
+    let trainings = match row.invalid {
+        0 => Cell::number(&row.trainings.to_string(), row.trainings as f64),
+        invalid => Cell::number(&row.trainings.to_string(), row.trainings as f64)
+            .warning(&format!("{invalid} invalid")),
+    };
+    let Some(ours) = row.metrics.get(score) else {
+        return vec![name, Cell::none(), Cell::none(), trainings, Cell::none(), Cell::none()];
+    };
+    let reference = comparison.reference().filter(|known| known.name != row.name);
+    let theirs = reference.and_then(|known| known.metrics.get(score));
+    let difference = theirs.map(|theirs| ours.mean - theirs.mean);
+    let p = theirs.and_then(|theirs| ours.p_value(theirs));
+    vec![
+        name,
+        Cell::number(&number::value(ours.mean), ours.mean),
+        ours.deviation
+            .map_or_else(Cell::none, |sd| Cell::number(&number::value(sd), sd)),
+        trainings,
+        difference.map_or_else(Cell::none, |d| Cell::number(&number::signed(d), d)),
+        p.map_or_else(Cell::none, |p| Cell::number(&number::probability(p), p)),
+    ]
+}
+
+fn chart_data(comparison: &Comparison, score: &str) -> Value {
+    let rows: Vec<Value> = comparison
+        .rows
+        .iter()
+        .map(|row| {
+            let sample = row.metrics.get(score);
+            json!({
+                "name": shown(&row.name),
+                "role": row.role,
+                "mean": sample.map(|sample| sample.mean),
+                "deviation": sample.and_then(|sample| sample.deviation),
+                "values": sample.map(|sample| sample.values.clone()).unwrap_or_default(),
+            })
+        })
+        .collect();
+    json!({ "kind": "comparison", "score": shown(score), "rows": rows })
+}
+
+/// Every metric of every contender.
+pub(super) fn metrics(content: &Content) -> Markup {
+    let Some(comparison) = &content.comparison else {
+        return html! {};
+    };
+    let mut columns = vec![texts("metric")];
+    columns.extend(comparison.rows.iter().map(|row| numbers(shown(&row.name))));
+    let rows = comparison.metrics.iter().map(|metric| {
+        let mut cells = vec![Cell::text(html! { bdi { (shown(metric)) }
+            @if *metric == content.summary.score { " " span class="tag" { "target" } } })];
+        cells.extend(comparison.rows.iter().map(|row| metric_cell(comparison, row, metric)));
+        cells
+    });
+    let caption = match comparison.is_final {
+        true => format!("Mean ± standard deviation on the {} split; higher is better", comparison.split),
+        false => format!("One training, on the {} split, in the search; higher is better", shown(&comparison.split)),
+    };
+    html! {
+        @for gamed in &comparison.gamed { (warning(gamed, &content.summary.score)) }
+        (table("all-metrics", &caption, &columns, rows.collect()))
+        p class="quiet" {
+            "A metric is called gamed where the target score rose above the reference’s while the metric fell below half "
+            "of the reference’s, and by more than twice the larger standard deviation."
+        }
+    }
+}
+
+fn metric_cell(comparison: &Comparison, row: &Contender, metric: &str) -> Cell {
+    let Some(sample) = row.metrics.get(metric) else {
+        return Cell::none();
+    };
+    let cell = Cell::number(&number::spread(sample.mean, sample.deviation), sample.mean);
+    let gamed = comparison.gamed.iter().any(|gamed| gamed.metric == metric);
+    match row.role {
+        Role::Found if gamed => cell.warning("gamed"),
+        _ => cell,
+    }
+}
+
+fn warning(gamed: &Gamed, score: &str) -> Markup {
+    html! {
+        p class="note warns" {
+            strong { "Gamed: " }
+            bdi { (shown(&gamed.metric)) } " fell to " (number::value(gamed.found_mean)) " from "
+            (number::value(gamed.reference_mean)) " with " bdi { (shown(&gamed.reference)) }
+            " while " bdi { (shown(score)) } " rose. A higher " bdi { (shown(score)) }
+            " alone does not make this a better loss."
+        }
+    }
+}
+

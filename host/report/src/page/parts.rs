@@ -1,0 +1,73 @@
+//! The parts of the page, in the order of reading: what came out, what it is worth, what it looks like,
+//! how it was found, how to repeat it.
+
+use maud::Markup;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{comparison, family, funnel, overview, pictures, search, setup, shapes};
+use crate::report::Content;
+
+/// A section of the page with the data of its charts, by name.
+pub(crate) struct Part {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) html: String,
+    pub(crate) charts: Vec<(String, Value)>,
+}
+
+impl Part {
+    fn new(
+        id: &'static str,
+        title: &'static str,
+        body: Markup,
+        charts: Vec<(String, Value)>,
+    ) -> Self {
+        Self {
+            id,
+            title,
+            html: body.into_string(),
+            charts,
+        }
+    }
+
+    /// Whether there is nothing to show.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.html.is_empty()
+    }
+
+    /// Equal for equal content.
+    pub(crate) fn hash(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.html.as_bytes());
+        for (name, data) in &self.charts {
+            digest.update(name.as_bytes());
+            digest.update(data.to_string().as_bytes());
+        }
+        let hash = digest.finalize();
+        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// All parts.
+pub(crate) fn parts(content: &Content) -> Vec<Part> {
+    let (comparison_body, comparison_charts) = comparison::scores(content);
+    let (curve_body, curve_charts) = search::curve(content);
+    let (funnel_body, funnel_charts) = funnel::body(content);
+    let (family_body, family_charts) = family::body(content);
+    let (shapes_body, shapes_charts) = shapes::body(content);
+    let plain = Part::new;
+    vec![
+        plain("summary", "Summary", overview::summary(content), Vec::new()),
+        plain("losses", "Best losses", overview::losses(content), Vec::new()),
+        plain("comparison", "Comparison", comparison_body, comparison_charts),
+        plain("metrics", "All metrics", comparison::metrics(content), Vec::new()),
+        plain("pictures", "Example predictions", pictures::body(content), Vec::new()),
+        plain("shapes", "Shape of the loss", shapes_body, shapes_charts),
+        plain("curve", "Search curve", curve_body, curve_charts),
+        plain("funnel", "Where candidates ended", funnel_body, funnel_charts),
+        plain("family", "Family of the best loss", family_body, family_charts),
+        plain("costs", "Costs", setup::costs(content), Vec::new()),
+        plain("setup", "Setup", setup::setup(content), Vec::new()),
+    ]
+}

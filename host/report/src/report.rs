@@ -1,0 +1,172 @@
+//! A report's content, read from a run folder, and its forms.
+
+use std::path::{Path, PathBuf};
+
+use autoloss_search::store::Tally;
+use serde::Serialize;
+
+use crate::comparison::{self, Comparison};
+use crate::costs::{self, Costs};
+use crate::curve::{self, Curve};
+use crate::error::ReportError;
+use crate::funnel::{self, Step};
+use crate::lineage::{self, Ancestor};
+use crate::losses::{self, Loss};
+use crate::page;
+use crate::pictures::{self, Pictures};
+use crate::setup::{self, Setup};
+use crate::shape::{self, Shape};
+use crate::source::Source;
+use crate::summary::{self, Summary};
+
+/// What a report shows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// A run whose curve is drawn beside this one's; none: a random search beside the run folder, where
+    /// there is one of the same task, network, score and proxy training.
+    pub beside: Option<PathBuf>,
+    /// How many of the best losses are listed.
+    pub best: usize,
+    /// Most bytes of pictures that go into the page, before their coding as text.
+    pub picture_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            beside: None,
+            best: 10,
+            picture_bytes: 2 << 20,
+        }
+    }
+}
+
+/// Everything a report says.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Content {
+    pub(crate) summary: Summary,
+    pub(crate) best: Vec<Loss>,
+    pub(crate) comparison: Option<Comparison>,
+    pub(crate) curves: Vec<Curve>,
+    pub(crate) funnel: Vec<Step>,
+    pub(crate) lineage: Vec<Ancestor>,
+    pub(crate) shapes: Vec<Shape>,
+    #[serde(skip)]
+    pub(crate) pictures: Option<Pictures>,
+    pub(crate) setup: Setup,
+    pub(crate) costs: Costs,
+}
+
+impl Content {
+    /// Reads it; the tally is brought up to date, so that a later reading counts only what is new.
+    pub(crate) fn read(
+        run: &Path,
+        options: &Options,
+        tally: &mut Tally,
+    ) -> Result<Self, ReportError> {
+        let source = Source::open(run)?;
+        source.reader.update(tally)?;
+        let best = source.best()?;
+        let losses = losses::read(&source, best, options.best)?;
+        let comparison = comparison::read(&source, best)?;
+        let chosen = losses.iter().find(|loss| loss.chosen);
+        let mut summary = summary::read(&source, tally, &losses, comparison.as_ref())?;
+        let pictures = pictures::read(run, options.picture_bytes, &mut summary.notes);
+        Ok(Self {
+            curves: curves(&source, options, &summary)?,
+            funnel: funnel::of(tally),
+            lineage: lineage::read(&source, best)?,
+            shapes: chosen
+                .map(|loss| shape::of(&source.branches, loss, comparison.as_ref()))
+                .unwrap_or_default(),
+            setup: setup::read(&source)?,
+            costs: costs::read(&source, tally)?,
+            pictures,
+            summary,
+            best: losses,
+            comparison,
+        })
+    }
+}
+
+/// The run's own curve, and the random search's beside it.
+fn curves(
+    source: &Source,
+    options: &Options,
+    summary: &Summary,
+) -> Result<Vec<Curve>, ReportError> {
+    let mut curves = vec![curve::read(source, summary.explored, summary.seconds)?];
+    if let Some(other) = source.beside(options.beside.as_deref())? {
+        let mut tally = Tally::default();
+        other.reader.update(&mut tally)?;
+        curves.push(curve::read(&other, tally.counts.explored(), tally.elapsed)?);
+    }
+    Ok(curves)
+}
+
+/// A report of a run, as far as the run has come.
+///
+/// ```
+/// use autoloss_report::{Options, Report, ReportError};
+///
+/// let nothing = tempfile::tempdir().unwrap();
+/// let refused = Report::read(nothing.path(), &Options::default());
+/// assert!(matches!(refused, Err(ReportError::Store(_))));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Report {
+    content: Content,
+}
+
+impl Report {
+    /// Reads a run folder, which may be in use, empty, or interrupted.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Store`] where it holds no run or cannot be read.
+    pub fn read(run: &Path, options: &Options) -> Result<Self, ReportError> {
+        let content = Content::read(run, options, &mut Tally::default())?;
+        Ok(Self { content })
+    }
+
+    /// The page: one HTML file that needs nothing else.
+    #[must_use]
+    pub fn html(&self) -> String {
+        page::document(&self.content, false)
+    }
+
+    /// The page's data, pictures excepted.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        // Maps with string keys and plain fields always serialise; what is no number becomes null.
+        serde_json::to_value(&self.content).unwrap_or_default()
+    }
+
+    /// Writes the page so that it appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
+        let written = std::fs::write(&temporary, self.html())
+            .and_then(|()| std::fs::rename(&temporary, path));
+        written.map_err(|error| {
+            // A half-written page would only confuse; that it may not go either changes nothing.
+            let _ = std::fs::remove_file(&temporary);
+            ReportError::write(path, error)
+        })
+    }
+}
+
+/// The data of a run's report as JSON.
+///
+/// # Errors
+///
+/// As [`Report::read`].
+pub fn summary_json(run: &Path) -> Result<serde_json::Value, ReportError> {
+    Ok(Report::read(run, &Options::default())?.json())
+}

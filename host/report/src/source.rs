@@ -1,0 +1,123 @@
+//! Everything a report draws from, opened once: the database, `final.json`, `session.json`.
+
+use std::path::{Path, PathBuf};
+
+use autoloss_search::store::{RunHeader, RunReader, Tally};
+use autoloss_search::{CandidateId, Strategy};
+use serde::Deserialize;
+
+use crate::branches::Branches;
+use crate::error::ReportError;
+use crate::findings::{self, Findings};
+
+/// Most folders beside a run that are looked at for a random search.
+const MOST_SIBLINGS: usize = 200;
+
+/// A run folder open for a report.
+pub(crate) struct Source {
+    pub(crate) reader: RunReader,
+    pub(crate) header: RunHeader,
+    pub(crate) findings: Option<Findings>,
+    /// Name of the target score.
+    pub(crate) score: String,
+    pub(crate) branches: Branches,
+    /// What could not be read, in sentences.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What `session.json` says that the database does not.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Recipe {
+    score: Option<String>,
+}
+
+impl Source {
+    pub(crate) fn open(run: &Path) -> Result<Self, ReportError> {
+        let reader = RunReader::open(run)?;
+        let header = reader.header()?;
+        let mut notes = Vec::new();
+        let findings: Option<Findings> = findings::read(run, "final.json", &mut notes);
+        let recipe: Recipe = findings::read(run, "session.json", &mut notes).unwrap_or_default();
+        let told = findings.as_ref().and_then(|found| found.score.clone());
+        Ok(Self {
+            branches: Branches::new(&header),
+            score: recipe.score.or(told).unwrap_or_else(|| "score".to_owned()),
+            reader,
+            header,
+            findings,
+            notes,
+        })
+    }
+
+    /// The folder's own name.
+    pub(crate) fn name(&self) -> String {
+        let folder = self.reader.folder();
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The loss that the report is about: the chosen one, else the best so far.
+    pub(crate) fn best(&self) -> Result<Option<CandidateId>, ReportError> {
+        let chosen = self.findings.as_ref().and_then(|found| found.best.as_ref());
+        let chosen = chosen.and_then(|best| best.candidate.parse().ok()).map(CandidateId);
+        if let Some(id) = chosen
+            && self.reader.candidate(id).is_ok()
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.reader.best(1)?.first().map(|best| best.id))
+    }
+
+    /// A random search to compare with: the one named, else the largest of the same task, network and score in a
+    /// folder beside this one. None for a random search itself.
+    pub(crate) fn beside(&self, named: Option<&Path>) -> Result<Option<Self>, ReportError> {
+        if let Some(folder) = named {
+            return Self::open(folder).map(Some);
+        }
+        if self.header.config.evolution.strategy == Strategy::Random {
+            return Ok(None);
+        }
+        let mut found: Option<(u64, Self)> = None;
+        for folder in siblings(self.reader.folder()) {
+            // What cannot be read is no run to compare with.
+            let Ok(other) = Self::open(&folder) else {
+                continue;
+            };
+            if !self.is_baseline(&other) {
+                continue;
+            }
+            let mut tally = Tally::default();
+            other.reader.update(&mut tally)?;
+            let explored = tally.counts.explored();
+            if found.as_ref().is_none_or(|(most, _)| explored > *most) {
+                found = Some((explored, other));
+            }
+        }
+        Ok(found.map(|(_, other)| other))
+    }
+
+    fn is_baseline(&self, other: &Self) -> bool {
+        other.header.config.evolution.strategy == Strategy::Random
+            && other.header.task.task == self.header.task.task
+            && other.header.task.network == self.header.task.network
+            && other.score == self.score
+            && other.header.config.proxy == self.header.config.proxy
+    }
+}
+
+/// The other folders in a run's folder that hold a database, by name.
+fn siblings(run: &Path) -> Vec<PathBuf> {
+    let Ok(run) = run.canonicalize() else {
+        return Vec::new();
+    };
+    let entries = run.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+    let folders = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = folders
+        .filter(|path| *path != run && path.join("run.db").is_file())
+        .take(MOST_SIBLINGS)
+        .collect();
+    folders.sort();
+    folders
+}
