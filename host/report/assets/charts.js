@@ -4,7 +4,7 @@
 const charts = (() => {
   const base = (width, height, more) => ({
     width, height,
-    marginLeft: 52, marginRight: 16, marginTop: 22, marginBottom: 38,
+    marginLeft: 52, marginRight: 22, marginTop: 22, marginBottom: 38,
     style: { background: "transparent", fontSize: "12px", fontFamily: "inherit" },
     ...more,
   });
@@ -16,6 +16,12 @@ const charts = (() => {
     if (size === 0) return "0";
     if (size < 1e-4 || size >= 1e6) return x.toExponential(2).replace("-", "−");
     return x.toPrecision(4).replace("-", "−");
+  };
+  // Ticks need no more digits than tell them apart.
+  const tick = (x) => {
+    const size = Math.abs(x);
+    if (size !== 0 && (size < 1e-3 || size >= 1e5)) return x.toExponential().replace("-", "−");
+    return String(Number(x.toPrecision(6))).replace("-", "−");
   };
   const count = (n) => n.toLocaleString("en");
   const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
@@ -136,7 +142,7 @@ const charts = (() => {
       .map((point) => ({ name: drawn.name, point })));
     return Plot.plot(base(width, 210, {
       x: { label: `${data.x} →`, ticks: 5, line: true },
-      y: { domain: [low, high], nice: true, grid: true, ticks: 5, label: null, tickFormat: value },
+      y: { domain: [low, high], nice: true, grid: true, ticks: 5, label: null, tickFormat: tick },
       marginLeft: 58,
       marks: [
         ...(low < 0 && high > 0 ? [Plot.ruleY([0], { stroke: line })] : []),

@@ -39,8 +39,6 @@ pub(crate) struct Contender {
     /// What was measured, by metric; nothing where a training became invalid.
     pub(crate) metrics: BTreeMap<String, Sample>,
     pub(crate) formulas: Vec<Formula>,
-    #[serde(skip)]
-    pub(crate) losses: BTreeMap<String, String>,
 }
 
 /// A metric that collapsed while the target score rose.
@@ -145,7 +143,6 @@ fn contender(source: &Source, row: &Row) -> Contender {
             .filter_map(|(name, values)| Some((name, Sample::of(values)?)))
             .collect(),
         formulas: source.branches.formulas(&row.losses),
-        losses: row.losses.clone(),
     }
 }
 
@@ -191,7 +188,6 @@ mod tests {
             invalid: 0,
             metrics: metrics.iter().map(sample).collect(),
             formulas: Vec::new(),
-            losses: BTreeMap::new(),
         }
     }
 

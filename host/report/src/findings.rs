@@ -70,12 +70,12 @@ mod tests {
     fn what_is_damaged_is_left_out_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let mut notes = Vec::new();
-        let mut read = || super::read::<Findings>(folder.path(), "final.json", &mut notes);
-        assert_eq!(read(), None);
+        let mut found = || read::<Findings>(folder.path(), "final.json", &mut notes);
+        assert_eq!(found(), None);
         std::fs::write(folder.path().join("final.json"), "{\"explored\": 12, \"new\": []}").unwrap();
-        assert_eq!(read().unwrap().explored, 12);
+        assert_eq!(found().unwrap().explored, 12);
         std::fs::write(folder.path().join("final.json"), "{\"explored\": ").unwrap();
-        assert_eq!(read(), None);
+        assert_eq!(found(), None);
         assert_eq!(notes.len(), 1);
         assert!(notes[0].starts_with("final.json is damaged"), "{}", notes[0]);
     }

@@ -180,7 +180,7 @@ mod tests {
         ] {
             assert_eq!(value(x), text);
         }
-        assert_eq!(spread(0.1673, Some(0.002_95)), "0.1673 ± 0.0030");
+        assert_eq!(spread(0.1673, Some(0.002_96)), "0.1673 ± 0.0030");
         assert_eq!(spread(0.0, Some(0.0)), "0 ± 0");
         assert_eq!(signed(0.02), "+0.02000");
         assert_eq!(probability(0.0001), "< 0.001");

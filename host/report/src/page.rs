@@ -105,7 +105,7 @@ fn navigation(parts: &[Part]) -> Markup {
             ul {
                 @for part in parts {
                     li data-for=(part.id) hidden[part.is_empty()] {
-                        a href={ "#" (part.id) } { (part.title) }
+                        a href={ "#" (part.id) } { (part.short) }
                     }
                 }
             }

@@ -180,8 +180,8 @@ mod tests {
         );
         std::fs::write(folder.join("index.json"), index).unwrap();
         let mut notes = Vec::new();
-        let read = super::read(run.path(), 4096, &mut notes);
-        (read, notes)
+        let found = read(run.path(), 4096, &mut notes);
+        (found, notes)
     }
 
     #[test]

@@ -58,30 +58,55 @@ pub(crate) struct Content {
     pub(crate) costs: Costs,
 }
 
+/// What is kept from one reading of a run to the next, so that a page that follows a run counts only what
+/// is new.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// When the run was started; another run in its place is read afresh.
+    created: Option<u64>,
+    tally: Tally,
+    /// The run beside it, once it was looked for.
+    beside: Option<Option<PathBuf>>,
+    beside_tally: Tally,
+}
+
 impl Content {
-    /// Reads it; the tally is brought up to date, so that a later reading counts only what is new.
+    /// Reads it.
     pub(crate) fn read(
         run: &Path,
         options: &Options,
-        tally: &mut Tally,
+        memory: &mut Memory,
     ) -> Result<Self, ReportError> {
         let source = Source::open(run)?;
-        source.reader.update(tally)?;
+        if memory.created != Some(source.header.created) {
+            *memory = Memory {
+                created: Some(source.header.created),
+                ..Memory::default()
+            };
+        }
+        source.reader.update(&mut memory.tally)?;
+        let curves = |summary: &Summary, memory: &mut Memory| {
+            let own = curve::read(&source, summary.explored, summary.seconds)?;
+            Ok::<_, ReportError>(match beside(&source, options, memory)? {
+                Some(other) => vec![own, other],
+                None => vec![own],
+            })
+        };
         let best = source.best()?;
         let losses = losses::read(&source, best, options.best)?;
         let comparison = comparison::read(&source, best)?;
         let chosen = losses.iter().find(|loss| loss.chosen);
-        let mut summary = summary::read(&source, tally, &losses, comparison.as_ref())?;
+        let mut summary = summary::read(&source, &memory.tally, &losses, comparison.as_ref())?;
         let pictures = pictures::read(run, options.picture_bytes, &mut summary.notes);
         Ok(Self {
-            curves: curves(&source, options, &summary)?,
-            funnel: funnel::of(tally),
+            curves: curves(&summary, memory)?,
+            funnel: funnel::of(&memory.tally),
             lineage: lineage::read(&source, best)?,
             shapes: chosen
                 .map(|loss| shape::of(&source.branches, loss, comparison.as_ref()))
                 .unwrap_or_default(),
             setup: setup::read(&source)?,
-            costs: costs::read(&source, tally)?,
+            costs: costs::read(&source, &memory.tally)?,
             pictures,
             summary,
             best: losses,
@@ -90,19 +115,25 @@ impl Content {
     }
 }
 
-/// The run's own curve, and the random search's beside it.
-fn curves(
+/// The curve of the run beside a run, where there is one.
+fn beside(
     source: &Source,
     options: &Options,
-    summary: &Summary,
-) -> Result<Vec<Curve>, ReportError> {
-    let mut curves = vec![curve::read(source, summary.explored, summary.seconds)?];
-    if let Some(other) = source.beside(options.beside.as_deref())? {
-        let mut tally = Tally::default();
-        other.reader.update(&mut tally)?;
-        curves.push(curve::read(&other, tally.counts.explored(), tally.elapsed)?);
-    }
-    Ok(curves)
+    memory: &mut Memory,
+) -> Result<Option<Curve>, ReportError> {
+    let known = memory.beside.take();
+    let other = match &known {
+        Some(None) => None,
+        Some(Some(folder)) => Some(Source::open(folder)?),
+        None => source.beside(options.beside.as_deref())?,
+    };
+    memory.beside = Some(other.as_ref().map(|other| other.reader.folder().to_path_buf()));
+    let Some(other) = other else {
+        return Ok(None);
+    };
+    let tally = &mut memory.beside_tally;
+    other.reader.update(tally)?;
+    curve::read(&other, tally.counts.explored(), tally.elapsed).map(Some)
 }
 
 /// A report of a run, as far as the run has come.
@@ -126,7 +157,7 @@ impl Report {
     ///
     /// [`ReportError::Store`] where it holds no run or cannot be read.
     pub fn read(run: &Path, options: &Options) -> Result<Self, ReportError> {
-        let content = Content::read(run, options, &mut Tally::default())?;
+        let content = Content::read(run, options, &mut Memory::default())?;
         Ok(Self { content })
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Panel {
     pub(crate) domain: (f64, f64),
     /// Whether a line leaves the chart.
     pub(crate) clipped: bool,
+    /// Lines that lie beyond the chart altogether, each with one of its values.
+    pub(crate) beyond: Vec<(&'static str, f64)>,
 }
 
 /// One line; where the loss is not finite it has a gap.
@@ -240,15 +242,23 @@ fn panel(title: &'static str, lines: Vec<Line>) -> Panel {
         (low, _) if low.is_finite() => (low - 1.0, low + 1.0),
         _ => (-1.0, 1.0),
     };
-    let clipped = lines.iter().flat_map(|line| &line.points).any(|(_, value)| {
-        value.is_some_and(|value| value < domain.0 || value > domain.1)
-    });
-    Panel {
+    let outside = |value: f64| value < domain.0 || value > domain.1;
+    let mut panel = Panel {
         title,
-        lines,
         domain,
-        clipped,
+        clipped: false,
+        beyond: Vec::new(),
+        lines: Vec::new(),
+    };
+    for line in &lines {
+        let mut values = line.points.iter().filter_map(|point| point.1).peekable();
+        match values.peek().copied() {
+            Some(first) if values.clone().all(outside) => panel.beyond.push((line.name, first)),
+            _ => panel.clipped |= values.any(outside),
+        }
     }
+    panel.lines = lines;
+    panel
 }
 
 impl Line {
@@ -312,7 +322,12 @@ mod tests {
     #[test]
     fn what_explodes_does_not_flatten_the_rest() {
         let (loss, _) = drawn("add(yhat, inv(y))", &Signature::dense());
-        assert!(loss.clipped && loss.domain.1 < 3.0, "{:?}", loss.domain);
+        assert!(!loss.clipped && loss.domain.1 < 3.0, "{:?}", loss.domain);
+        assert_eq!(loss.beyond, [("y = 0", 1e12)]);
+        let (cut, _) = drawn("neg(log(square(yhat)))", &Signature::dense());
+        assert_eq!((cut.clipped, cut.beyond.len()), (false, 0));
+        let (cut, _) = drawn("mul(y, inv(square(yhat)))", &Signature::dense());
+        assert_eq!((cut.clipped, cut.beyond.len()), (true, 0));
         let (gap, _) = drawn("exp(exp(inv(square(y))))", &Signature::dense());
         assert_eq!(gap.lines[1].points[5].1, None);
     }

@@ -12,6 +12,8 @@ use crate::report::Content;
 pub(crate) struct Part {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
+    /// The title in the navigation.
+    pub(crate) short: &'static str,
     pub(crate) html: String,
     pub(crate) charts: Vec<(String, Value)>,
 }
@@ -19,13 +21,14 @@ pub(crate) struct Part {
 impl Part {
     fn new(
         id: &'static str,
-        title: &'static str,
+        (title, short): (&'static str, &'static str),
         body: Markup,
         charts: Vec<(String, Value)>,
     ) -> Self {
         Self {
             id,
             title,
+            short,
             html: body.into_string(),
             charts,
         }
@@ -58,16 +61,16 @@ pub(crate) fn parts(content: &Content) -> Vec<Part> {
     let (shapes_body, shapes_charts) = shapes::body(content);
     let plain = Part::new;
     vec![
-        plain("summary", "Summary", overview::summary(content), Vec::new()),
-        plain("losses", "Best losses", overview::losses(content), Vec::new()),
-        plain("comparison", "Comparison", comparison_body, comparison_charts),
-        plain("metrics", "All metrics", comparison::metrics(content), Vec::new()),
-        plain("pictures", "Example predictions", pictures::body(content), Vec::new()),
-        plain("shapes", "Shape of the loss", shapes_body, shapes_charts),
-        plain("curve", "Search curve", curve_body, curve_charts),
-        plain("funnel", "Where candidates ended", funnel_body, funnel_charts),
-        plain("family", "Family of the best loss", family_body, family_charts),
-        plain("costs", "Costs", setup::costs(content), Vec::new()),
-        plain("setup", "Setup", setup::setup(content), Vec::new()),
+        plain("summary", ("Summary", "Summary"), overview::summary(content), Vec::new()),
+        plain("losses", ("Best losses", "Losses"), overview::losses(content), Vec::new()),
+        plain("comparison", ("Comparison", "Comparison"), comparison_body, comparison_charts),
+        plain("metrics", ("All metrics", "Metrics"), comparison::metrics(content), Vec::new()),
+        plain("pictures", ("Example predictions", "Predictions"), pictures::body(content), Vec::new()),
+        plain("shapes", ("Shape of the loss", "Shape"), shapes_body, shapes_charts),
+        plain("curve", ("Search curve", "Curve"), curve_body, curve_charts),
+        plain("funnel", ("Where candidates ended", "Funnel"), funnel_body, funnel_charts),
+        plain("family", ("Family of the best loss", "Family"), family_body, family_charts),
+        plain("costs", ("Costs", "Costs"), setup::costs(content), Vec::new()),
+        plain("setup", ("Setup", "Setup"), setup::setup(content), Vec::new()),
     ]
 }

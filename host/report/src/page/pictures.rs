@@ -13,7 +13,7 @@ pub(super) fn body(content: &Content) -> Markup {
     html! {
         div class="scroll" tabindex="0" role="group" aria-label="Example predictions" {
             table class="pictures" {
-                caption { "Samples of the " bdi { (shown(&pictures.split)) } " split" }
+                caption { span { "Samples of the " bdi { (shown(&pictures.split)) } " split" } }
                 thead { tr {
                     th scope="col" { "sample" }
                     @for column in &pictures.columns { th scope="col" { bdi { (shown(column)) } } }
@@ -27,7 +27,7 @@ pub(super) fn body(content: &Content) -> Markup {
                                     img src=(picture.data) width=(picture.width) height=(picture.height)
                                         alt={ "Sample " (shown(&row.sample)) ", " (shown(column)) };
                                 } @else { "–" }
-                                @if !cell.caption.is_empty() { small { bdi { (shown(&cell.caption)) } } }
+                                @if !cell.caption.is_empty() && cell.caption != *column { small { bdi { (shown(&cell.caption)) } } }
                             }
                         }
                     } }

@@ -74,7 +74,11 @@ fn drawn(shape: &Shape, panel: &Panel, id: &str) -> Markup {
     );
     let caption = html! {
         (panel.title)
-        @if panel.clipped { " (goes on beyond the chart)" }
+        @if panel.clipped { ", which goes on beyond the chart" }
+        @for (name, value) in &panel.beyond {
+            ". The line " (name) " lies beyond it, near " (number::value(*value))
+        }
+        "."
     };
     chart(id, &alternative, &caption, Some(&data(shape, panel, id)))
 }

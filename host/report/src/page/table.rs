@@ -73,7 +73,7 @@ pub(super) fn table(
     html! {
         div class="scroll" tabindex="0" role="group" aria-labelledby={ (id) "-caption" } {
             table id=(id) {
-                caption id={ (id) "-caption" } { (caption) }
+                caption id={ (id) "-caption" } { span { (caption) } }
                 thead { tr {
                     @for column in columns {
                         th scope="col" aria-sort="none" class=[column.numbers.then_some("n")] {

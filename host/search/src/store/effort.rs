@@ -116,6 +116,26 @@ impl RunReader {
         Ok(found)
     }
 
+    /// How many candidates got each verdict, for one stretch of `stretch` candidates after another: (number of
+    /// the stretch from 0, verdict, count), in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn verdicts(&self, stretch: u64) -> Result<Vec<(u64, VerdictKind, u64)>, StoreError> {
+        let mut found = Vec::new();
+        let query = "SELECT id / ?1, verdict, count(*) FROM candidates GROUP BY 1, 2 ORDER BY 1, 2";
+        let stretch = i64::try_from(stretch.max(1)).unwrap_or(i64::MAX);
+        self.each(query, [stretch], |row| {
+            let code: String = row.get(1)?;
+            let kind = VerdictKind::from_code(&code)
+                .ok_or_else(|| RowError::Value(format!("the verdict {code:?} cannot be read")))?;
+            found.push((row.get::<_, i64>(0)? as u64, kind, row.get::<_, i64>(2)? as u64));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// What the evaluations of a purpose have cost.
     ///
     /// # Errors
@@ -212,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_has_both_ends() {
+    fn the_pace_has_both_ends_and_verdicts_come_by_stretch() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = begun(folder.path());
         assert_eq!(store.reader().pace(5).unwrap(), []);
@@ -222,6 +242,9 @@ mod tests {
             store.push(record, Vec::new()).unwrap();
         }
         store.flush().unwrap();
+        let stretches = store.reader().verdicts(40).unwrap();
+        let zero = VerdictKind::ZeroGradient;
+        assert_eq!(stretches, [(0, zero, 40), (1, zero, 40), (2, zero, 20)]);
         let pace = store.reader().pace(4).unwrap();
         assert_eq!(pace, [(1, 0.0), (34, 33.0), (67, 66.0), (100, 99.0)]);
         assert_eq!(store.reader().pace(1000).unwrap().len(), 100);
