@@ -96,7 +96,10 @@ const page = (() => {
     const plot = figure.querySelector(".plot");
     const width = Math.floor(plot.clientWidth);
     if (!chart || width < 80) return;
-    plot.replaceChildren(charts[chart.kind](chart, width, state));
+    const drawn = charts[chart.kind](chart, width, state);
+    // The frame around it says what it shows.
+    drawn.setAttribute("aria-hidden", "true");
+    plot.replaceChildren(drawn);
     figure.dataset.width = String(width);
   }
   const drawAll = (root) => root.querySelectorAll("figure[data-width]").forEach(draw);

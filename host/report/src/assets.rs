@@ -51,7 +51,10 @@ fn written(live: bool) -> String {
 }
 
 fn hash(text: &str) -> String {
-    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    format!(
+        "'sha256-{}'",
+        STANDARD.encode(Sha256::digest(text.as_bytes()))
+    )
 }
 
 #[cfg(test)]
@@ -62,13 +65,19 @@ mod tests {
     fn scripts_can_stand_within_a_page_and_the_policy_lets_nothing_else() {
         for text in SCRIPTS.iter().chain([&STYLE]) {
             let lower = text.to_lowercase();
-            assert!(!lower.contains("</script") && !lower.contains("</style") && !lower.contains("<!--"));
+            assert!(
+                !lower.contains("</script")
+                    && !lower.contains("</style")
+                    && !lower.contains("<!--")
+            );
         }
         assert!(SCRIPTS[1].contains("plot-d6a7b5"));
         for live in [false, true] {
             let policy = policy(live);
             assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"));
-            assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'));
+            assert!(
+                !policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*')
+            );
             assert_eq!(policy.contains("connect-src"), live);
         }
     }

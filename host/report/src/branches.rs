@@ -88,7 +88,9 @@ impl Branches {
 
     fn signature(&self, branch: &str) -> Option<&Signature> {
         let known = self.searched.iter().find(|(name, _)| name == branch);
-        known.map(|(_, signature)| signature).or_else(|| self.held.get(branch))
+        known
+            .map(|(_, signature)| signature)
+            .or_else(|| self.held.get(branch))
     }
 }
 

@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoloss_search::EvaluationVerdict;
 use autoloss_search::CandidateId;
+use autoloss_search::EvaluationVerdict;
 use serde::Serialize;
 
 use crate::branches::Formula;
@@ -169,7 +169,11 @@ fn gamed(rows: &[Contender], score: &str) -> Vec<Gamed> {
 
 /// Whether a metric fell below half of a reference, beyond the spread of both.
 fn has_collapsed(ours: &Sample, theirs: &Sample) -> bool {
-    let spread = ours.deviation.into_iter().chain(theirs.deviation).fold(0.0, f64::max);
+    let spread = ours
+        .deviation
+        .into_iter()
+        .chain(theirs.deviation)
+        .fold(0.0, f64::max);
     theirs.mean > 0.0 && ours.mean < 0.5 * theirs.mean && theirs.mean - ours.mean > 2.0 * spread
 }
 
@@ -192,16 +196,28 @@ mod tests {
     }
 
     fn names(found: &[(&str, &[f64])], reference: &[(&str, &[f64])]) -> Vec<String> {
-        let rows = [contender(Role::Found, found), contender(Role::Reference, reference)];
-        gamed(&rows, "BF1").into_iter().map(|gamed| gamed.metric).collect()
+        let rows = [
+            contender(Role::Found, found),
+            contender(Role::Reference, reference),
+        ];
+        gamed(&rows, "BF1")
+            .into_iter()
+            .map(|gamed| gamed.metric)
+            .collect()
     }
 
     #[test]
     fn a_metric_is_gamed_where_it_collapsed_while_the_target_rose() {
-        let reference: &[(&str, &[f64])] =
-            &[("BF1", &[0.2, 0.22]), ("mIoU", &[0.4, 0.42]), ("gAcc", &[0.7, 0.7])];
-        let found: &[(&str, &[f64])] =
-            &[("BF1", &[0.3, 0.31]), ("mIoU", &[0.02, 0.03]), ("gAcc", &[0.6, 0.6])];
+        let reference: &[(&str, &[f64])] = &[
+            ("BF1", &[0.2, 0.22]),
+            ("mIoU", &[0.4, 0.42]),
+            ("gAcc", &[0.7, 0.7]),
+        ];
+        let found: &[(&str, &[f64])] = &[
+            ("BF1", &[0.3, 0.31]),
+            ("mIoU", &[0.02, 0.03]),
+            ("gAcc", &[0.6, 0.6]),
+        ];
         assert_eq!(names(found, reference), ["mIoU"]);
         // The target did not rise.
         let worse: &[(&str, &[f64])] = &[("BF1", &[0.1, 0.1]), ("mIoU", &[0.02, 0.03])];

@@ -45,10 +45,15 @@ pub(crate) fn read(source: &Source, tally: &Tally) -> Result<Costs, ReportError>
     let times = tally.counts.times();
     let rows = source.findings.iter().flat_map(|found| &found.test);
     Ok(Costs {
-        stages: Stage::ALL.map(|stage| (stage, times.seconds(stage))).to_vec(),
+        stages: Stage::ALL
+            .map(|stage| (stage, times.seconds(stage)))
+            .to_vec(),
         search: source.reader.effort(Purpose::Search)?.into(),
         confirmation: source.reader.effort(Purpose::Confirmation)?.into(),
         final_trainings: rows.map(|row| row.scores.len() as u64).sum(),
-        store_seconds: source.findings.as_ref().and_then(|found| found.store_seconds),
+        store_seconds: source
+            .findings
+            .as_ref()
+            .and_then(|found| found.store_seconds),
     })
 }

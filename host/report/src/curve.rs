@@ -48,7 +48,9 @@ impl Whole {
         for record in source.reader.evaluations(Purpose::Search)? {
             whole.evaluations += 1;
             if let Some(score) = record.outcome.score().filter(|score| score.is_finite()) {
-                whole.scores.push((record.candidate.0 + 1, record.elapsed, score));
+                whole
+                    .scores
+                    .push((record.candidate.0 + 1, record.elapsed, score));
             }
         }
         Ok(whole)
@@ -110,10 +112,11 @@ fn thinned(points: &[Point]) -> Vec<Point> {
     for stretch in points.chunks(points.len().div_ceil(STRETCHES)) {
         let by = |pick: fn(f64, f64) -> bool| {
             let start = (0, stretch[0].2);
-            let step = |best: (usize, f64), (at, point): (usize, &Point)| match pick(point.2, best.1) {
-                true => (at, point.2),
-                false => best,
-            };
+            let step =
+                |best: (usize, f64), (at, point): (usize, &Point)| match pick(point.2, best.1) {
+                    true => (at, point.2),
+                    false => best,
+                };
             stretch.iter().enumerate().fold(start, step).0
         };
         let mut places = [0, by(|a, b| a < b), by(|a, b| a > b), stretch.len() - 1];

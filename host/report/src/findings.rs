@@ -72,11 +72,19 @@ mod tests {
         let mut notes = Vec::new();
         let mut found = || read::<Findings>(folder.path(), "final.json", &mut notes);
         assert_eq!(found(), None);
-        std::fs::write(folder.path().join("final.json"), "{\"explored\": 12, \"new\": []}").unwrap();
+        std::fs::write(
+            folder.path().join("final.json"),
+            "{\"explored\": 12, \"new\": []}",
+        )
+        .unwrap();
         assert_eq!(found().unwrap().explored, 12);
         std::fs::write(folder.path().join("final.json"), "{\"explored\": ").unwrap();
         assert_eq!(found(), None);
         assert_eq!(notes.len(), 1);
-        assert!(notes[0].starts_with("final.json is damaged"), "{}", notes[0]);
+        assert!(
+            notes[0].starts_with("final.json is damaged"),
+            "{}",
+            notes[0]
+        );
     }
 }

@@ -24,7 +24,12 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
     let count = |kind| tally.counts.of(kind);
     let late = tally.non_finite_in_protocol;
     let early = count(V::NonFinite).saturating_sub(late);
-    let plain = |kinds: &[VerdictKind]| kinds.iter().map(|kind| (kind.code(), count(*kind))).collect();
+    let plain = |kinds: &[VerdictKind]| {
+        kinds
+            .iter()
+            .map(|kind| (kind.code(), count(*kind)))
+            .collect()
+    };
     let stages: [(Stage, &str, Vec<(&'static str, u64)>); 6] = [
         (Stage::Generate, "drawn or mutated", Vec::new()),
         (Stage::Static, "structure can train", plain(&[V::Static])),
@@ -41,7 +46,10 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
         (
             Stage::Reject,
             "predictions get better",
-            vec![(V::NonFinite.code(), late), (V::Rejected.code(), count(V::Rejected))],
+            vec![
+                (V::NonFinite.code(), late),
+                (V::Rejected.code(), count(V::Rejected)),
+            ],
         ),
         (
             Stage::Evaluate,
@@ -77,16 +85,29 @@ mod tests {
     fn every_candidate_ends_in_one_stage() {
         let mut tally = Tally::default();
         for (at, kind) in VerdictKind::ALL.into_iter().enumerate() {
-            tally.counts.add(kind, at as u64 + 1, &StageTimes::default());
+            tally
+                .counts
+                .add(kind, at as u64 + 1, &StageTimes::default());
         }
         tally.non_finite_in_protocol = 2;
         let steps = of(&tally);
         assert_eq!(steps[0].entered, tally.counts.explored());
-        assert!(steps.windows(2).all(|pair| pair[0].passed == pair[1].entered));
+        assert!(
+            steps
+                .windows(2)
+                .all(|pair| pair[0].passed == pair[1].entered)
+        );
         assert_eq!(steps[5].passed, tally.counts.of(VerdictKind::Scored));
         let non_finite = |step: &Step| step.ended[0].1;
-        assert_eq!(non_finite(&steps[3]) + non_finite(&steps[4]), tally.counts.of(VerdictKind::NonFinite));
+        assert_eq!(
+            non_finite(&steps[3]) + non_finite(&steps[4]),
+            tally.counts.of(VerdictKind::NonFinite)
+        );
         let empty = of(&Tally::default());
-        assert!(empty.iter().all(|step| step.entered == 0 && step.passed == 0));
+        assert!(
+            empty
+                .iter()
+                .all(|step| step.entered == 0 && step.passed == 0)
+        );
     }
 }

@@ -35,7 +35,11 @@ pub(crate) fn read(
         return Ok(Vec::new());
     };
     let line = source.reader.lineage(id)?;
-    Ok(line.iter().rev().map(|record| ancestor(source, record)).collect())
+    Ok(line
+        .iter()
+        .rev()
+        .map(|record| ancestor(source, record))
+        .collect())
 }
 
 fn ancestor(source: &Source, record: &CandidateRecord) -> Ancestor {

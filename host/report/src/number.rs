@@ -112,7 +112,12 @@ pub(crate) fn duration(seconds: f64) -> String {
 pub(crate) fn moment(seconds_since_1970: u64) -> Option<(String, String)> {
     let seconds = i64::try_from(seconds_since_1970).ok()?;
     let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    let day = format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day());
+    let day = format!(
+        "{:04}-{:02}-{:02}",
+        at.year(),
+        u8::from(at.month()),
+        at.day()
+    );
     let clock = format!("{:02}:{:02}", at.hour(), at.minute());
     Some((
         format!("{day}T{clock}:{:02}Z", at.second()),
@@ -205,7 +210,10 @@ mod tests {
             assert_eq!(duration(seconds), text);
         }
         let (iso, shown) = moment(1_795_503_661).unwrap();
-        assert_eq!((iso.as_str(), shown.as_str()), ("2026-11-24T07:01:01Z", "2026-11-24 07:01 UTC"));
+        assert_eq!(
+            (iso.as_str(), shown.as_str()),
+            ("2026-11-24T07:01:01Z", "2026-11-24 07:01 UTC")
+        );
         assert_eq!(moment(u64::MAX), None);
     }
 

@@ -155,7 +155,10 @@ mod tests {
     fn embedded_json_is_no_markup_and_still_the_same_json() {
         let data = json!({ "</script><b>": "<!-- & \u{2028} \u{2029} ]]> \"'" });
         let text = embedded(&data);
-        assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{text}");
+        assert!(
+            !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), data);
     }
 }

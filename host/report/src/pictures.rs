@@ -81,7 +81,9 @@ pub(crate) fn read(run: &Path, budget: usize, notes: &mut Vec<String>) -> Option
         let mut captions = row.captions.into_iter();
         let cells = (0..columns).map(|_| {
             let name = files.next().flatten();
-            let picture = name.as_deref().and_then(|name| picture(&folder, name, &mut left));
+            let picture = name
+                .as_deref()
+                .and_then(|name| picture(&folder, name, &mut left));
             refused += usize::from(name.is_some() && picture.is_none());
             Cell {
                 picture,
@@ -118,7 +120,10 @@ fn picture(folder: &Path, name: &str, left: &mut u64) -> Option<Picture> {
         return None;
     }
     let mut bytes = Vec::new();
-    BufReader::new(file).take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
+    BufReader::new(file)
+        .take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .ok()?;
     let (width, height) = decoded_size(&bytes)?;
     *left = left.saturating_sub(bytes.len() as u64);
     Some(Picture {
@@ -131,7 +136,10 @@ fn picture(folder: &Path, name: &str, left: &mut u64) -> Option<Picture> {
 /// A file's real path, where it lies in the folder.
 fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     let relative = Path::new(name);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+    if !relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
         return None;
     }
     let folder = folder.canonicalize().ok()?;
@@ -161,7 +169,9 @@ mod tests {
         let mut encoder = png::Encoder::new(File::create(path).unwrap(), side, side);
         encoder.set_color(png::ColorType::Grayscale);
         let mut writer = encoder.write_header().unwrap();
-        writer.write_image_data(&vec![7; (side * side) as usize]).unwrap();
+        writer
+            .write_image_data(&vec![7; (side * side) as usize])
+            .unwrap();
     }
 
     fn run(files: &str) -> (Option<Pictures>, Vec<String>) {
@@ -199,10 +209,21 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_of_the_folder_is_left_out() {
-        for name in ["../outside.png", "link.png", "/etc/passwd", "fake.png", "cut.png", "none.png", ""] {
+        for name in [
+            "../outside.png",
+            "link.png",
+            "/etc/passwd",
+            "fake.png",
+            "cut.png",
+            "none.png",
+            "",
+        ] {
             let (pictures, notes) = run(&format!(r#"["{name}", "a.png"]"#));
             assert_eq!(pictures.unwrap().rows[0].cells[0].picture, None, "{name}");
-            assert!(notes[0].starts_with("1 of the example pictures"), "{name}: {notes:?}");
+            assert!(
+                notes[0].starts_with("1 of the example pictures"),
+                "{name}: {notes:?}"
+            );
         }
     }
 

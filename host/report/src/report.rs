@@ -127,7 +127,11 @@ fn beside(
         Some(Some(folder)) => Some(Source::open(folder)?),
         None => source.beside(options.beside.as_deref())?,
     };
-    memory.beside = Some(other.as_ref().map(|other| other.reader.folder().to_path_buf()));
+    memory.beside = Some(
+        other
+            .as_ref()
+            .map(|other| other.reader.folder().to_path_buf()),
+    );
     let Some(other) = other else {
         return Ok(None);
     };

@@ -37,9 +37,12 @@ pub(crate) fn read(source: &Source) -> Result<Setup, ReportError> {
         plugins: source.header.provenance.plugins.clone(),
         versions: source.header.provenance.versions.clone(),
         seed: config.seed,
-        final_seeds: trainings
-            .filter(|count| *count > 0)
-            .map(|count| (config.seed.saturating_add(1), config.seed.saturating_add(count))),
+        final_seeds: trainings.filter(|count| *count > 0).map(|count| {
+            (
+                config.seed.saturating_add(1),
+                config.seed.saturating_add(count),
+            )
+        }),
         random: config.evolution.strategy == Strategy::Random,
         sessions: sessions
             .into_iter()

@@ -104,7 +104,10 @@ impl Scene {
     /// None where the inputs have no picture that could be taken for granted.
     fn of(signature: &Signature) -> Option<Self> {
         let inputs = signature.inputs();
-        let mixed = inputs.iter().filter(|input| input.prediction && input.target).count();
+        let mixed = inputs
+            .iter()
+            .filter(|input| input.prediction && input.target)
+            .count();
         let has = |wanted: fn(&InputSpec) -> bool| inputs.iter().any(wanted);
         if mixed == 3 && inputs.len() == 3 {
             return Some(Self::Boxes);
@@ -135,17 +138,24 @@ fn dense(graph: &LossGraph, signature: &Signature, shared: bool) -> Drawn {
         let mut line = (Vec::new(), Vec::new());
         for step in 1..=POINTS {
             let at = low + (high - low) * step as f64 / (POINTS + 1) as f64;
-            let fields = signature.inputs().iter().map(|input| {
-                constant(if input.prediction { at } else { target }, shared)
-            });
+            let fields = signature
+                .inputs()
+                .iter()
+                .map(|input| constant(if input.prediction { at } else { target }, shared));
             let found = fields.collect::<Option<Vec<Field>>>();
             let found = found.and_then(|fields| evaluate(graph, &fields).ok());
             let slope = found.as_ref().map(|found| channel_slope(found, signature));
             line.0.push((at, found.as_ref().and_then(element)));
             line.1.push((at, slope.and_then(rounded)));
         }
-        values.push(Line { name, points: line.0 });
-        gradients.push(Line { name, points: line.1 });
+        values.push(Line {
+            name,
+            points: line.0,
+        });
+        gradients.push(Line {
+            name,
+            points: line.1,
+        });
     }
     Drawn {
         setting: if shared {
@@ -196,7 +206,8 @@ fn boxes(graph: &LossGraph) -> Drawn {
         let found = fields.and_then(|fields| evaluate(graph, &fields).ok());
         let slope = found.as_ref().map(|found| {
             let both = found.gradients.iter().zip([-1.0, 1.0, 1.0]);
-            both.map(|(gradient, change)| change * gradient.data().iter().sum::<f64>()).sum()
+            both.map(|(gradient, change)| change * gradient.data().iter().sum::<f64>())
+                .sum()
         });
         line.0.push((overlap, found.as_ref().and_then(element)));
         line.1.push((overlap, slope.and_then(rounded)));
@@ -205,8 +216,14 @@ fn boxes(graph: &LossGraph) -> Drawn {
         setting: "Two boxes of area 1, one moved sideways by d of its width: i = 1 − d, u = e = 1 + d. A loss that pulls boxes together falls towards IoU 1, with a gradient above 0.",
         x: "IoU",
         slope: "Gradient ∂L/∂d",
-        values: vec![Line { name: "box", points: line.0 }],
-        gradients: vec![Line { name: "box", points: line.1 }],
+        values: vec![Line {
+            name: "box",
+            points: line.0,
+        }],
+        gradients: vec![Line {
+            name: "box",
+            points: line.1,
+        }],
     }
 }
 
@@ -226,7 +243,11 @@ fn panel(title: &'static str, lines: Vec<Line>) -> Panel {
     let ranges: Vec<(f64, f64)> = lines.iter().filter_map(Line::core).collect();
     let width = |range: &(f64, f64)| range.1 - range.0;
     // The first line decides where others would flatten it: a loss that explodes at y = 0.
-    let first = ranges.iter().copied().find(|range| width(range) > 0.0).or(ranges.first().copied());
+    let first = ranges
+        .iter()
+        .copied()
+        .find(|range| width(range) > 0.0)
+        .or(ranges.first().copied());
     let fits = |range: &&(f64, f64)| {
         first.is_some_and(|first| {
             let room = COMPARABLE * width(&first).max(1e-9);
@@ -285,7 +306,10 @@ mod tests {
             Scene::Shared => dense(&graph, signature, true),
             Scene::Alone => dense(&graph, signature, false),
         };
-        (panel("Loss", drawn.values), panel("Gradient", drawn.gradients))
+        (
+            panel("Loss", drawn.values),
+            panel("Gradient", drawn.gradients),
+        )
     }
 
     fn at(line: &Line, x: f64) -> f64 {
@@ -298,7 +322,10 @@ mod tests {
         let (loss, gradient) = drawn("neg(mul(y, log(yhat)))", &Signature::dense());
         assert!((at(&loss.lines[0], 0.5) - 0.5f64.ln().abs()).abs() < 1e-4);
         assert!((at(&gradient.lines[0], 0.25) + 4.0).abs() < 1e-3);
-        assert_eq!((at(&loss.lines[1], 0.5), at(&gradient.lines[1], 0.5)), (0.0, 0.0));
+        assert_eq!(
+            (at(&loss.lines[1], 0.5), at(&gradient.lines[1], 0.5)),
+            (0.0, 0.0)
+        );
         assert!(loss.domain.0 < 0.02 && loss.domain.1 > 2.0);
     }
 
@@ -336,7 +363,8 @@ mod tests {
     fn inputs_without_a_picture_have_none() {
         let two = Signature::new(vec![InputSpec::mixed("a"), InputSpec::mixed("b")]).unwrap();
         assert!(Scene::of(&two).is_none());
-        let alone = Signature::new(vec![InputSpec::prediction("h"), InputSpec::target("y")]).unwrap();
+        let alone =
+            Signature::new(vec![InputSpec::prediction("h"), InputSpec::target("y")]).unwrap();
         let (loss, _) = drawn("square(add(h, neg(y)))", &alone);
         assert!((loss.lines[0].points[0].0 + 1.95).abs() < 1e-9);
     }

@@ -61,7 +61,9 @@ impl Source {
     /// The loss that the report is about: the chosen one, else the best so far.
     pub(crate) fn best(&self) -> Result<Option<CandidateId>, ReportError> {
         let chosen = self.findings.as_ref().and_then(|found| found.best.as_ref());
-        let chosen = chosen.and_then(|best| best.candidate.parse().ok()).map(CandidateId);
+        let chosen = chosen
+            .and_then(|best| best.candidate.parse().ok())
+            .map(CandidateId);
         if let Some(id) = chosen
             && self.reader.candidate(id).is_ok()
         {
@@ -112,8 +114,14 @@ fn siblings(run: &Path) -> Vec<PathBuf> {
     let Ok(run) = run.canonicalize() else {
         return Vec::new();
     };
-    let entries = run.parent().and_then(|parent| std::fs::read_dir(parent).ok());
-    let folders = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = run
+        .parent()
+        .and_then(|parent| std::fs::read_dir(parent).ok());
+    let folders = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let mut folders: Vec<PathBuf> = folders
         .filter(|path| *path != run && path.join("run.db").is_file())
         .take(MOST_SIBLINGS)

@@ -1,7 +1,7 @@
 //! The run in a few numbers and one sentence.
 
-use autoloss_search::store::Tally;
 use autoloss_search::VerdictKind;
+use autoloss_search::store::Tally;
 use serde::Serialize;
 
 use crate::comparison::Comparison;
@@ -113,7 +113,10 @@ fn verdict(
         return in_search;
     };
     let broken = |name: &str| {
-        format!("On the {} split {name} could not be measured: a training became invalid.", comparison.split)
+        format!(
+            "On the {} split {name} could not be measured: a training became invalid.",
+            comparison.split
+        )
     };
     let Some(ours) = found.metrics.get(score) else {
         return broken("the found loss");
@@ -131,10 +134,13 @@ fn verdict(
         None => "In a single training, the found loss is not above",
     };
     let significance = p.map_or(String::new(), |p| {
-        format!(", p {} in Welch’s test", match number::probability(p) {
-            text if text.starts_with('<') => text,
-            text => format!("= {text}"),
-        })
+        format!(
+            ", p {} in Welch’s test",
+            match number::probability(p) {
+                text if text.starts_with('<') => text,
+                text => format!("= {text}"),
+            }
+        )
     });
     format!(
         "{judged} {}: {score} {} against {} on the {} split ({} trainings each{significance}).",

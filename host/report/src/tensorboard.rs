@@ -37,7 +37,8 @@ pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
     for event in events(&source)? {
         record::append(&mut bytes, &event);
     }
-    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path));
+    let written =
+        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path));
     written.map_err(|error| ReportError::write(&path, error))?;
     Ok(path)
 }
@@ -66,7 +67,12 @@ fn events(source: &Source) -> Result<Vec<Event>, ReportError> {
         let ((before, since), (explored, elapsed)) = (pair[0], pair[1]);
         if elapsed > since {
             let candidates = (explored - before) as f64;
-            scalar("pace/explored per second", explored, elapsed, candidates / (elapsed - since));
+            scalar(
+                "pace/explored per second",
+                explored,
+                elapsed,
+                candidates / (elapsed - since),
+            );
         }
     }
     verdicts(source, &pace, &mut scalar)?;
@@ -96,7 +102,12 @@ fn verdicts(
             let explored = ((number + 1) * stretch).min(last);
             let at = pace.partition_point(|point| point.0 < explored);
             let elapsed = pace.get(at).map_or(0.0, |point| point.1);
-            scalar(&format!("verdicts/{}", kind.code()), explored, elapsed, total as f64);
+            scalar(
+                &format!("verdicts/{}", kind.code()),
+                explored,
+                elapsed,
+                total as f64,
+            );
         }
     }
     Ok(())
@@ -109,7 +120,10 @@ fn best(source: &Source) -> Result<String, ReportError> {
     };
     let record = source.reader.candidate(id)?;
     let score = record.score.map_or_else(|| "–".to_owned(), number::value);
-    let mut text = format!("candidate {id}, {} {score} in the search\n", number::shown(&source.score));
+    let mut text = format!(
+        "candidate {id}, {} {score} in the search\n",
+        number::shown(&source.score)
+    );
     for formula in source.branches.formulas(&record.losses) {
         text.push_str(&format!(
             "\n* {}: `{}`\n\n        {}\n",

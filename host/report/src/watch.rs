@@ -44,18 +44,20 @@ pub fn serve(
     started: impl FnOnce(SocketAddr),
 ) -> Result<(), ReportError> {
     let mut desk = Desk::open(run, options)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
-        match error.kind() {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => ReportError::PortInUse { port },
             _ => ReportError::Listen {
                 port,
                 detail: error.to_string(),
             },
-        }
-    })?;
+        })?;
     let listen = |detail: String| ReportError::Listen { port, detail };
-    let address = listener.local_addr().map_err(|error| listen(error.to_string()))?;
-    let server = Server::from_listener(listener, None).map_err(|error| listen(error.to_string()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| listen(error.to_string()))?;
+    let server =
+        Server::from_listener(listener, None).map_err(|error| listen(error.to_string()))?;
     started(address);
     while !stop.load(Ordering::Relaxed) {
         let request = server
@@ -100,7 +102,10 @@ impl<'a> Desk<'a> {
         for (name, value) in [
             ("Content-Type", kind),
             ("Cache-Control", "no-store"),
-            ("Content-Security-Policy", &format!("{}; frame-ancestors 'none'", assets::policy(true))),
+            (
+                "Content-Security-Policy",
+                &format!("{}; frame-ancestors 'none'", assets::policy(true)),
+            ),
             ("Cross-Origin-Resource-Policy", "same-origin"),
             ("Referrer-Policy", "no-referrer"),
             ("X-Content-Type-Options", "nosniff"),
@@ -115,7 +120,11 @@ impl<'a> Desk<'a> {
 
     fn answer_to(&mut self, request: &Request, port: u16) -> Answer {
         if !is_own_host(request, port) {
-            return (421, PLAIN, "This server answers under its own address only.\n".to_owned());
+            return (
+                421,
+                PLAIN,
+                "This server answers under its own address only.\n".to_owned(),
+            );
         }
         if !matches!(request.method(), Method::Get | Method::Head) {
             return (405, PLAIN, "Only reading is possible here.\n".to_owned());
@@ -129,8 +138,16 @@ impl<'a> Desk<'a> {
             return (503, PLAIN, format!("{error}\n"));
         }
         match path {
-            "/" => (200, "text/html; charset=utf-8", document(&self.content, true)),
-            _ => (200, "application/json", update(&self.content, query).to_string()),
+            "/" => (
+                200,
+                "text/html; charset=utf-8",
+                document(&self.content, true),
+            ),
+            _ => (
+                200,
+                "application/json",
+                update(&self.content, query).to_string(),
+            ),
         }
     }
 
@@ -145,14 +162,17 @@ impl<'a> Desk<'a> {
 
 /// Whether a request was meant for this server.
 fn is_own_host(request: &Request, port: u16) -> bool {
-    let mut hosts = request.headers().iter().filter(|header| header.field.equiv("Host"));
+    let mut hosts = request
+        .headers()
+        .iter()
+        .filter(|header| header.field.equiv("Host"));
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
     let host = host.value.as_str().to_ascii_lowercase();
-    ["127.0.0.1", "localhost"].iter().any(|name| {
-        host == format!("{name}:{port}") || (port == 80 && host == *name)
-    })
+    ["127.0.0.1", "localhost"]
+        .iter()
+        .any(|name| host == format!("{name}:{port}") || (port == 80 && host == *name))
 }
 
 /// The parts that differ from those the page has, which it names as `have=ID:HASH,…`.
@@ -162,7 +182,10 @@ fn update(content: &Content, query: &str) -> Value {
     for part in parts(content) {
         let hash = part.hash();
         let known = have.split(',').filter_map(|pair| pair.split_once(':'));
-        if known.into_iter().any(|(id, known)| id == part.id && known == hash) {
+        if known
+            .into_iter()
+            .any(|(id, known)| id == part.id && known == hash)
+        {
             continue;
         }
         let charts: Map<String, Value> = part.charts.into_iter().collect();

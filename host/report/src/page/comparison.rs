@@ -3,15 +3,19 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::table::{Cell, chart, numbers, table, texts};
 use super::formula;
+use super::table::{Cell, chart, numbers, table, texts};
 use crate::comparison::{Comparison, Contender, Gamed, Role};
 use crate::number::{self, shown};
 use crate::report::Content;
 
 /// The target score of every contender: chart and table.
 pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
-    let Some(comparison) = content.comparison.as_ref().filter(|comparison| comparison.is_final) else {
+    let Some(comparison) = content
+        .comparison
+        .as_ref()
+        .filter(|comparison| comparison.is_final)
+    else {
         let body = html! {
             p class="quiet" {
                 "The comparison with reference losses is made when the search has ended, on data that it never saw."
@@ -20,7 +24,10 @@ pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
         return (body, Vec::new());
     };
     let score = &content.summary.score;
-    let rows = comparison.rows.iter().map(|row| score_row(comparison, row, score));
+    let rows = comparison
+        .rows
+        .iter()
+        .map(|row| score_row(comparison, row, score));
     let columns = [
         texts("loss"),
         numbers("mean"),
@@ -49,7 +56,10 @@ pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
             }
         }
     };
-    (body, vec![("comparison".to_owned(), chart_data(comparison, score))])
+    (
+        body,
+        vec![("comparison".to_owned(), chart_data(comparison, score))],
+    )
 }
 
 fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell> {
@@ -60,9 +70,18 @@ fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell>
             .warning(&format!("{invalid} invalid")),
     };
     let Some(ours) = row.metrics.get(score) else {
-        return vec![name, Cell::none(), Cell::none(), trainings, Cell::none(), Cell::none()];
+        return vec![
+            name,
+            Cell::none(),
+            Cell::none(),
+            trainings,
+            Cell::none(),
+            Cell::none(),
+        ];
     };
-    let reference = comparison.reference().filter(|known| known.name != row.name);
+    let reference = comparison
+        .reference()
+        .filter(|known| known.name != row.name);
     let theirs = reference.and_then(|known| known.metrics.get(score));
     let difference = theirs.map(|theirs| ours.mean - theirs.mean);
     let p = theirs.and_then(|theirs| ours.p_value(theirs));
@@ -104,13 +123,24 @@ pub(super) fn metrics(content: &Content) -> Markup {
     columns.extend(comparison.rows.iter().map(|row| numbers(shown(&row.name))));
     let rows = comparison.metrics.iter().map(|metric| {
         let mut cells = vec![Cell::text(html! { bdi { (shown(metric)) }
-            @if *metric == content.summary.score { " " span class="tag" { "target" } } })];
-        cells.extend(comparison.rows.iter().map(|row| metric_cell(comparison, row, metric)));
+        @if *metric == content.summary.score { " " span class="tag" { "target" } } })];
+        cells.extend(
+            comparison
+                .rows
+                .iter()
+                .map(|row| metric_cell(comparison, row, metric)),
+        );
         cells
     });
     let caption = match comparison.is_final {
-        true => format!("Mean ± standard deviation on the {} split; higher is better", comparison.split),
-        false => format!("One training, on the {} split, in the search; higher is better", shown(&comparison.split)),
+        true => format!(
+            "Mean ± standard deviation on the {} split; higher is better",
+            comparison.split
+        ),
+        false => format!(
+            "One training, on the {} split, in the search; higher is better",
+            shown(&comparison.split)
+        ),
     };
     html! {
         @for gamed in &comparison.gamed { (warning(gamed, &content.summary.score)) }
@@ -145,4 +175,3 @@ fn warning(gamed: &Gamed, score: &str) -> Markup {
         }
     }
 }
-

@@ -19,7 +19,10 @@ pub(super) fn body(content: &Content) -> (Markup, Vec<(String, Value)>) {
         return (html! {}, Vec::new());
     }
     let score = shown(&content.summary.score);
-    let scored = family.iter().filter(|member| member.score.is_some()).count();
+    let scored = family
+        .iter()
+        .filter(|member| member.score.is_some())
+        .count();
     let newest: Vec<&Ancestor> = family.iter().rev().collect();
     let (near, far) = newest.split_at(newest.len().min(SHOWN));
     let body = html! {
@@ -64,12 +67,17 @@ fn data(family: &[Ancestor], score: &str) -> Markup {
         vec![
             Cell::number(&at.to_string(), at as f64),
             Cell::number(&number::count(member.candidate), member.candidate as f64),
-            member
-                .score
-                .map_or_else(Cell::none, |value| Cell::number(&number::value(value), value)),
+            member.score.map_or_else(Cell::none, |value| {
+                Cell::number(&number::value(value), value)
+            }),
         ]
     });
-    table("family-data", "Scores along the family", &columns, rows.collect())
+    table(
+        "family-data",
+        "Scores along the family",
+        &columns,
+        rows.collect(),
+    )
 }
 
 fn item(member: &Ancestor, score: &str) -> Markup {

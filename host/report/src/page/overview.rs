@@ -44,10 +44,18 @@ fn tiles(content: &Content) -> Vec<Tile> {
             .map(|median| format!("median random {}", number::value(median)));
         tiles.push((name, number::value(score), more));
     }
-    tiles.push(("explored".to_owned(), number::count(summary.explored), pace(summary)));
+    tiles.push((
+        "explored".to_owned(),
+        number::count(summary.explored),
+        pace(summary),
+    ));
     let given_up = summary.trained.saturating_sub(summary.scored);
     let more = format!("{} ended early or failed", number::count(given_up));
-    tiles.push(("trained".to_owned(), number::count(summary.trained), Some(more)));
+    tiles.push((
+        "trained".to_owned(),
+        number::count(summary.trained),
+        Some(more),
+    ));
     tiles.push(("time".to_owned(), number::duration(summary.seconds), None));
     tiles
 }

@@ -48,7 +48,10 @@ impl Part {
             digest.update(data.to_string().as_bytes());
         }
         let hash = digest.finalize();
-        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hash.iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -61,16 +64,66 @@ pub(crate) fn parts(content: &Content) -> Vec<Part> {
     let (shapes_body, shapes_charts) = shapes::body(content);
     let plain = Part::new;
     vec![
-        plain("summary", ("Summary", "Summary"), overview::summary(content), Vec::new()),
-        plain("losses", ("Best losses", "Losses"), overview::losses(content), Vec::new()),
-        plain("comparison", ("Comparison", "Comparison"), comparison_body, comparison_charts),
-        plain("metrics", ("All metrics", "Metrics"), comparison::metrics(content), Vec::new()),
-        plain("pictures", ("Example predictions", "Predictions"), pictures::body(content), Vec::new()),
-        plain("shapes", ("Shape of the loss", "Shape"), shapes_body, shapes_charts),
+        plain(
+            "summary",
+            ("Summary", "Summary"),
+            overview::summary(content),
+            Vec::new(),
+        ),
+        plain(
+            "losses",
+            ("Best losses", "Losses"),
+            overview::losses(content),
+            Vec::new(),
+        ),
+        plain(
+            "comparison",
+            ("Comparison", "Comparison"),
+            comparison_body,
+            comparison_charts,
+        ),
+        plain(
+            "metrics",
+            ("All metrics", "Metrics"),
+            comparison::metrics(content),
+            Vec::new(),
+        ),
+        plain(
+            "pictures",
+            ("Example predictions", "Predictions"),
+            pictures::body(content),
+            Vec::new(),
+        ),
+        plain(
+            "shapes",
+            ("Shape of the loss", "Shape"),
+            shapes_body,
+            shapes_charts,
+        ),
         plain("curve", ("Search curve", "Curve"), curve_body, curve_charts),
-        plain("funnel", ("Where candidates ended", "Funnel"), funnel_body, funnel_charts),
-        plain("family", ("Family of the best loss", "Family"), family_body, family_charts),
-        plain("costs", ("Costs", "Costs"), setup::costs(content), Vec::new()),
-        plain("setup", ("Setup", "Setup"), setup::setup(content), Vec::new()),
+        plain(
+            "funnel",
+            ("Where candidates ended", "Funnel"),
+            funnel_body,
+            funnel_charts,
+        ),
+        plain(
+            "family",
+            ("Family of the best loss", "Family"),
+            family_body,
+            family_charts,
+        ),
+        plain(
+            "costs",
+            ("Costs", "Costs"),
+            setup::costs(content),
+            Vec::new(),
+        ),
+        plain(
+            "setup",
+            ("Setup", "Setup"),
+            setup::setup(content),
+            Vec::new(),
+        ),
     ]
 }

@@ -47,9 +47,19 @@ fn entries(own: &Curve, beside: Option<&Curve>) -> Vec<(&'static str, String)> {
         entries[0].1 = "best so far (random search)".to_owned();
     }
     if let Some(other) = beside.filter(|other| other.scored > 0) {
-        let what = if other.random { "random search" } else { "beside it" };
-        entries.push(("line c2", format!("best of {} ({what})", shown(&other.name))));
-        entries.push(("line c2 dashed", format!("its median of the latest {WINDOW}")));
+        let what = if other.random {
+            "random search"
+        } else {
+            "beside it"
+        };
+        entries.push((
+            "line c2",
+            format!("best of {} ({what})", shown(&other.name)),
+        ));
+        entries.push((
+            "line c2 dashed",
+            format!("its median of the latest {WINDOW}"),
+        ));
     }
     entries
 }
@@ -83,18 +93,28 @@ fn data(curves: &[Curve]) -> Markup {
         kept.filter(move |(at, _)| at % every == 0 || *at == last)
             .map(|(_, point)| row(curve, point))
     });
-    table("curve-data", "Improvements of the best score", &columns, rows.collect())
+    table(
+        "curve-data",
+        "Improvements of the best score",
+        &columns,
+        rows.collect(),
+    )
 }
 
 fn row(curve: &Curve, point: &Point) -> Vec<Cell> {
     let (explored, seconds, best) = *point;
     let until = curve.median.partition_point(|median| median.0 <= explored);
-    let median = until.checked_sub(1).and_then(|at| curve.median.get(at)).map(|at| at.2);
+    let median = until
+        .checked_sub(1)
+        .and_then(|at| curve.median.get(at))
+        .map(|at| at.2);
     vec![
         Cell::text(html! { bdi { (shown(&curve.name)) } }),
         Cell::number(&number::count(explored), explored as f64),
         Cell::number(&number::duration(seconds), seconds),
         Cell::number(&number::value(best), best),
-        median.map_or_else(Cell::none, |median| Cell::number(&number::value(median), median)),
+        median.map_or_else(Cell::none, |median| {
+            Cell::number(&number::value(median), median)
+        }),
     ]
 }

@@ -11,18 +11,44 @@ use crate::report::Content;
 pub(super) fn costs(content: &Content) -> Markup {
     let costs = &content.costs;
     let seconds = content.summary.seconds;
-    let columns = [texts("what"), numbers("trainings"), numbers("steps"), numbers("time"), numbers("of the search’s time")];
+    let columns = [
+        texts("what"),
+        numbers("trainings"),
+        numbers("steps"),
+        numbers("time"),
+        numbers("of the search’s time"),
+    ];
     let mut rows: Vec<Vec<Cell>> = costs
         .stages
         .iter()
-        .map(|(stage, spent)| line(&format!("stage {}", stage.name()), None, *spent, Some(*spent / seconds)))
+        .map(|(stage, spent)| {
+            line(
+                &format!("stage {}", stage.name()),
+                None,
+                *spent,
+                Some(*spent / seconds),
+            )
+        })
         .collect();
     rows.push(trained("training for scores", &costs.search, seconds));
     rows.push(evaluated("evaluation for scores", &costs.search, seconds));
-    rows.push(trained("training of the best again", &costs.confirmation, f64::NAN));
-    rows.push(evaluated("evaluation of the best again", &costs.confirmation, f64::NAN));
+    rows.push(trained(
+        "training of the best again",
+        &costs.confirmation,
+        f64::NAN,
+    ));
+    rows.push(evaluated(
+        "evaluation of the best again",
+        &costs.confirmation,
+        f64::NAN,
+    ));
     if let Some(spent) = costs.store_seconds {
-        rows.push(line("writing the run folder", None, spent, Some(spent / seconds)));
+        rows.push(line(
+            "writing the run folder",
+            None,
+            spent,
+            Some(spent / seconds),
+        ));
     }
     html! {
         (table("costs-table", "Time and trainings", &columns, rows))
@@ -37,7 +63,12 @@ pub(super) fn costs(content: &Content) -> Markup {
 
 fn trained(what: &str, trainings: &Trainings, seconds: f64) -> Vec<Cell> {
     let spent = trainings.train_seconds;
-    line(what, Some((trainings.count, trainings.steps)), spent, Some(spent / seconds))
+    line(
+        what,
+        Some((trainings.count, trainings.steps)),
+        spent,
+        Some(spent / seconds),
+    )
 }
 
 fn evaluated(what: &str, trainings: &Trainings, seconds: f64) -> Vec<Cell> {
@@ -53,7 +84,9 @@ fn line(what: &str, work: Option<(u64, u64)>, spent: f64, part: Option<f64>) -> 
         counted(work.map(|work| work.1)),
         Cell::number(&duration(spent), spent),
         part.filter(|part| part.is_finite())
-            .map_or_else(Cell::none, |part| Cell::number(&format!("{:.1} %", 100.0 * part), part)),
+            .map_or_else(Cell::none, |part| {
+                Cell::number(&format!("{:.1} %", 100.0 * part), part)
+            }),
     ]
 }
 

@@ -92,7 +92,9 @@ fn data(shape: &Shape, panel: &Panel, id: &str) -> Markup {
         let mut cells = vec![Cell::number(&number::value(*x), *x)];
         cells.extend(panel.lines.iter().map(|line| {
             let value = line.points.get(at).and_then(|point| point.1);
-            value.map_or_else(Cell::none, |value| Cell::number(&number::value(value), value))
+            value.map_or_else(Cell::none, |value| {
+                Cell::number(&number::value(value), value)
+            })
         }));
         cells
     });

@@ -64,12 +64,7 @@ impl Cell {
 }
 
 /// A table that can be sorted by every column. The first cell of a row names it.
-pub(super) fn table(
-    id: &str,
-    caption: &str,
-    columns: &[Column],
-    rows: Vec<Vec<Cell>>,
-) -> Markup {
+pub(super) fn table(id: &str, caption: &str, columns: &[Column], rows: Vec<Vec<Cell>>) -> Markup {
     html! {
         div class="scroll" tabindex="0" role="group" aria-labelledby={ (id) "-caption" } {
             table id=(id) {
@@ -111,7 +106,12 @@ fn rendered(cell: Cell, names_row: bool, numbers: bool) -> Markup {
 }
 
 /// A chart that the script draws, what it shows in words, and its data behind it.
-pub(super) fn chart(name: &str, alternative: &str, caption: &Markup, data: Option<&Markup>) -> Markup {
+pub(super) fn chart(
+    name: &str,
+    alternative: &str,
+    caption: &Markup,
+    data: Option<&Markup>,
+) -> Markup {
     html! {
         figure class="chart" data-chart=(name) {
             div class="plot" role="img" aria-label=(alternative) {

@@ -140,7 +140,9 @@ pub(super) fn append(bytes: &mut Vec<u8>, event: &Event) {
 
 /// CRC-32C, rotated and moved, so that a checksum of data that holds checksums is no trivial one.
 fn masked_checksum(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]

@@ -20,9 +20,8 @@ fn served(run: &Path, work: impl FnOnce(SocketAddr)) {
     let options = &Options::default();
     std::thread::scope(|scope| {
         let (told, address) = mpsc::channel();
-        let server = scope.spawn(move || {
-            watch::serve(run, options, 0, stop, |at| told.send(at).unwrap())
-        });
+        let server =
+            scope.spawn(move || watch::serve(run, options, 0, stop, |at| told.send(at).unwrap()));
         let address = address.recv().expect("the server has started");
         assert!(address.ip().is_loopback());
         // A failed assertion must not leave the server running.
@@ -39,7 +38,10 @@ fn served(run: &Path, work: impl FnOnce(SocketAddr)) {
 fn a_served_page_follows_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let recipe = Recipe { finished: false, ..Recipe::plain(1, 400) };
+    let recipe = Recipe {
+        finished: false,
+        ..Recipe::plain(1, 400)
+    };
     let mut search = Some(recipe.begin(&run));
     recipe.go_on(search.as_mut().unwrap());
     served(&run, |address| {
@@ -83,15 +85,28 @@ fn grown(search: Search, run: &Path, explored: u64) -> Search {
 fn what_cannot_be_served_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |run: &Path, port| {
-        watch::serve(run, &Options::default(), port, &AtomicBool::new(true), |_| ())
+        watch::serve(
+            run,
+            &Options::default(),
+            port,
+            &AtomicBool::new(true),
+            |_| (),
+        )
     };
-    assert!(matches!(serve(folder.path(), 0), Err(ReportError::Store(_))));
+    assert!(matches!(
+        serve(folder.path(), 0),
+        Err(ReportError::Store(_))
+    ));
     let run = folder.path().join("run");
     drop(Recipe::plain(1, 1).begin(&run));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let error = serve(&run, port).unwrap_err();
     assert!(matches!(error, ReportError::PortInUse { .. }));
-    assert!(error.to_string().starts_with(&format!("port {port} of 127.0.0.1 is in use")));
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("port {port} of 127.0.0.1 is in use"))
+    );
     serve(&run, 0).unwrap();
 }

@@ -29,9 +29,16 @@ fn pages_are_what_a_reader_expects() {
     let at = |name: &str| folder.path().join(name);
     Recipe::plain(1, 1500).run(&at("whole"));
     pictures(&at("whole"), "test");
-    let random = Recipe { random: true, finished: false, ..Recipe::plain(1, 800) };
+    let random = Recipe {
+        random: true,
+        finished: false,
+        ..Recipe::plain(1, 800)
+    };
     random.run(&at("random"));
-    let branches = Recipe { name: "branches".into(), ..Recipe::plain(2, 600) };
+    let branches = Recipe {
+        name: "branches".into(),
+        ..Recipe::plain(2, 600)
+    };
     branches.run(&at("branches"));
     let hostile = Recipe {
         name: HOSTILE.into(),
@@ -46,7 +53,13 @@ fn pages_are_what_a_reader_expects() {
         ..Recipe::plain(1, 600)
     };
     endless.run(&at("endless"));
-    drop(Recipe { name: "empty".into(), ..Recipe::plain(1, 1) }.begin(&at("empty")));
+    drop(
+        Recipe {
+            name: "empty".into(),
+            ..Recipe::plain(1, 1)
+        }
+        .begin(&at("empty")),
+    );
     let unscored = Recipe {
         name: "unscored".into(),
         scores: false,
@@ -54,12 +67,23 @@ fn pages_are_what_a_reader_expects() {
         ..Recipe::plain(1, 60)
     };
     unscored.run(&at("unscored"));
-    let interrupted = Recipe { name: "interrupted".into(), finished: false, ..Recipe::plain(1, 300) };
+    let interrupted = Recipe {
+        name: "interrupted".into(),
+        finished: false,
+        ..Recipe::plain(1, 300)
+    };
     interrupted.run(&at("interrupted"));
     repeated(&at("large"), most());
 
     let names = [
-        "whole", "branches", "hostile", "endless", "empty", "unscored", "interrupted", "large",
+        "whole",
+        "branches",
+        "hostile",
+        "endless",
+        "empty",
+        "unscored",
+        "interrupted",
+        "large",
     ];
     let pages: serde_json::Map<String, Value> = names
         .into_iter()
@@ -79,14 +103,30 @@ fn a_random_search_beside_a_run_is_found_and_another_can_be_named() {
     let curves = |options: &Options| {
         let json = Report::read(&at("run"), options).unwrap().json();
         let curves = json["curves"].as_array().unwrap().clone();
-        curves.iter().map(|curve| curve["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        curves
+            .iter()
+            .map(|curve| curve["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let mut options = Options::default();
     assert_eq!(curves(&options), ["run"]);
-    let random = Recipe { random: true, finished: false, ..Recipe::plain(1, 200) };
+    let random = Recipe {
+        random: true,
+        finished: false,
+        ..Recipe::plain(1, 200)
+    };
     random.run(&at("random"));
-    Recipe { explored: 250, ..random }.run(&at("larger random"));
-    let other = Recipe { random: true, finished: false, name: "other".into(), ..Recipe::plain(1, 400) };
+    Recipe {
+        explored: 250,
+        ..random
+    }
+    .run(&at("larger random"));
+    let other = Recipe {
+        random: true,
+        finished: false,
+        name: "other".into(),
+        ..Recipe::plain(1, 400)
+    };
     other.run(&at("another task"));
     assert_eq!(curves(&options), ["run", "larger random"]);
     options.beside = Some(at("another task"));
@@ -107,9 +147,15 @@ fn the_data_says_what_the_page_says() {
     assert_eq!(json["comparison"]["gamed"][0]["metric"], "BF1");
     assert_eq!(json["shapes"].as_array().unwrap().len(), 4);
     let lineage = json["lineage"].as_array().unwrap();
-    assert_eq!(lineage.last().unwrap()["candidate"], json["summary"]["best_candidate"]);
+    assert_eq!(
+        lineage.last().unwrap()["candidate"],
+        json["summary"]["best_candidate"]
+    );
     let verdict = json["summary"]["verdict"].as_str().unwrap();
-    assert!(verdict.starts_with("The found loss beats reference toy: mIoU 0.6300 ± 0.0100"), "{verdict}");
+    assert!(
+        verdict.starts_with("The found loss beats reference toy: mIoU 0.6300 ± 0.0100"),
+        "{verdict}"
+    );
 }
 
 #[test]
@@ -119,14 +165,20 @@ fn a_final_table_that_is_damaged_or_old_is_named() {
     Recipe::plain(1, 300).run(&run);
     let notes = || {
         let json = summary_json(&run).unwrap();
-        (json["summary"]["notes"].to_string(), json["summary"]["state"].clone())
+        (
+            json["summary"]["notes"].to_string(),
+            json["summary"]["state"].clone(),
+        )
     };
     assert_eq!(notes(), ("[]".to_owned(), json!("ended")));
     let text = std::fs::read_to_string(run.join("final.json")).unwrap();
     let old = text.replace("\"explored\":300", "\"explored\":200");
     std::fs::write(run.join("final.json"), old).unwrap();
     let (found, state) = notes();
-    assert!(found.contains("made after 200 explored candidates; the run has 300"), "{found}");
+    assert!(
+        found.contains("made after 200 explored candidates; the run has 300"),
+        "{found}"
+    );
     assert_eq!(state, "interrupted");
     std::fs::write(run.join("final.json"), &text[..text.len() / 2]).unwrap();
     assert!(notes().0.contains("final.json is damaged"));
@@ -141,8 +193,13 @@ fn events_are_what_tensorboard_reads() {
     let file = tensorboard::write(&at("run"), &at("events")).unwrap();
     assert_eq!(tensorboard::write(&at("run"), &at("events")).unwrap(), file);
     tensorboard::write(&at("empty"), &at("no events")).unwrap();
-    let data = Report::read(&at("run"), &Options::default()).unwrap().json();
+    let data = Report::read(&at("run"), &Options::default())
+        .unwrap()
+        .json();
     let mut command = program("report_events.py");
-    command.arg(at("events")).arg(at("no events")).arg(data.to_string());
+    command
+        .arg(at("events"))
+        .arg(at("no events"))
+        .arg(data.to_string());
     succeeds(command);
 }

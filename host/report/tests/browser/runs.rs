@@ -12,8 +12,7 @@ use serde_json::json;
 use crate::support;
 
 /// Text that would be markup, end its element, reorder the line, or run off the page.
-pub(crate) const HOSTILE: &str =
-    "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>\"'&amp;]]></script>--><b>\u{202e}\u{2028}";
+pub(crate) const HOSTILE: &str = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>\"'&amp;]]></script>--><b>\u{202e}\u{2028}";
 
 /// Long, and without a place to break.
 pub(crate) fn long() -> String {
@@ -109,7 +108,9 @@ impl Recipe {
     pub(crate) fn go_on(&self, search: &mut Search) {
         let mut engine = support::FakeEngine::default();
         let stop = AtomicBool::new(false);
-        search.run(&mut engine, &mut self.trainer(), &mut (), &stop).unwrap();
+        search
+            .run(&mut engine, &mut self.trainer(), &mut (), &stop)
+            .unwrap();
     }
 
     fn trainer(&self) -> Trainer {
@@ -123,7 +124,10 @@ impl Recipe {
     /// Confirms the best and writes a final table in which the target rose and the second metric collapsed.
     fn finish(&self, search: &mut Search, folder: &Path) {
         let stop = AtomicBool::new(false);
-        let confirmed = search.confirm(&mut self.trainer(), &mut (), &stop).unwrap().unwrap();
+        let confirmed = search
+            .confirm(&mut self.trainer(), &mut (), &stop)
+            .unwrap()
+            .unwrap();
         let best = &confirmed[0].loss;
         let row = |name: &str, losses: &BTreeMap<String, String>, target: f64, other: f64| {
             let scores = (0..3).map(|seed| {
@@ -131,7 +135,11 @@ impl Recipe {
                 let value = |(at, metric): (usize, &String)| {
                     (metric.clone(), if at == 1 { other } else { target } + noise)
                 };
-                self.metrics.iter().enumerate().map(value).collect::<BTreeMap<_, _>>()
+                self.metrics
+                    .iter()
+                    .enumerate()
+                    .map(value)
+                    .collect::<BTreeMap<_, _>>()
             });
             json!({ "name": name, "losses": losses, "scores": scores.collect::<Vec<_>>() })
         };
@@ -165,7 +173,11 @@ pub(crate) fn pictures(folder: &Path, name: &str) {
         let mut encoder = png::Encoder::new(File::create(folder.join(file)).unwrap(), 32, 32);
         encoder.set_color(png::ColorType::Grayscale);
         let pixels: Vec<u8> = (0..32 * 32).map(|at| (at / 4) as u8).collect();
-        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&pixels)
+            .unwrap();
     }
     let index = json!({
         "split": name,
@@ -177,7 +189,11 @@ pub(crate) fn pictures(folder: &Path, name: &str) {
 
 /// A run of so many candidates: a real one whose rows are repeated with later numbers.
 pub(crate) fn repeated(folder: &Path, candidates: u64) {
-    Recipe { finished: false, ..Recipe::plain(1, 3000) }.run(folder);
+    Recipe {
+        finished: false,
+        ..Recipe::plain(1, 3000)
+    }
+    .run(folder);
     let connection = rusqlite::Connection::open(folder.join("run.db")).unwrap();
     connection
         .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; DROP INDEX candidates_joined; DROP INDEX candidates_scored;")

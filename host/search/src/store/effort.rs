@@ -130,7 +130,11 @@ impl RunReader {
             let code: String = row.get(1)?;
             let kind = VerdictKind::from_code(&code)
                 .ok_or_else(|| RowError::Value(format!("the verdict {code:?} cannot be read")))?;
-            found.push((row.get::<_, i64>(0)? as u64, kind, row.get::<_, i64>(2)? as u64));
+            found.push((
+                row.get::<_, i64>(0)? as u64,
+                kind,
+                row.get::<_, i64>(2)? as u64,
+            ));
             Ok(())
         })?;
         Ok(found)
