@@ -146,8 +146,9 @@ def pages(browser, plan):
         check_charts(page, ["comparison", "curve", "funnel", "shape"])
         headings = page.locator("#shapes h3").all_text_contents()
         assert headings == ["Branch b0", "Branch b1"], headings
-    for name in ("whole", "branches", "hostile", "endless", "empty", "unscored"):
+    for name in ("whole", "branches", "hostile", "endless", "empty"):
         check_narrow(browser, urls[name], name)
+    for name in ("whole", "hostile", "empty"):
         with Watched(browser, urls[name]) as watched:
             check_accessibility(watched.whole(), name)
     check_large(browser, paths["large"], plan["explored"])

@@ -14,9 +14,12 @@ pub(crate) struct Step {
     /// Candidates that went on.
     pub(crate) passed: u64,
     /// What ended here, by verdict.
-    pub(crate) ended: Vec<(&'static str, u64)>,
+    pub(crate) ended: Ended,
     pub(crate) seconds: f64,
 }
+
+/// Verdicts with their counts.
+type Ended = Vec<(&'static str, u64)>;
 
 /// The stages in order; the last lets through what was scored.
 pub(crate) fn of(tally: &Tally) -> Vec<Step> {
@@ -30,7 +33,7 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
             .map(|kind| (kind.code(), count(*kind)))
             .collect()
     };
-    let stages: [(Stage, &str, Vec<(&'static str, u64)>); 6] = [
+    let stages: [(Stage, &str, Ended); 6] = [
         (Stage::Generate, "drawn or mutated", Vec::new()),
         (Stage::Static, "structure can train", plain(&[V::Static])),
         (Stage::Canonical, "not seen before", plain(&[V::Duplicate])),
@@ -59,7 +62,7 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
     ];
     let mut entered = tally.counts.explored();
     let times = tally.counts.times();
-    let step = |(stage, title, ended): (Stage, &'static str, Vec<(&'static str, u64)>)| {
+    let step = |(stage, title, ended): (Stage, &'static str, Ended)| {
         let lost: u64 = ended.iter().map(|(_, count)| count).sum();
         let passed = entered.saturating_sub(lost);
         let step = Step {

@@ -8,6 +8,7 @@ use super::table::{Cell, chart, numbers, table, texts};
 use crate::comparison::{Comparison, Contender, Gamed, Role};
 use crate::number::{self, shown};
 use crate::report::Content;
+use crate::summary::State;
 
 /// The target score of every contender: chart and table.
 pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
@@ -18,7 +19,10 @@ pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
     else {
         let body = html! {
             p class="quiet" {
-                "The comparison with reference losses is made when the search has ended, on data that it never saw."
+                @match content.summary.state {
+                    State::Ended => "The run ended without a final table.",
+                    _ => "The comparison with reference losses is made when the search has ended, on data that it never saw.",
+                }
             }
         };
         return (body, Vec::new());

@@ -37,6 +37,7 @@ type Tile = (String, String, Option<String>);
 fn tiles(content: &Content) -> Vec<Tile> {
     let summary = &content.summary;
     let mut tiles = Vec::new();
+    tiles.extend(final_tile(content));
     if let Some(score) = summary.best_score {
         let name = format!("{} in the search", shown(&summary.score));
         let more = summary
@@ -58,6 +59,25 @@ fn tiles(content: &Content) -> Vec<Tile> {
     ));
     tiles.push(("time".to_owned(), number::duration(summary.seconds), None));
     tiles
+}
+
+/// The found loss beside its reference.
+fn final_tile(content: &Content) -> Option<Tile> {
+    let score = &content.summary.score;
+    let comparison = content
+        .comparison
+        .as_ref()
+        .filter(|comparison| comparison.is_final)?;
+    let ours = comparison.found()?.metrics.get(score)?;
+    let reference = comparison
+        .reference()
+        .and_then(|row| Some((row, row.metrics.get(score)?)));
+    let more = reference.map(|(row, theirs)| {
+        let spread = number::spread(theirs.mean, theirs.deviation);
+        format!("{}: {spread}", shown(&row.name))
+    });
+    let name = format!("{} on the {} split", shown(score), comparison.split);
+    Some((name, number::value(ours.mean), more))
 }
 
 fn pace(summary: &Summary) -> Option<String> {

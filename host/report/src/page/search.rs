@@ -28,7 +28,10 @@ pub(super) fn curve(content: &Content) -> (Markup, Vec<(String, Value)>) {
         (legend(&entries(own, beside)))
         (chart(
             "curve",
-            &format!("{score} of trained losses against effort: each score, the best so far and the running median"),
+            &format!(
+                "{score} of trained losses against effort: each score, the best so far and the running median; the best is {}",
+                own.best.last().map_or_else(|| "–".to_owned(), |best| number::value(best.2))
+            ),
             &caption(own, beside),
             Some(&data(&content.curves)),
         ))

@@ -20,7 +20,12 @@ pub(super) fn body(content: &Content) -> (Markup, Vec<(String, Value)>) {
     let mut charts = Vec::new();
     let mut branches: Vec<(&str, Vec<Markup>)> = Vec::new();
     for (at, shape) in content.shapes.iter().enumerate() {
-        let drawn = one(shape, &format!("shape-{at}"), &mut charts);
+        let name = format!("shape-{at}");
+        charts.extend(shape.panels.iter().enumerate().map(|(at, panel)| {
+            let data = json!({ "kind": "shape", "x": shape.x, "panel": panel });
+            (format!("{name}-{at}"), data)
+        }));
+        let drawn = one(shape, &name);
         match branches.last_mut() {
             Some((branch, shapes)) if *branch == shape.branch => shapes.push(drawn),
             _ => branches.push((&shape.branch, vec![drawn])),
@@ -39,7 +44,7 @@ pub(super) fn body(content: &Content) -> (Markup, Vec<(String, Value)>) {
     (body, charts)
 }
 
-fn one(shape: &Shape, name: &str, charts: &mut Vec<(String, Value)>) -> Markup {
+fn one(shape: &Shape, name: &str) -> Markup {
     let lines = shape.panels.first().map_or(&[][..], |panel| &panel.lines);
     let entries: Vec<(&str, String)> = lines
         .iter()
@@ -53,11 +58,7 @@ fn one(shape: &Shape, name: &str, charts: &mut Vec<(String, Value)>) -> Markup {
             @if entries.len() > 1 { (legend(&entries)) }
             div class="panels" {
                 @for (at, panel) in shape.panels.iter().enumerate() {
-                    @let id = format!("{name}-{at}");
-                    (drawn(shape, panel, &id))
-                    @let _ = charts.push((id.clone(), json!({
-                        "kind": "shape", "x": shape.x, "panel": panel,
-                    })));
+                    (drawn(shape, panel, &format!("{name}-{at}")))
                 }
             }
         }
@@ -65,13 +66,28 @@ fn one(shape: &Shape, name: &str, charts: &mut Vec<(String, Value)>) -> Markup {
 }
 
 fn drawn(shape: &Shape, panel: &Panel, id: &str) -> Markup {
-    let alternative = format!(
+    let mut alternative = format!(
         "{} of the loss {} on branch {} against {}",
         panel.title,
         shown(&shape.loss),
         shown(&shape.branch),
         shape.x
     );
+    for line in &panel.lines {
+        let mut known = line
+            .points
+            .iter()
+            .filter_map(|(x, value)| Some((*x, (*value)?)));
+        if let (Some(first), Some(last)) = (known.next(), known.next_back()) {
+            let point = |(x, y)| format!("{} at {}", number::value(y), number::value(x));
+            alternative.push_str(&format!(
+                "; {} from {} to {}",
+                line.name,
+                point(first),
+                point(last)
+            ));
+        }
+    }
     let caption = html! {
         (panel.title)
         @if panel.clipped { ", which goes on beyond the chart" }

@@ -79,7 +79,7 @@ pub(super) fn table(id: &str, caption: &str, columns: &[Column], rows: Vec<Vec<C
                 tbody {
                     @for row in rows { tr {
                         @for (at, (cell, column)) in row.into_iter().zip(columns).enumerate() {
-                            (rendered(cell, at == 0, column.numbers))
+                            (rendered(&cell, at == 0, column.numbers))
                         }
                     } }
                 }
@@ -88,7 +88,7 @@ pub(super) fn table(id: &str, caption: &str, columns: &[Column], rows: Vec<Vec<C
     }
 }
 
-fn rendered(cell: Cell, names_row: bool, numbers: bool) -> Markup {
+fn rendered(cell: &Cell, names_row: bool, numbers: bool) -> Markup {
     let class = match (numbers, cell.warns) {
         (true, true) => Some("n warns"),
         (true, false) => Some("n"),

@@ -32,13 +32,13 @@ fn chromium() -> PathBuf {
     found.expect("there is no chromium on the PATH: `cargo xtask test` installs it")
 }
 
-/// Runs to the end; what it prints shows where it fails.
+/// Runs to the end; what it prints is shown where it fails, and with `--nocapture`.
 pub(crate) fn succeeds(mut command: Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(
         output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
+        "{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

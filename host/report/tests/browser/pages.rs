@@ -8,13 +8,8 @@ use serde_json::{Value, json};
 use crate::outside::{program, succeeds};
 use crate::runs::{HOSTILE, Recipe, long, pictures, repeated};
 
-/// Candidates of the largest run; all of a million and a half where slow tests are asked for.
-fn most() -> u64 {
-    match std::env::var_os("AUTOLOSS_SLOW_TESTS") {
-        Some(_) => 1_500_000,
-        None => 200_000,
-    }
-}
+/// Candidates of the largest run.
+const MOST: u64 = 1_500_000;
 
 fn written(folder: &Path, name: &str) -> Value {
     let page = folder.join(format!("{name}.html"));
@@ -73,7 +68,7 @@ fn pages_are_what_a_reader_expects() {
         ..Recipe::plain(1, 300)
     };
     interrupted.run(&at("interrupted"));
-    repeated(&at("large"), most());
+    repeated(&at("large"), MOST);
 
     let names = [
         "whole",
@@ -89,7 +84,7 @@ fn pages_are_what_a_reader_expects() {
         .into_iter()
         .map(|name| (name.to_owned(), written(folder.path(), name)))
         .collect();
-    let plan = json!({ "pages": pages, "hostile": HOSTILE, "explored": most() });
+    let plan = json!({ "pages": pages, "hostile": HOSTILE, "explored": MOST });
     let mut command = program("report_browser.py");
     command.arg("pages").arg(plan.to_string());
     succeeds(command);
