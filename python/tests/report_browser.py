@@ -89,6 +89,7 @@ def check_hostile(browser, url):
             assert part in title, (part, title)
         seen = page.locator("body").inner_text() + page.title()
         assert "\u202e" not in seen and "\u2028" not in seen
+        assert "<b>bold & \"quoted\" '" in page.locator(".where").text_content()
         metrics = [name.strip() for name in column(page, "all-metrics", 0)]
         assert any(name.startswith("<script>") for name in metrics), metrics
         check_charts(page, ["comparison", "curve", "funnel"])
@@ -193,6 +194,12 @@ def live(browser, url):
         wait_until(page, "document.querySelector('#status').textContent !== 'live'")
         assert status.text_content() == STOPPED
         have = "Object.entries(page.data.hashes).map((pair) => pair.join(':')).join(',')"
+        watched.quiet()
+        watched.context.set_offline(True)
+        wait_until(page, "document.querySelector('#status').textContent === 'not connected'", seconds=40)
+        watched.context.set_offline(False)
+        wait_until(page, f"document.querySelector('#status').textContent === '{STOPPED}'", seconds=60)
+        watched.complaints.clear()
         unchanged = page.evaluate(f"fetch('update?have=' + {have}).then((answer) => answer.json())")
         assert unchanged["parts"] == {}, list(unchanged["parts"])
 

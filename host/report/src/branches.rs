@@ -1,11 +1,18 @@
 //! A run's branches: the graphs of loss texts, and formulas to read. A text that is no graph of a searched
 //! branch (a loss the task computes itself, or one held by name) is shown as it stands.
+//!
+//! Formulas are simplified, which takes a while for a large graph and always comes to the same, so they are
+//! remembered for a page that is made anew every second.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use autoloss_graph::{Limits, LossGraph, Signature};
 use autoloss_search::store::RunHeader;
 use serde::Serialize;
+
+use crate::mathml;
 
 /// References may be larger than what a search may find.
 const LIMITS: Limits = Limits {
@@ -18,7 +25,12 @@ const LIMITS: Limits = Limits {
 pub(crate) struct Branches {
     searched: Vec<(String, Signature)>,
     held: BTreeMap<String, Signature>,
+    known: Known,
 }
+
+/// Formulas made before, by branch and text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(Rc<RefCell<HashMap<(String, String), Formula>>>);
 
 /// A loss of one branch in the forms a reader may want.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,7 +38,7 @@ pub(crate) struct Formula {
     pub(crate) branch: String,
     /// The form of loss files.
     pub(crate) text: String,
-    /// One line of mathematics, of the canonical form.
+    /// One line of mathematics, simplified.
     pub(crate) formula: String,
     /// The same as MathML, where the text is a graph.
     #[serde(skip)]
@@ -34,7 +46,8 @@ pub(crate) struct Formula {
 }
 
 impl Branches {
-    pub(crate) fn new(header: &RunHeader) -> Self {
+    /// The branches of one run; what is known must come from the same run.
+    pub(crate) fn new(header: &RunHeader, known: &Known) -> Self {
         let branches = header.task.branches.iter();
         let conventions = header.task.conventions.iter();
         Self {
@@ -44,6 +57,7 @@ impl Branches {
             held: conventions
                 .map(|(name, convention)| (name.clone(), convention.inputs.clone()))
                 .collect(),
+            known: known.clone(),
         }
     }
 
@@ -70,7 +84,18 @@ impl Branches {
         formulas
     }
 
-    fn formula(&self, branch: &str, text: &str) -> Formula {
+    /// The formula of one branch.
+    pub(crate) fn formula(&self, branch: &str, text: &str) -> Formula {
+        let key = (branch.to_owned(), text.to_owned());
+        let known = self.known.0.borrow().get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let formula = self.written(branch, text);
+            self.known.0.borrow_mut().insert(key, formula.clone());
+            formula
+        })
+    }
+
+    fn written(&self, branch: &str, text: &str) -> Formula {
         let (formula, mathml) = match self.graph(branch, text) {
             Some((graph, signature)) => {
                 let (line, markup) = written(&graph, signature);
@@ -94,10 +119,9 @@ impl Branches {
     }
 }
 
-/// A graph as a line of mathematics and as markup that needs no escaping.
+/// A graph as a line of mathematics and as markup, in which names are escaped.
 fn written(graph: &LossGraph, signature: &Signature) -> (String, String) {
-    let simple = graph.canonical(signature);
+    let simple = autoloss_export::simplify(graph, signature);
     let line = simple.formula(signature).to_string();
-    let markup = maud::html! { (line) }.into_string();
-    (line, markup)
+    (line, mathml::of(&simple, signature))
 }

@@ -20,6 +20,7 @@ mod findings;
 mod funnel;
 mod lineage;
 mod losses;
+mod mathml;
 mod number;
 mod page;
 mod pictures;

@@ -43,15 +43,17 @@ pub(crate) fn read(
 }
 
 fn ancestor(source: &Source, record: &CandidateRecord) -> Ancestor {
-    // Origins are in branch order, and so are the formulas.
-    let formulas = source.branches.formulas(&record.losses);
-    let changes = record
-        .origins
-        .iter()
-        .copied()
-        .zip(formulas)
-        .filter(|(origin, _)| *origin != Origin::Inherited)
-        .map(|(origin, formula)| Change { origin, formula });
+    let branches = source.branches.searched().iter().zip(&record.origins);
+    let changes = branches
+        .filter(|(_, origin)| **origin != Origin::Inherited)
+        .filter_map(|((branch, _), origin)| {
+            let text = record.losses.get(branch)?;
+            let formula = source.branches.formula(branch, text);
+            Some(Change {
+                origin: *origin,
+                formula,
+            })
+        });
     Ancestor {
         candidate: record.id.0,
         verdict: record.verdict.to_string(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use autoloss_search::store::Tally;
 use serde::Serialize;
 
+use crate::branches::Known;
 use crate::comparison::{self, Comparison};
 use crate::costs::{self, Costs};
 use crate::curve::{self, Curve};
@@ -65,6 +66,7 @@ pub(crate) struct Memory {
     /// When the run was started; another run in its place is read afresh.
     created: Option<u64>,
     tally: Tally,
+    formulas: Known,
     /// The run beside it, once it was looked for.
     beside: Option<Option<PathBuf>>,
     beside_tally: Tally,
@@ -77,12 +79,13 @@ impl Content {
         options: &Options,
         memory: &mut Memory,
     ) -> Result<Self, ReportError> {
-        let source = Source::open(run)?;
+        let mut source = Source::open(run, &memory.formulas)?;
         if memory.created != Some(source.header.created) {
             *memory = Memory {
                 created: Some(source.header.created),
                 ..Memory::default()
             };
+            source = Source::open(run, &memory.formulas)?;
         }
         source.reader.update(&mut memory.tally)?;
         let curves = |summary: &Summary, memory: &mut Memory| {
@@ -124,7 +127,7 @@ fn beside(
     let known = memory.beside.take();
     let other = match &known {
         Some(None) => None,
-        Some(Some(folder)) => Some(Source::open(folder)?),
+        Some(Some(folder)) => Some(Source::open(folder, &Known::default())?),
         None => source.beside(options.beside.as_deref())?,
     };
     memory.beside = Some(

@@ -6,7 +6,7 @@ use autoloss_search::store::{RunHeader, RunReader, Tally};
 use autoloss_search::{CandidateId, Strategy};
 use serde::Deserialize;
 
-use crate::branches::Branches;
+use crate::branches::{Branches, Known};
 use crate::error::ReportError;
 use crate::findings::{self, Findings};
 
@@ -33,7 +33,8 @@ struct Recipe {
 }
 
 impl Source {
-    pub(crate) fn open(run: &Path) -> Result<Self, ReportError> {
+    /// Opens a run folder with the formulas that are known of it.
+    pub(crate) fn open(run: &Path, known: &Known) -> Result<Self, ReportError> {
         let reader = RunReader::open(run)?;
         let header = reader.header()?;
         let mut notes = Vec::new();
@@ -41,7 +42,7 @@ impl Source {
         let recipe: Recipe = findings::read(run, "session.json", &mut notes).unwrap_or_default();
         let told = findings.as_ref().and_then(|found| found.score.clone());
         Ok(Self {
-            branches: Branches::new(&header),
+            branches: Branches::new(&header, known),
             score: recipe.score.or(told).unwrap_or_else(|| "score".to_owned()),
             reader,
             header,
@@ -76,7 +77,7 @@ impl Source {
     /// folder beside this one. None for a random search itself.
     pub(crate) fn beside(&self, named: Option<&Path>) -> Result<Option<Self>, ReportError> {
         if let Some(folder) = named {
-            return Self::open(folder).map(Some);
+            return Self::open(folder, &Known::default()).map(Some);
         }
         if self.header.config.evolution.strategy == Strategy::Random {
             return Ok(None);
@@ -84,7 +85,7 @@ impl Source {
         let mut found: Option<(u64, Self)> = None;
         for folder in siblings(self.reader.folder()) {
             // What cannot be read is no run to compare with.
-            let Ok(other) = Self::open(&folder) else {
+            let Ok(other) = Self::open(&folder, &Known::default()) else {
                 continue;
             };
             if !self.is_baseline(&other) {

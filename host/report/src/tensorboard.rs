@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use autoloss_search::VerdictKind;
 use record::{Event, Value};
 
+use crate::branches::Known;
 use crate::curve::{Point, Whole};
 use crate::error::ReportError;
 use crate::number;
@@ -26,8 +27,16 @@ const POINTS: u64 = 200;
 /// # Errors
 ///
 /// [`ReportError::Store`] where the run cannot be read, [`ReportError::Write`].
+///
+/// ```
+/// use autoloss_report::{ReportError, tensorboard};
+///
+/// let nothing = tempfile::tempdir().unwrap();
+/// let refused = tensorboard::write(nothing.path(), &nothing.path().join("events"));
+/// assert!(matches!(refused, Err(ReportError::Store(_))));
+/// ```
 pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
-    let source = Source::open(run)?;
+    let source = Source::open(run, &Known::default())?;
     let created = source.header.created;
     std::fs::create_dir_all(folder).map_err(|error| ReportError::write(folder, error))?;
     let name = format!("events.out.tfevents.{created}.autoloss");

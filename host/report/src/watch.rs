@@ -36,6 +36,18 @@ const PATIENCE: Duration = Duration::from_millis(200);
 ///
 /// [`ReportError::Store`] where the folder holds no run, [`ReportError::PortInUse`],
 /// [`ReportError::Listen`], [`ReportError::Serve`].
+///
+/// ```
+/// use autoloss_report::{Options, ReportError, watch};
+/// use std::sync::atomic::AtomicBool;
+///
+/// let nothing = tempfile::tempdir().unwrap();
+/// let stop = AtomicBool::new(false);
+/// let refused = watch::serve(nothing.path(), &Options::default(), 0, &stop, |address| {
+///     println!("http://{address}/");
+/// });
+/// assert!(matches!(refused, Err(ReportError::Store(_))));
+/// ```
 pub fn serve(
     run: &Path,
     options: &Options,

@@ -11,11 +11,16 @@ use crate::runs::{HOSTILE, Recipe, long, pictures, repeated};
 /// Candidates of the largest run.
 const MOST: u64 = 1_500_000;
 
-fn written(folder: &Path, name: &str) -> Value {
+/// A folder whose name is no better than what is in it.
+const FOLDER: &str = "hostile <b>bold & \"quoted\" '";
+
+/// Writes the page of a run, and tells its short name and its file.
+fn written(folder: &Path, run: &str) -> (String, Value) {
+    let name = if run == FOLDER { "hostile" } else { run };
     let page = folder.join(format!("{name}.html"));
-    let report = Report::read(&folder.join(name), &Options::default()).unwrap();
+    let report = Report::read(&folder.join(run), &Options::default()).unwrap();
     report.write(&page).unwrap();
-    page.display().to_string().into()
+    (name.to_owned(), page.display().to_string().into())
 }
 
 #[test]
@@ -40,8 +45,8 @@ fn pages_are_what_a_reader_expects() {
         metrics: vec![HOSTILE.into(), long(), format!("{HOSTILE}2")],
         ..Recipe::plain(1, 600)
     };
-    hostile.run(&at("hostile"));
-    pictures(&at("hostile"), HOSTILE);
+    hostile.run(&at(FOLDER));
+    pictures(&at(FOLDER), HOSTILE);
     let endless = Recipe {
         name: long(),
         metrics: vec![long()],
@@ -70,19 +75,19 @@ fn pages_are_what_a_reader_expects() {
     interrupted.run(&at("interrupted"));
     repeated(&at("large"), MOST);
 
-    let names = [
+    let runs = [
         "whole",
         "branches",
-        "hostile",
+        FOLDER,
         "endless",
         "empty",
         "unscored",
         "interrupted",
         "large",
     ];
-    let pages: serde_json::Map<String, Value> = names
+    let pages: serde_json::Map<String, Value> = runs
         .into_iter()
-        .map(|name| (name.to_owned(), written(folder.path(), name)))
+        .map(|run| written(folder.path(), run))
         .collect();
     let plan = json!({ "pages": pages, "hostile": HOSTILE, "explored": MOST });
     let mut command = program("report_browser.py");
@@ -177,6 +182,45 @@ fn a_final_table_that_is_damaged_or_old_is_named() {
     assert_eq!(state, "interrupted");
     std::fs::write(run.join("final.json"), &text[..text.len() / 2]).unwrap();
     assert!(notes().0.contains("final.json is damaged"));
+}
+
+#[test]
+fn a_loss_that_broke_down_is_not_flattered() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    Recipe::plain(1, 300).run(&run);
+    let path = run.join("final.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut findings: Value = serde_json::from_str(&text).unwrap();
+    findings["test"][0]["scores"][1] = Value::Null;
+    std::fs::write(&path, findings.to_string()).unwrap();
+    let json = summary_json(&run).unwrap();
+    let found = &json["comparison"]["rows"][0];
+    assert_eq!(
+        (&found["trainings"], &found["invalid"]),
+        (&json!(3), &json!(1))
+    );
+    assert_eq!(found["metrics"], json!({}));
+    let verdict = json["summary"]["verdict"].as_str().unwrap();
+    assert!(verdict.contains("the found loss could not be measured: a training became invalid"));
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_an_error_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    drop(Recipe::plain(1, 1).begin(&run));
+    let report = Report::read(&run, &Options::default()).unwrap();
+    let inside_a_file = run.join("run.db/report.html");
+    let error = report.write(&inside_a_file).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot write ") && error.contains("report.html"),
+        "{error}"
+    );
+    // A folder stands where the page should.
+    std::fs::create_dir(folder.path().join("page.html")).unwrap();
+    assert!(report.write(&folder.path().join("page.html")).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]
