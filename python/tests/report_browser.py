@@ -160,12 +160,33 @@ def ask(word):
     assert sys.stdin.readline().strip() == "done"
 
 
+HIDE = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def check_hidden(watched):
+    """A hidden tab asks seldom, and at once when it is looked at again."""
+    page = watched.page
+    asked = lambda: sum("/update?have=" in url for url in watched.requests)
+    page.evaluate(HIDE, True)
+    page.wait_for_timeout(300)
+    before = asked()
+    page.wait_for_timeout(3000)
+    assert asked() == before
+    page.evaluate(HIDE, False)
+    page.wait_for_timeout(300)
+    assert asked() > before
+
+
 def live(browser, url):
     check_server(url)
     with Watched(browser, url) as watched:
         page = watched.whole()
         status = page.locator("#status")
         assert status.text_content() == "live" and status.get_attribute("role") == "status"
+        check_hidden(watched)
         page.evaluate("window.mark = 1; document.querySelectorAll('details').forEach((d) => { d.open = false; })")
         page.locator("#losses summary").first.click()
         page.locator("#curve input[value=time]").check()

@@ -120,6 +120,14 @@ const page = (() => {
   }, { rootMargin: "800px" });
   addEventListener("beforeprint", () => document.querySelectorAll("figure.chart").forEach(draw));
 
+  // What scrolls by itself is reached by keyboard; what fits is no stop on the way.
+  const reach = (region) => {
+    const scrolls = region.scrollWidth > region.clientWidth + 1 || region.scrollHeight > region.clientHeight + 1;
+    if (scrolls) region.tabIndex = 0;
+    else if (region !== document.activeElement) region.removeAttribute("tabindex");
+  };
+  const regions = new ResizeObserver((entries) => entries.forEach(({ target }) => reach(target)));
+
   // Makes a part work after it has come into the page.
   function enhance(root) {
     root.querySelectorAll("button.copy").forEach((button) => { button.hidden = false; });
@@ -134,6 +142,7 @@ const page = (() => {
     root.querySelectorAll('input[name="curve-axis"]').forEach((input) => {
       input.checked = input.value === state.axis;
     });
+    root.querySelectorAll(".scroll, .formula, pre").forEach((region) => regions.observe(region));
     root.querySelectorAll("figure.chart").forEach((figure) => {
       near.observe(figure);
       sizes.observe(figure.querySelector(".plot"));

@@ -88,12 +88,14 @@ impl Content {
             source = Source::open(run, &memory.formulas)?;
         }
         source.reader.update(&mut memory.tally)?;
-        let curves = |summary: &Summary, memory: &mut Memory| {
+        let curves = |summary: &mut Summary, memory: &mut Memory| {
             let own = curve::read(&source, summary.explored, summary.seconds)?;
-            Ok::<_, ReportError>(match beside(&source, options, memory)? {
-                Some(other) => vec![own, other],
-                None => vec![own],
-            })
+            Ok::<_, ReportError>(
+                match beside(&source, options, memory, &mut summary.notes)? {
+                    Some(other) => vec![own, other],
+                    None => vec![own],
+                },
+            )
         };
         let best = source.best()?;
         let losses = losses::read(&source, best, options.best)?;
@@ -102,7 +104,7 @@ impl Content {
         let mut summary = summary::read(&source, &memory.tally, &losses, comparison.as_ref())?;
         let pictures = pictures::read(run, options.picture_bytes, &mut summary.notes);
         Ok(Self {
-            curves: curves(&summary, memory)?,
+            curves: curves(&mut summary, memory)?,
             funnel: funnel::of(&memory.tally),
             lineage: lineage::read(&source, best)?,
             shapes: chosen
@@ -123,6 +125,7 @@ fn beside(
     source: &Source,
     options: &Options,
     memory: &mut Memory,
+    notes: &mut Vec<String>,
 ) -> Result<Option<Curve>, ReportError> {
     let known = memory.beside.take();
     let other = match &known {
@@ -138,6 +141,13 @@ fn beside(
     let Some(other) = other else {
         return Ok(None);
     };
+    if !source.is_comparable(&other) {
+        notes.push(format!(
+            "The run {} beside this one has another task, network, score or proxy training: their curves \
+             do not mean the same.",
+            other.name()
+        ));
+    }
     let tally = &mut memory.beside_tally;
     other.reader.update(tally)?;
     curve::read(&other, tally.counts.explored(), tally.elapsed).map(Some)

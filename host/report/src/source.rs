@@ -102,8 +102,12 @@ impl Source {
     }
 
     fn is_baseline(&self, other: &Self) -> bool {
-        other.header.config.evolution.strategy == Strategy::Random
-            && other.header.task.task == self.header.task.task
+        other.header.config.evolution.strategy == Strategy::Random && self.is_comparable(other)
+    }
+
+    /// Whether scores of another run mean the same.
+    pub(crate) fn is_comparable(&self, other: &Self) -> bool {
+        other.header.task.task == self.header.task.task
             && other.header.task.network == self.header.task.network
             && other.score == self.score
             && other.header.config.proxy == self.header.config.proxy

@@ -131,6 +131,12 @@ fn a_random_search_beside_a_run_is_found_and_another_can_be_named() {
     assert_eq!(curves(&options), ["run", "larger random"]);
     options.beside = Some(at("another task"));
     assert_eq!(curves(&options), ["run", "another task"]);
+    let report = Report::read(&at("run"), &options).unwrap();
+    let notes = report.json()["summary"]["notes"].to_string();
+    assert!(
+        notes.contains("The run another task beside this one has another task"),
+        "{notes}"
+    );
     options.beside = Some(at("nowhere"));
     assert!(Report::read(&at("run"), &options).is_err());
 }
