@@ -60,7 +60,10 @@ def check_whole(browser, url):
         for said in ("The found loss beats", "Gamed", "random search", "Candidate", "SHA-256", "[evolution]"):
             assert said in text, said
         pictures = "(all) => all.map((img) => [img.naturalWidth, img.alt !== ''])"
-        assert page.eval_on_selector_all("#pictures img", pictures) == [[32, True], [32, True]]
+        assert page.eval_on_selector_all("#pictures img", pictures) == 4 * [[32, True]]
+        # What is said of a whole column is said once.
+        assert page.locator("#pictures thead small").all_text_contents() == ["test"]
+        assert page.locator("#pictures td small").all_text_contents() == ["says 12", "says 40"]
         check_sorting(page)
         check_themes(page)
         check_axis(page)
@@ -217,9 +220,10 @@ def live(browser, url):
         have = "Object.entries(page.data.hashes).map((pair) => pair.join(':')).join(',')"
         watched.quiet()
         watched.context.set_offline(True)
-        wait_until(page, "document.querySelector('#status').textContent === 'not connected'", seconds=40)
+        page.evaluate(HIDE, False)
+        wait_until(page, "document.querySelector('#status').textContent === 'not connected'")
         watched.context.set_offline(False)
-        wait_until(page, f"document.querySelector('#status').textContent === '{STOPPED}'", seconds=60)
+        wait_until(page, f"document.querySelector('#status').textContent === '{STOPPED}'")
         watched.complaints.clear()
         unchanged = page.evaluate(f"fetch('update?have=' + {have}).then((answer) => answer.json())")
         assert unchanged["parts"] == {}, list(unchanged["parts"])

@@ -5,7 +5,7 @@
   if (!data.live) return;
   const status = document.getElementById("status");
   const often = 2000, seldom = 30000;
-  let wait = often, timer = null, busy = false;
+  let wait = often, failures = 0, timer = null, busy = false;
 
   function show(text, kind) {
     // Only a change is announced.
@@ -53,9 +53,11 @@
       for (const [id, part] of Object.entries(update.parts)) replace(id, part);
       show(update.status, update.class);
       wait = update.status === "live" ? often : 5 * often;
+      failures = 0;
     } catch {
       show("not connected", "is-lost");
-      wait = Math.min(2 * wait, seldom);
+      wait = Math.min(often * 2 ** failures, seldom);
+      failures += 1;
     }
     busy = false;
     plan();
@@ -65,5 +67,6 @@
     timer = setTimeout(ask, document.hidden ? seldom : wait);
   }
   document.addEventListener("visibilitychange", () => { if (document.hidden) plan(); else ask(); });
+  addEventListener("online", ask);
   plan();
 })();

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::number::shown;
+use crate::pictures::Pictures;
 use crate::report::Content;
 
 /// The pictures, or nothing.
@@ -16,18 +17,25 @@ pub(super) fn body(content: &Content) -> Markup {
                 caption { span { "Samples of the " bdi { (shown(&pictures.split)) } " split" } }
                 thead { tr {
                     th scope="col" { "sample" }
-                    @for column in &pictures.columns { th scope="col" { bdi { (shown(column)) } } }
+                    @for (at, column) in pictures.columns.iter().enumerate() {
+                        th scope="col" {
+                            bdi { (shown(column)) }
+                            @if let Some(caption) = common_caption(pictures, at) { small { bdi { (shown(caption)) } } }
+                        }
+                    }
                 } }
                 tbody {
                     @for row in &pictures.rows { tr {
                         th scope="row" { bdi { (shown(&row.sample)) } }
-                        @for (cell, column) in row.cells.iter().zip(&pictures.columns) {
+                        @for (at, (cell, column)) in row.cells.iter().zip(&pictures.columns).enumerate() {
                             td {
                                 @if let Some(picture) = &cell.picture {
                                     img src=(picture.data) width=(picture.width) height=(picture.height)
                                         alt={ "Sample " (shown(&row.sample)) ", " (shown(column)) };
                                 } @else { "–" }
-                                @if !cell.caption.is_empty() && cell.caption != *column { small { bdi { (shown(&cell.caption)) } } }
+                                @if !cell.caption.is_empty() && cell.caption != *column && common_caption(pictures, at).is_none() {
+                                    small { bdi { (shown(&cell.caption)) } }
+                                }
                             }
                         }
                     } }
@@ -35,4 +43,17 @@ pub(super) fn body(content: &Content) -> Markup {
             }
         }
     }
+}
+
+/// What is said of every picture of a column alike, and is not its title: said once, in its head.
+fn common_caption(pictures: &Pictures, column: usize) -> Option<&str> {
+    let mut captions = pictures
+        .rows
+        .iter()
+        .filter_map(|row| row.cells.get(column))
+        .map(|cell| &cell.caption);
+    let first = captions.next()?;
+    let same = pictures.rows.len() > 1 && captions.all(|caption| caption == first);
+    let told = first.is_empty() || pictures.columns.get(column) == Some(first);
+    (same && !told).then_some(first.as_str())
 }

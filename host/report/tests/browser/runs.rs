@@ -179,10 +179,14 @@ pub(crate) fn pictures(folder: &Path, name: &str) {
             .write_image_data(&pixels)
             .unwrap();
     }
+    let row = |sample: u32| {
+        let files = json!(["12-0.png", "12-1.png", null]);
+        json!({ "sample": sample, "files": files, "captions": [name, "", format!("says {sample}")] })
+    };
     let index = json!({
         "split": name,
         "columns": ["input", name, "found"],
-        "rows": [{ "sample": 12, "files": ["12-0.png", "12-1.png", null], "captions": [name, "", ""] }],
+        "rows": [row(12), row(40)],
     });
     std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
 }
