@@ -23,6 +23,27 @@ type Ended = Vec<(&'static str, u64)>;
 
 /// The stages in order; the last lets through what was scored.
 pub(crate) fn of(tally: &Tally) -> Vec<Step> {
+    let mut entered = tally.counts.explored();
+    let times = tally.counts.times();
+    let step = |(stage, title, ended): (Stage, &'static str, Ended)| {
+        let lost: u64 = ended.iter().map(|(_, count)| count).sum();
+        let passed = entered.saturating_sub(lost);
+        let step = Step {
+            stage,
+            title,
+            entered,
+            passed,
+            ended,
+            seconds: times.seconds(stage),
+        };
+        entered = passed;
+        step
+    };
+    stages(tally).into_iter().map(step).collect()
+}
+
+/// Each stage, what passing it means, and what ended there.
+fn stages(tally: &Tally) -> [(Stage, &'static str, Ended); 6] {
     use VerdictKind as V;
     let count = |kind| tally.counts.of(kind);
     let late = tally.non_finite_in_protocol;
@@ -33,7 +54,7 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
             .map(|kind| (kind.code(), count(*kind)))
             .collect()
     };
-    let stages: [(Stage, &str, Ended); 6] = [
+    [
         (Stage::Generate, "drawn or mutated", Vec::new()),
         (Stage::Static, "structure can train", plain(&[V::Static])),
         (Stage::Canonical, "not seen before", plain(&[V::Duplicate])),
@@ -59,24 +80,7 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
             "trained and scored",
             plain(&[V::InvalidTraining, V::StoppedEarly, V::Failed]),
         ),
-    ];
-    let mut entered = tally.counts.explored();
-    let times = tally.counts.times();
-    let step = |(stage, title, ended): (Stage, &'static str, Ended)| {
-        let lost: u64 = ended.iter().map(|(_, count)| count).sum();
-        let passed = entered.saturating_sub(lost);
-        let step = Step {
-            stage,
-            title,
-            entered,
-            passed,
-            ended,
-            seconds: times.seconds(stage),
-        };
-        entered = passed;
-        step
-    };
-    stages.into_iter().map(step).collect()
+    ]
 }
 
 #[cfg(test)]

@@ -72,6 +72,22 @@ pub(crate) struct Memory {
     beside_tally: Tally,
 }
 
+impl Memory {
+    /// Opens a run, and brings the tally up to date.
+    fn source(&mut self, run: &Path) -> Result<Source, ReportError> {
+        let mut source = Source::open(run, &self.formulas)?;
+        if self.created != Some(source.header.created) {
+            *self = Self {
+                created: Some(source.header.created),
+                ..Self::default()
+            };
+            source = Source::open(run, &self.formulas)?;
+        }
+        source.reader.update(&mut self.tally)?;
+        Ok(source)
+    }
+}
+
 impl Content {
     /// Reads it.
     pub(crate) fn read(
@@ -79,24 +95,7 @@ impl Content {
         options: &Options,
         memory: &mut Memory,
     ) -> Result<Self, ReportError> {
-        let mut source = Source::open(run, &memory.formulas)?;
-        if memory.created != Some(source.header.created) {
-            *memory = Memory {
-                created: Some(source.header.created),
-                ..Memory::default()
-            };
-            source = Source::open(run, &memory.formulas)?;
-        }
-        source.reader.update(&mut memory.tally)?;
-        let curves = |summary: &mut Summary, memory: &mut Memory| {
-            let own = curve::read(&source, summary.explored, summary.seconds)?;
-            Ok::<_, ReportError>(
-                match beside(&source, options, memory, &mut summary.notes)? {
-                    Some(other) => vec![own, other],
-                    None => vec![own],
-                },
-            )
-        };
+        let source = memory.source(run)?;
         let best = source.best()?;
         let losses = losses::read(&source, best, options.best)?;
         let comparison = comparison::read(&source, best)?;
@@ -104,7 +103,7 @@ impl Content {
         let mut summary = summary::read(&source, &memory.tally, &losses, comparison.as_ref())?;
         let pictures = pictures::read(run, options.picture_bytes, &mut summary.notes);
         Ok(Self {
-            curves: curves(&mut summary, memory)?,
+            curves: curves(&source, options, memory, &mut summary)?,
             funnel: funnel::of(&memory.tally),
             lineage: lineage::read(&source, best)?,
             shapes: chosen
@@ -118,6 +117,18 @@ impl Content {
             comparison,
         })
     }
+}
+
+/// The run's own curve, and that of the run beside it.
+fn curves(
+    source: &Source,
+    options: &Options,
+    memory: &mut Memory,
+    summary: &mut Summary,
+) -> Result<Vec<Curve>, ReportError> {
+    let mut curves = vec![curve::read(source, summary.explored, summary.seconds)?];
+    curves.extend(beside(source, options, memory, &mut summary.notes)?);
+    Ok(curves)
 }
 
 /// The curve of the run beside a run, where there is one.

@@ -4,7 +4,7 @@ use autoloss_search::VerdictKind;
 use autoloss_search::store::Tally;
 use serde::Serialize;
 
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, Contender};
 use crate::error::ReportError;
 use crate::losses::Loss;
 use crate::number;
@@ -112,11 +112,13 @@ fn verdict(
     let (Some(found), Some(reference)) = (comparison.found(), comparison.reference()) else {
         return in_search;
     };
+    judged(score, &comparison.split, found, reference)
+}
+
+/// How the found loss stands against a reference.
+fn judged(score: &str, split: &str, found: &Contender, reference: &Contender) -> String {
     let broken = |name: &str| {
-        format!(
-            "On the {} split {name} could not be measured: a training became invalid.",
-            comparison.split
-        )
+        format!("On the {split} split {name} could not be measured: a training became invalid.")
     };
     let Some(ours) = found.metrics.get(score) else {
         return broken("the found loss");
@@ -133,21 +135,15 @@ fn verdict(
         None if difference > 0.0 => "In a single training, the found loss is above",
         None => "In a single training, the found loss is not above",
     };
-    let significance = p.map_or(String::new(), |p| {
-        format!(
-            ", p {} in Welch’s test",
-            match number::probability(p) {
-                text if text.starts_with('<') => text,
-                text => format!("= {text}"),
-            }
-        )
+    let significance = p.map_or(String::new(), |p| match number::probability(p) {
+        text if text.starts_with('<') => format!(", p {text} in Welch’s test"),
+        text => format!(", p = {text} in Welch’s test"),
     });
     format!(
-        "{judged} {}: {score} {} against {} on the {} split ({} trainings each{significance}).",
+        "{judged} {}: {score} {} against {} on the {split} split ({} trainings each{significance}).",
         reference.name,
         number::spread(ours.mean, ours.deviation),
         number::spread(theirs.mean, theirs.deviation),
-        comparison.split,
         found.trainings,
     )
 }

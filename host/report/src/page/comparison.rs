@@ -12,46 +12,14 @@ use crate::summary::State;
 
 /// The target score of every contender: chart and table.
 pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
-    let Some(comparison) = content
-        .comparison
-        .as_ref()
-        .filter(|comparison| comparison.is_final)
-    else {
-        let body = html! {
-            p class="quiet" {
-                @match content.summary.state {
-                    State::Ended => "The run ended without a final table.",
-                    _ => "The comparison with reference losses is made when the search has ended, on data that it never saw.",
-                }
-            }
-        };
-        return (body, Vec::new());
+    let comparison = content.comparison.as_ref();
+    let Some(comparison) = comparison.filter(|comparison| comparison.is_final) else {
+        return (nothing(content.summary.state), Vec::new());
     };
     let score = &content.summary.score;
-    let rows = comparison
-        .rows
-        .iter()
-        .map(|row| score_row(comparison, row, score));
-    let columns = [
-        texts("loss"),
-        numbers("mean"),
-        numbers("standard deviation"),
-        numbers("trainings"),
-        numbers("difference to reference"),
-        numbers("p"),
-    ];
-    let caption = format!("{} on the {} split", shown(score), comparison.split);
     let body = html! {
-        (chart(
-            "comparison",
-            &format!("{}: one dot for each training, a bar for the mean and one standard deviation to each side", shown(score)),
-            &html! { "Dots are trainings with different seeds, bars one standard deviation around the mean."
-                @if let Some(floor) = comparison.noise_floor {
-                    " Between seeds alone the score varies by " (number::value(floor)) "."
-                } },
-            None,
-        ))
-        (table("scores", &caption, &columns, rows.collect()))
+        (score_chart(comparison, score))
+        (score_table(comparison, score))
         details data-key="contenders" {
             summary { "The compared losses" }
             @for row in &comparison.rows {
@@ -60,10 +28,48 @@ pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
             }
         }
     };
-    (
-        body,
-        vec![("comparison".to_owned(), chart_data(comparison, score))],
-    )
+    let data = ("comparison".to_owned(), chart_data(comparison, score));
+    (body, vec![data])
+}
+
+fn nothing(state: State) -> Markup {
+    let why = match state {
+        State::Ended => "The run ended without a final table.",
+        _ => {
+            "The comparison with reference losses is made when the search has ended, on data that \
+             it never saw."
+        }
+    };
+    html! { p class="quiet" { (why) } }
+}
+
+fn score_chart(comparison: &Comparison, score: &str) -> Markup {
+    let alternative = format!(
+        "{}: one dot for each training, a bar for the mean and one standard deviation to each side",
+        shown(score)
+    );
+    let caption = html! {
+        "Dots are trainings with different seeds, bars one standard deviation around the mean."
+        @if let Some(floor) = comparison.noise_floor {
+            " Between seeds alone the score varies by " (number::value(floor)) "."
+        }
+    };
+    chart("comparison", &alternative, &caption, None)
+}
+
+fn score_table(comparison: &Comparison, score: &str) -> Markup {
+    let columns = [
+        texts("loss"),
+        numbers("mean"),
+        numbers("standard deviation"),
+        numbers("trainings"),
+        numbers("difference to reference"),
+        numbers("p"),
+    ];
+    let rows = comparison.rows.iter();
+    let rows = rows.map(|row| score_row(comparison, row, score)).collect();
+    let caption = format!("{} on the {} split", shown(score), comparison.split);
+    table("scores", &caption, &columns, rows)
 }
 
 fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell> {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::table::{Cell, numbers, table, texts};
-use crate::costs::Trainings;
+use crate::costs::{Costs, Trainings};
 use crate::number::{self, count, duration, shown, shown_lines};
 use crate::report::Content;
 
@@ -18,6 +18,18 @@ pub(super) fn costs(content: &Content) -> Markup {
         numbers("time"),
         numbers("of the search’s time"),
     ];
+    html! {
+        (table("costs-table", "Time and trainings", &columns, cost_rows(costs, seconds)))
+        p class="quiet" {
+            "Stage times are summed over threads and may exceed the search’s time of " (duration(seconds)) "."
+            @if costs.final_trainings > 0 {
+                " The final table took " (count(costs.final_trainings)) " further trainings."
+            }
+        }
+    }
+}
+
+fn cost_rows(costs: &Costs, seconds: f64) -> Vec<Vec<Cell>> {
     let mut rows: Vec<Vec<Cell>> = costs
         .stages
         .iter()
@@ -50,15 +62,7 @@ pub(super) fn costs(content: &Content) -> Markup {
             Some(spent / seconds),
         ));
     }
-    html! {
-        (table("costs-table", "Time and trainings", &columns, rows))
-        p class="quiet" {
-            "Stage times are summed over threads and may exceed the search’s time of " (duration(seconds)) "."
-            @if costs.final_trainings > 0 {
-                " The final table took " (count(costs.final_trainings)) " further trainings."
-            }
-        }
-    }
+    rows
 }
 
 fn trained(what: &str, trainings: &Trainings, seconds: f64) -> Vec<Cell> {
