@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod evaluate;
 mod export;
+mod findings;
 mod formats;
 mod glance;
 mod hint;
@@ -23,6 +24,7 @@ mod measure;
 mod output;
 mod pictures;
 mod progress;
+mod report;
 mod retrain;
 mod runs;
 mod search;
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::WriteData(options)) => write_data::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Export(options)) => export::run(&options),
+        Some(Command::Report(options)) => report::run(&options),
         Some(Command::Runs(options)) => runs::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Completions(options)) => shell::completions(&options),

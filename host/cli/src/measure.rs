@@ -3,10 +3,10 @@
 use crate::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
+use autoloss_report::welch;
 use autoloss_search::{ProxyBudget, mean_and_deviation};
 use autoloss_train::{Ending, Network, Workbench};
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 
 /// One loss of a comparison.
@@ -121,21 +121,6 @@ pub(crate) fn measure(
     Ok(contender.row(scores))
 }
 
-/// Welch's unequal-variances t-test, two-sided (Welch 1947; degrees of freedom by Satterthwaite).
-fn welch(ours: &[f64], theirs: &[f64]) -> Option<f64> {
-    let (mean_a, deviation_a) = mean_and_deviation(ours)?;
-    let (mean_b, deviation_b) = mean_and_deviation(theirs)?;
-    let (n_a, n_b) = (ours.len() as f64, theirs.len() as f64);
-    let (a, b) = (deviation_a?.powi(2) / n_a, deviation_b?.powi(2) / n_b);
-    if a + b == 0.0 {
-        return Some(if mean_a == mean_b { 1.0 } else { 0.0 });
-    }
-    let t = (mean_a - mean_b) / (a + b).sqrt();
-    let freedom = (a + b).powi(2) / (a * a / (n_a - 1.0) + b * b / (n_b - 1.0));
-    let distribution = StudentsT::new(0.0, 1.0, freedom).ok()?;
-    Some(2.0 * distribution.cdf(-t.abs()))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -157,17 +142,5 @@ pub(crate) mod tests {
         assert_eq!(summary(&[Some(1.0), None], "m"), None);
         assert_eq!(summary(&[Some(1.0)], "m"), Some((1.0, 0.0)));
         assert_eq!(summary(&[Some(1.0)], "other"), None);
-    }
-
-    #[test]
-    fn p_values_are_those_of_welchs_test() {
-        // By scipy.stats.ttest_ind(a, b, equal_var=False).
-        let p = welch(&[0.61, 0.62, 0.60], &[0.64, 0.66, 0.65]).unwrap();
-        assert!((p - 0.008_049_893_100_837_72).abs() < 1e-9, "{p}");
-        let p = welch(&[0.61, 0.62, 0.60, 0.63], &[0.60, 0.66, 0.65]).unwrap();
-        assert!((p - 0.365_284_858_068_518_07).abs() < 1e-9, "{p}");
-        assert_eq!(welch(&[1.0, 1.0], &[1.0, 1.0]), Some(1.0));
-        assert_eq!(welch(&[1.0, 1.0], &[2.0, 2.0]), Some(0.0));
-        assert_eq!(welch(&[1.0], &[2.0, 3.0]), None);
     }
 }

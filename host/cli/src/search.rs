@@ -3,58 +3,25 @@
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::bar::clock;
-use crate::formats::{Comparison, Format};
+use crate::findings::{Findings, Found, publish};
 use crate::interrupt;
 use crate::logging;
 use crate::measure::{Contender, Row, measure};
-use crate::output;
 use crate::pictures::Album;
 use crate::progress::Progress;
+use crate::report;
 use crate::session::{Machine, Recipe, Session, dated_folder};
 use crate::settings::Overrides;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use autoloss_graph::{LossFile, LossGraph};
 use autoloss_plugin_api::Split;
 use autoloss_search::store::RunReader;
 use autoloss_search::{
     Confirmed, Origin, Search, SearchError, Store, Summary, Verdict, VerdictKind,
 };
-use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-/// What a finished search found.
-#[derive(Serialize)]
-struct Findings {
-    run: PathBuf,
-    explored: u64,
-    proxies: u64,
-    verdicts: BTreeMap<&'static str, u64>,
-    search_seconds: f64,
-    store_seconds: f64,
-    score: String,
-    best: Option<Found>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    random_accepted_median: Option<f64>,
-    /// The loss of that score.
-    #[serde(skip)]
-    median_random: Option<BTreeMap<String, String>>,
-    test: Vec<Row>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    noise_floor: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct Found {
-    candidate: String,
-    losses: BTreeMap<String, String>,
-    formulas: BTreeMap<String, String>,
-    search_score: f64,
-    selection: Option<(f64, f64)>,
-    file: PathBuf,
-}
 
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
@@ -181,6 +148,7 @@ fn drive(
         return Ok(interrupted(&folder));
     }
     publish(&session, &findings, &folder, json)?;
+    report::leave(&folder);
     Ok(Outcome::Done)
 }
 
@@ -393,73 +361,4 @@ fn test_rows(
         .collect::<Result<Vec<Row>>>()?;
     album.write(workbench, Split::Test, search.store().folder());
     Ok(rows)
-}
-
-fn publish(session: &Session, findings: &Findings, folder: &Path, json: bool) -> Result<()> {
-    let text = serde_json::to_string_pretty(findings)?;
-    let path = folder.join("final.json");
-    std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    if json {
-        return output::print(&text);
-    }
-    output::print(&told(session, findings)?)
-}
-
-/// What was found, for people.
-fn told(session: &Session, findings: &Findings) -> Result<String> {
-    let mut text = String::new();
-    let verdicts: Vec<String> = findings
-        .verdicts
-        .iter()
-        .map(|(code, count)| format!("{code} {count}"))
-        .collect();
-    writeln!(
-        text,
-        "explored {} losses in {}: {}",
-        findings.explored,
-        clock(findings.search_seconds),
-        verdicts.join(", ")
-    )?;
-    if let Some(median) = findings.random_accepted_median {
-        writeln!(
-            text,
-            "median {} of random accepted losses (reward split): {median:.3}",
-            findings.score
-        )?;
-    }
-    let Some(best) = &findings.best else {
-        return Ok(text);
-    };
-    writeln!(
-        text,
-        "\nbest loss: candidate {} ({} {:.3} in the search)",
-        best.candidate, findings.score, best.search_score
-    )?;
-    for (branch, formula) in &best.formulas {
-        writeln!(text, "  {branch}: L = {formula}")?;
-        writeln!(
-            text,
-            "  {branch}: {}",
-            best.losses.get(branch).map_or("", String::as_str)
-        )?;
-    }
-    if let Some((mean, spread)) = best.selection {
-        writeln!(text, "  selection split: {mean:.3} ± {spread:.3}")?;
-    }
-    writeln!(text, "  written to {}", best.file.display())?;
-    if !findings.test.is_empty() {
-        let seeds = (0..findings.test[0].scores.len() as u64).map(|n| session.config.seed + 1 + n);
-        let budget = Some(&session.config.proxy.budget);
-        let rows = findings.test.clone();
-        let comparison = Comparison::new(session, Split::Test, budget, seeds.collect(), rows);
-        write!(text, "\n{}", comparison.render(Format::Text)?)?;
-    }
-    if let Some(floor) = findings.noise_floor {
-        writeln!(
-            text,
-            "noise floor: {floor:.3} (standard deviation of {} between seeds)",
-            findings.score
-        )?;
-    }
-    Ok(text)
 }

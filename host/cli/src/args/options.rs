@@ -1,0 +1,277 @@
+//! The options of each command, and those that several share.
+
+use crate::formats::Format;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Names of splits.
+const SPLITS: [&str; 4] = ["train", "reward", "selection", "test"];
+
+/// Which plugins.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PluginArgs {
+    /// Plugin library: a path, or a name beside the binary or on $AUTOLOSS_PLUGIN_PATH (repeatable)
+    #[arg(long = "plugin", value_name = "FILE", required = true)]
+    pub(crate) plugins: Vec<PathBuf>,
+}
+
+/// Task, network, data and configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    /// Task, where the plugins offer several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// Network that is trained [default: the task's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+    /// Score to raise [default: the task's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) score: Option<String>,
+    /// Hold a branch at a loss, a reference loss or a formula, instead of searching it: rpn_reg=l1
+    /// (repeatable)
+    #[arg(long = "fix", value_name = "BRANCH=LOSS", value_parser = branch_and_loss)]
+    pub(crate) fixed: Vec<(String, String)>,
+    /// Data folder [default: the task's embedded data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Leave out samples that cannot be read, with a warning, instead of ending
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Threads that load and augment batches; 0 loads between the steps [default: half the cores; all
+    /// of them with a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256))]
+    pub(crate) loaders: Option<u16>,
+    /// Pretrained weights or a checkpoint (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Device for training: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads of libtorch [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A setting by its dotted key, as proxy.budget.steps=100; task.KEY and network.KEY are those of the
+    /// task and of the network (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Seed that decides everything random
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn branch_and_loss(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((branch, loss)) if !branch.is_empty() && !loss.is_empty() => {
+            Ok((branch.trim().to_owned(), loss.trim().to_owned()))
+        }
+        _ => Err("expected BRANCH=LOSS".to_owned()),
+    }
+}
+
+/// When a search ends.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct BudgetArgs {
+    /// End after this many explored losses
+    #[arg(long, value_name = "N")]
+    pub(crate) max_explored: Option<u64>,
+    /// End after this many proxy trainings
+    #[arg(long, value_name = "N")]
+    pub(crate) max_proxies: Option<u64>,
+    /// End after this many seconds of searching
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) max_seconds: Option<f64>,
+    /// Leave out the re-measurement of the best losses and the final table
+    #[arg(long)]
+    pub(crate) no_final: bool,
+}
+
+/// Options of `search`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// Run folder [default: runs/TASK-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Draw every child at random instead of evolving
+    #[arg(long)]
+    pub(crate) random: bool,
+    /// Switch the loss-rejection protocol off
+    #[arg(long)]
+    pub(crate) no_lrp: bool,
+    /// Switch the gradient-equivalence check off
+    #[arg(long)]
+    pub(crate) no_gec: bool,
+    /// Let trainings go on after NaN or infinity, and hopeless ones too
+    #[arg(long)]
+    pub(crate) no_stop: bool,
+}
+
+/// Options of `resume`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ResumeArgs {
+    /// Run folder
+    pub(crate) run: PathBuf,
+    /// Plugin libraries, where they are no longer where the run found them (repeatable)
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    /// Device for training: auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads of libtorch [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// Options of `evaluate`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EvaluateArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    #[arg(required_unless_present = "trained")]
+    pub(crate) loss: Option<String>,
+    /// Judge this trained network (safetensors, as `retrain` writes it) instead of training one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "seeds", "weights"])]
+    pub(crate) trained: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Trainings, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
+    pub(crate) split: String,
+}
+
+/// Options of `compare`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompareArgs {
+    /// Loss files, formulas or names of reference losses, besides all reference losses of the task
+    pub(crate) losses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Only the losses named, the first of them as the one to be held against
+    #[arg(long)]
+    pub(crate) only: bool,
+    /// Trainings of each loss, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Train at full length, as `retrain` does, instead of a proxy's
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
+    pub(crate) split: String,
+    /// What is printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Folder for the table in every format and for finished trainings, which are not repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `retrain`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RetrainArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Folder of checkpoints and results [default: runs/retrain-TASK-NETWORK-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `write-data`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WriteDataArgs {
+    /// Folder to write; it must be new or empty
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// Options of `doctor`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Plugin libraries to try (repeatable)
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `runs`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunsArgs {
+    /// Folder that holds run folders, or a run folder [default: runs]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) first: PathBuf,
+    /// Run folder it is held against
+    #[arg(value_name = "RUN")]
+    pub(crate) second: PathBuf,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `completions`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ManArgs {
+    /// Folder to write the pages into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
