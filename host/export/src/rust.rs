@@ -209,7 +209,9 @@ const fn operator(op: Op) -> Option<&'static str> {
 const MEAN: &str = "/// The sum of all values, divided by the number of positions N·H·W.
 fn per_position(values: &Tensor) -> Result<Tensor, TchError> {
     let (n, _, h, w) = values.size4()?;
-    values.f_sum(values.kind())?.f_div_scalar((n * h * w).max(1))
+    values
+        .f_sum(values.kind())?
+        .f_div_scalar((n * h * w).max(1))
 }";
 
 const INV: &str = "/// 1 / (x + ε).
@@ -224,12 +226,14 @@ fn log(x: &Tensor) -> Result<Tensor, TchError> {
 
 const SQRT: &str = "/// sign(x) · √(|x| + ε).
 fn sqrt(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_sign()?.f_mul(&x.f_abs()?.f_add_scalar(1e-12)?.f_sqrt()?)
+    x.f_sign()?
+        .f_mul(&x.f_abs()?.f_add_scalar(1e-12)?.f_sqrt()?)
 }";
 
 const MEAN_NHW: &str = "/// The mean of each channel, everywhere.
 fn mean_nhw(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_mean_dim(&[0i64, 2, 3][..], true, x.kind())?.f_expand_as(x)
+    x.f_mean_dim(&[0i64, 2, 3][..], true, x.kind())?
+        .f_expand_as(x)
 }";
 
 const MEAN_C: &str = "/// The mean over the channels at each position.
@@ -244,7 +248,9 @@ fn max_pool3x3(x: &Tensor) -> Result<Tensor, TchError> {
 
 const MIN_POOL: &str = "/// The least value of each neighbourhood of 3×3.
 fn min_pool3x3(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_neg()?.f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?.f_neg()
+    x.f_neg()?
+        .f_max_pool2d([3, 3], [1, 1], [1, 1], [1, 1], false)?
+        .f_neg()
 }";
 
 #[cfg(test)]
