@@ -4,7 +4,7 @@ The parser keeps its own stack, so that hostile nesting is an error and no `Recu
 """
 
 import re
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, NoReturn, Sequence, Tuple
 
 from torch import Tensor
 import torch
@@ -127,14 +127,14 @@ class _Parser:
             return True
         return False
 
-    def expected(self, what: str):
+    def expected(self, what: str) -> NoReturn:
         self.space()
         found = _WORD.match(self.text, self.at)
         rest = found.group()[:40] if found else self.text[self.at : self.at + 1]
         shown = repr(rest) if rest else "the end of the text"
         self.fail(f"expected {what}, found {shown}", self.at)
 
-    def fail(self, message: str, at: int):
+    def fail(self, message: str, at: int) -> NoReturn:
         before = self.text[:at]
         line = before.count("\n") + 1
         column = at - (before.rfind("\n") + 1) + 1

@@ -137,9 +137,7 @@ def check_eager(cases, differences):
             found = run(loss, scores, target)
             differences.check("value", label, found[0], value, case["value_scale"])
             if torch.isfinite(value):
-                differences.check(
-                    "gradient", label, found[1], gradient, case["gradient_scale"]
-                )
+                differences.check("gradient", label, found[1], gradient, case["gradient_scale"])
             loaded = run(cases.load(f"{name}_{form}"), scores, target)
             differences.check("load", label, loaded[0], found[0], case["value_scale"])
             if torch.isfinite(value):
@@ -255,7 +253,7 @@ def check_hostile(cases):
     """Names and provenance that try to be code are text, and all branches are there."""
     module = cases.module("hostile")
     scores, target = cases.inputs["dense"]
-    predictions = {name: scores for name in ("class", "train", "forward", "DOCS")}
+    predictions = {name: scores for name in ("class", "train", "forward", "DOCS", "__init__")}
     targets = {name: target for name in predictions}
     (container,) = (
         entry

@@ -90,7 +90,7 @@ impl Default for Options {
 /// )?;
 /// let loss = Loss::from_file(&file, &BTreeMap::new())?;
 /// let latex = render(&loss, Format::Latex, &Options::default())?;
-/// assert!(latex.contains(r"\ell_{\text{cls}} &= y \cdot p"));
+/// assert!(latex.contains(r"\ell_{\text{cls}} &= p \cdot y"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -172,10 +172,10 @@ fn container(class: &str, loss: &Loss, branches: &[(&BranchName, String)]) -> St
         lines.join("\n")
     };
     let fields =
-        each(|name, class| format!("        self.{name}_loss = {class}(reduction=reduction)"));
+        each(|name, class| format!("        self.loss_{name} = {class}(reduction=reduction)"));
     let losses = each(|name, _| {
         format!(
-            "            \"{name}\": self.{name}_loss(predictions[\"{name}\"], targets[\"{name}\"]),"
+            "            \"{name}\": self.loss_{name}(predictions[\"{name}\"], targets[\"{name}\"]),"
         )
     });
     format!(

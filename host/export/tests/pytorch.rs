@@ -159,6 +159,7 @@ fn write_hostile(folder: &Path) {
         ("train", FOCAL),
         ("forward", CE),
         ("DOCS", CE),
+        ("__init__", CE),
     ];
     let branches = texts.map(|(name, text)| (name.to_owned(), text.to_owned()));
     let mut file = LossFile::new(hostile, branches.into());

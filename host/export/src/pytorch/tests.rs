@@ -28,7 +28,7 @@ fn several_branches_share_helpers_and_have_a_container() {
         "class RpnClsLoss_2(nn.Module):",
         "class RpnRegLoss(nn.Module):",
         "class VocSegLoss(nn.Module):",
-        "        self.rpn_reg_loss = RpnRegLoss(reduction=reduction)",
+        "        self.loss_rpn_reg = RpnRegLoss(reduction=reduction)",
     ] {
         assert!(file.contains(line), "{line}\n{file}");
     }
