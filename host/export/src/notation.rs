@@ -58,15 +58,17 @@ pub(crate) struct Notation {
 
 impl Notation {
     pub(crate) fn of(graph: &LossGraph, signature: &Signature) -> Self {
+        let numbers = numbers(graph);
+        let named = named(graph, &numbers);
         let mut writer = Writer {
             graph,
             signature,
             letter: letter(signature),
-            numbers: numbers(graph),
+            numbers,
             names: vec![None; graph.len()],
         };
         let mut definitions = Vec::new();
-        for id in named(graph) {
+        for id in named {
             let expr = writer.expr(id);
             let number = definitions.len() + 1;
             let letter = writer.letter;
@@ -95,7 +97,7 @@ fn letter(signature: &Signature) -> char {
 }
 
 /// The nodes that get names, in order; the root never does.
-fn named(graph: &LossGraph) -> Vec<NodeId> {
+fn named(graph: &LossGraph, numbers: &[Option<u64>]) -> Vec<NodeId> {
     let mut uses = vec![0_u32; graph.len()];
     for operand in graph.nodes().iter().flat_map(|node| node.operands()) {
         uses[operand.index()] += 1;
@@ -112,7 +114,8 @@ fn named(graph: &LossGraph) -> Vec<NodeId> {
             depth = depth.max(depths[operand.index()] + 1);
         }
         let shared = shares && uses[id.index()] > 1 && size >= SMALLEST_NAMED;
-        if id != graph.root() && (shared || depth >= DEEPEST) {
+        let short = id == graph.root() || numbers[id.index()].is_some();
+        if !short && (shared || depth >= DEEPEST) {
             named.push(id);
             (size, depth) = (1, 0);
         }

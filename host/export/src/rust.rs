@@ -101,10 +101,15 @@ pub(crate) fn file(loss: &Loss, written: &Loss) -> String {
 fn function(name: &BranchName, branch: &Branch, raw: &Branch) -> String {
     let signature = &branch.convention.inputs;
     let inputs = variables(signature);
-    let parameters: Vec<String> = inputs
-        .iter()
-        .map(|name| format!("{name}: &Tensor"))
-        .collect();
+    let parameters = signature.iter().zip(&inputs).map(|((id, _), name)| {
+        // Ones are made like the first input.
+        let like = id.index() == 0 && branch.graph.nodes().contains(&Node::One);
+        match like || branch.graph.uses_input(id) {
+            true => format!("{name}: &Tensor"),
+            false => format!("_{name}: &Tensor"),
+        }
+    });
+    let parameters: Vec<String> = parameters.collect();
     let mut notes = vec![
         format!(
             "The loss of branch {name}: {}",
@@ -287,6 +292,19 @@ pub fn seg_loss(yhat: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
 ";
         assert!(rust.starts_with(expected), "{rust}");
         assert!(rust.contains("fn log(x: &Tensor)") && !rust.contains("fn sqrt"));
+    }
+
+    #[test]
+    fn inputs_that_are_not_used_say_so() {
+        for (text, parameters) in [
+            ("exp(yhat)", "(yhat: &Tensor, _y: &Tensor)"),
+            ("exp(y)", "(_yhat: &Tensor, y: &Tensor)"),
+            ("exp(add(y, 1))", "(yhat: &Tensor, y: &Tensor)"),
+        ] {
+            let loss = loss(&[("seg", text, dense())]);
+            let rust = render(&loss, Format::Rust, &Options::default()).unwrap();
+            assert!(rust.contains(parameters), "{rust}");
+        }
     }
 
     #[test]
