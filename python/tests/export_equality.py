@@ -8,7 +8,8 @@ exported modules and loss files, simplified and not. Of each case are compared, 
 - 'sum' and 'none' with 'mean'; autocast to bfloat16 with float32 of the same inputs.
 
 Of some cases: TorchScript; of fewer: ONNX by onnxruntime, tracing, and `torch.compile`, several in one
-compilation. With AUTOLOSS_SLOW_TESTS=1 `torch.compile` has all of them.
+compilation. With AUTOLOSS_SLOW_TESTS=1 `torch.compile` has all
+of ordinary size.
 
 A difference passes that is at most 1e-9 of the largest expected value, or what rounding leaves of terms
 that cancel; how often the latter was needed is counted.
@@ -243,8 +244,11 @@ class Together(torch.nn.Module):
 
 
 def run_all(losses, scores, target):
+    """The values and the gradient of their sum, 0 where none has one."""
     scores = scores.detach().clone().requires_grad_(True)
     values = losses(scores, target)
+    if not values.requires_grad:
+        return values, torch.zeros_like(scores)
     (gradient,) = torch.autograd.grad(values.sum(), scores)
     return values.detach(), gradient
 
