@@ -9,7 +9,8 @@ use crate::notation::{Expr, Function, Notation, Symbol};
 use autoloss_graph::{LossGraph, Signature};
 
 /// The formula of a graph as one `<math>` element, whose `alttext` is the formula in characters. Where
-/// a large graph is written with definitions, it is a table of them that ends with the loss ℓ.
+/// a large graph is written with definitions, it is a table of them that ends with the loss ℓ; the page around
+/// it aligns the columns, right and left of the equals sign.
 ///
 /// ```
 /// use autoloss_graph::{Limits, LossGraph, Signature};
@@ -26,7 +27,7 @@ pub fn mathml(graph: &LossGraph, signature: &Signature) -> String {
     let content = if notation.definitions.is_empty() {
         format!("<mrow>{}</mrow>", expression(&notation.formula))
     } else {
-        format!("<mtable>{}</mtable>", rows(&notation, "<mi>ℓ</mi>"))
+        format!("<mtable>{}</mtable>", rows(&notation, "<mi>ℓ</mi>", &PLAIN))
     };
     element(&graph.formula(signature).to_string(), &content)
 }
@@ -41,7 +42,7 @@ pub(crate) fn block(loss: &Loss) -> String {
             "<msub><mi>ℓ</mi><mtext>{}</mtext></msub>",
             xml(name.as_str())
         );
-        all.push_str(&rows(&notation, &symbol));
+        all.push_str(&rows(&notation, &symbol, &ALIGNED));
         alternatives.push(format!("{name}: {}", branch.graph.formula(inputs)));
     }
     let content = format!("<mtable>{all}</mtable>");
@@ -55,18 +56,26 @@ fn element(alternative: &str, content: &str) -> String {
     )
 }
 
+/// The attributes of a table's two columns. Styles are refused by pages with a strict policy; where the formula is
+/// all there is, nothing else aligns them.
+type Columns = [&'static str; 2];
+const PLAIN: Columns = ["", ""];
+const ALIGNED: Columns = [
+    " style=\"text-align: right\"",
+    " style=\"text-align: left\"",
+];
+
 /// The definitions and the formula as rows of a table.
-fn rows(notation: &Notation, name: &str) -> String {
+fn rows(notation: &Notation, name: &str, columns: &Columns) -> String {
     let definitions = notation.definitions.iter();
-    let definitions = definitions.map(|(name, expr)| row(&symbol(name), expr));
-    let formula = std::iter::once(row(name, &notation.formula));
+    let definitions = definitions.map(|(name, expr)| row(&symbol(name), expr, columns));
+    let formula = std::iter::once(row(name, &notation.formula, columns));
     definitions.chain(formula).collect()
 }
 
-fn row(name: &str, expr: &Expr) -> String {
+fn row(name: &str, expr: &Expr, [left, right]: &Columns) -> String {
     format!(
-        "<mtr><mtd style=\"text-align: right\">{name}</mtd><mtd style=\"text-align: left\">\
-         <mrow><mo>=</mo>{}</mrow></mtd></mtr>",
+        "<mtr><mtd{left}>{name}</mtd><mtd{right}><mrow><mo>=</mo>{}</mrow></mtd></mtr>",
         expression(expr)
     )
 }
@@ -146,12 +155,14 @@ fn bracketed(expr: &Expr) -> String {
     fenced("(", ")", expr)
 }
 
-/// The forms are said, since a bar alone is no bracket yet.
+/// The forms are said, since a bar alone is no bracket yet. Only around fractions may it grow: browsers draw
+/// a bracket that may a size larger than its content needs, around a single letter already.
 fn fenced(open: &str, close: &str, expr: &Expr) -> String {
+    let inner = expression(expr);
+    let grows = inner.contains("<mfrac>");
     format!(
-        "<mrow><mo form=\"prefix\" stretchy=\"true\">{open}</mo>{}\
-         <mo form=\"postfix\" stretchy=\"true\">{close}</mo></mrow>",
-        expression(expr)
+        "<mrow><mo form=\"prefix\" stretchy=\"{grows}\">{open}</mo>{inner}\
+         <mo form=\"postfix\" stretchy=\"{grows}\">{close}</mo></mrow>"
     )
 }
 
@@ -209,5 +220,18 @@ mod tests {
             "<mrow><mn>1</mn><mo>−</mo><mfrac><mrow><mi>i</mi></mrow><mrow><mi>u</mi></mrow></mfrac></mrow></math>"
         );
         assert!(math.contains("alttext=\"1 − i/u\""));
+    }
+
+    #[test]
+    fn brackets_grow_around_fractions_only() {
+        let brackets = |text: &str| {
+            let signature = Signature::dense();
+            let markup = mathml(&graph(text, &signature), &signature);
+            assert!(!markup.contains("style="));
+            ["false", "true"].map(|grows| markup.matches(&format!("stretchy=\"{grows}\"")).count())
+        };
+        assert_eq!(brackets("log(tanh(yhat))"), [4, 0]);
+        assert_eq!(brackets("mul(log(inv(tanh(yhat))), tanh(y))"), [4, 2]);
+        assert_eq!(brackets("yhat"), [0, 0]);
     }
 }

@@ -12,8 +12,6 @@ use autoloss_graph::{Limits, LossGraph, Signature};
 use autoloss_search::store::RunHeader;
 use serde::Serialize;
 
-use crate::mathml;
-
 /// References may be larger than what a search may find.
 const LIMITS: Limits = Limits {
     max_nodes: 4096,
@@ -123,5 +121,5 @@ impl Branches {
 fn written(graph: &LossGraph, signature: &Signature) -> (String, String) {
     let simple = autoloss_export::simplify(graph, signature);
     let line = simple.formula(signature).to_string();
-    (line, mathml::of(&simple, signature))
+    (line, autoloss_export::mathml(&simple, signature))
 }

@@ -20,7 +20,6 @@ mod findings;
 mod funnel;
 mod lineage;
 mod losses;
-mod mathml;
 mod number;
 mod page;
 mod pictures;
