@@ -8,6 +8,7 @@ use autoloss_train::{Scope, loss_of};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
 
+#[allow(unreachable_pub, reason = "as it is exported")]
 #[path = "fixtures/exported.rs"]
 mod exported;
 
