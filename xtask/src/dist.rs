@@ -32,7 +32,7 @@ const COMPLETIONS: [(&str, &str); 5] = [
     ("powershell", "powershell/autoloss-host.ps1"),
 ];
 /// What of `python/` serves only to test and measure this repository.
-const OURS: [&str; 2] = ["python/oracles/", "python/benchmarks/"];
+const OURS: [&str; 3] = ["python/oracles/", "python/benchmarks/", "python/tests/"];
 
 /// Options of `dist`.
 #[derive(clap::Args)]
@@ -139,7 +139,7 @@ fn readme(needs: &Needs) -> String {
     format!(
         "# autoloss {version} for Linux on x86-64\n\n\
          Needs {needs} and PyTorch {torch}, whose libtorch it uses; with a CUDA build of PyTorch it \
-         trains on the GPU. On a machine without one:\n\n\
+         trains on the GPU. Where there is no PyTorch yet:\n\n\
          ```\n\
          python3 -m venv venv\n\
          venv/bin/pip install torch=={torch}\n\
