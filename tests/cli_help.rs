@@ -4,7 +4,7 @@ use autoloss_tests::host::{host, run};
 use std::process::{Command, Stdio};
 
 /// Every command, the default one first.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "search",
     "resume",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 13] = [
     "retrain",
     "write-data",
     "doctor",
+    "export",
     "runs",
     "diff",
     "completions",

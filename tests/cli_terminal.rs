@@ -27,7 +27,7 @@ fn on_terminal(columns: u16, host: &Command) -> String {
         host.get_envs()
             .filter_map(|(key, value)| Some((key, value?))),
     );
-    let output = script.output().expect("script is installed");
+    let output = script.output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

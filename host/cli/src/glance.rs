@@ -3,11 +3,9 @@
 
 use crate::session::Recipe;
 use anyhow::{Context, Result};
-use autoloss_search::CandidateId;
-use autoloss_search::store::{Purpose, RunHeader, RunReader, StoreError};
+use autoloss_search::store::{Purpose, RunHeader, RunReader};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// What a run is doing.
@@ -68,9 +66,10 @@ impl Run {
         let reader = RunReader::open(folder)?;
         let header = reader.header()?;
         let recipe = Recipe::read(folder)?;
-        let explored = explored(&reader)?;
+        // By the last candidate's number; counting would visit every row.
+        let explored = reader.pace(2)?.last().map_or(0, |(explored, _)| *explored);
         let findings = findings(folder)?.filter(|found| found["explored"] == explored);
-        let state = match (is_locked(folder), &findings) {
+        let state = match (reader.in_use(), &findings) {
             (true, _) => State::Running,
             (false, Some(_)) => State::Ended,
             (false, None) => State::Interrupted,
@@ -84,7 +83,7 @@ impl Run {
             seed: header.config.seed,
             state,
             explored,
-            proxies: reader.evaluations(Purpose::Search)?.len() as u64,
+            proxies: reader.effort(Purpose::Search)?.trainings,
             best: reader.best(1)?.first().map(|best| best.score),
             seconds: reader.elapsed_seconds()?,
             started: header.created,
@@ -134,34 +133,6 @@ pub(crate) fn timestamp(seconds: u64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// How many candidates there are. They are numbered from 0 without gaps, so that finding the last
-/// takes a few dozen look-ups where counting would visit every row.
-fn explored(reader: &RunReader) -> Result<u64, StoreError> {
-    let there = |number| match reader.candidate(CandidateId(number)) {
-        Ok(_) => Ok(true),
-        Err(StoreError::NoSuchCandidate { .. }) => Ok(false),
-        Err(error) => Err(error),
-    };
-    let (mut known, mut step) = (0, 1);
-    while there(known + step - 1)? {
-        known += step;
-        step *= 2;
-    }
-    while step > 1 {
-        step /= 2;
-        if there(known + step - 1)? {
-            known += step;
-        }
-    }
-    Ok(known)
-}
-
-/// Whether a process writes to the run. Tried with a shared lock, which is given back at once.
-fn is_locked(folder: &Path) -> bool {
-    let file = File::open(folder.join("run.lock"));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
 fn findings(folder: &Path) -> Result<Option<Value>> {
     let path = folder.join("final.json");
     match std::fs::read_to_string(&path) {
@@ -206,16 +177,5 @@ mod tests {
         let found = run_folders(folder.path()).unwrap();
         assert_eq!(found, [folder.path().join("a"), folder.path().join("c")]);
         assert!(run_folders(&folder.path().join("none")).is_err());
-    }
-
-    #[test]
-    fn a_lock_is_seen_and_not_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(!is_locked(folder.path()));
-        let lock = autoloss_search::store::RunLock::take(folder.path()).unwrap();
-        assert!(is_locked(folder.path()));
-        drop(lock);
-        assert!(!is_locked(folder.path()));
-        autoloss_search::store::RunLock::take(folder.path()).unwrap();
     }
 }

@@ -1,8 +1,6 @@
 //! Numbers and foreign names as a reader wants them. Foreign text may hold characters that reorder or
 //! hide what stands around them; those are written out as their code, which no markup escape would do.
 
-use time::OffsetDateTime;
-
 /// A measured value with about four significant digits.
 pub(crate) fn value(x: f64) -> String {
     fixed(x, decimals(x))
@@ -111,17 +109,10 @@ pub(crate) fn duration(seconds: f64) -> String {
 /// A moment in UTC: machine-readable, and for people.
 pub(crate) fn moment(seconds_since_1970: u64) -> Option<(String, String)> {
     let seconds = i64::try_from(seconds_since_1970).ok()?;
-    let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    let day = format!(
-        "{:04}-{:02}-{:02}",
-        at.year(),
-        u8::from(at.month()),
-        at.day()
-    );
-    let clock = format!("{:02}:{:02}", at.hour(), at.minute());
+    let at = jiff::Timestamp::from_second(seconds).ok()?;
     Some((
-        format!("{day}T{clock}:{:02}Z", at.second()),
-        format!("{day} {clock} UTC"),
+        at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     ))
 }
 
