@@ -4,7 +4,7 @@ use autoloss_tests::host::{host, run};
 use std::process::{Command, Stdio};
 
 /// Every command, the default one first.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "",
     "search",
     "resume",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 14] = [
     "write-data",
     "doctor",
     "export",
+    "report",
     "runs",
     "diff",
     "completions",
