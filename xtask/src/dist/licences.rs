@@ -11,7 +11,7 @@ use cargo_metadata::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The packaged programs.
 const ROOTS: [&str; 4] = ["autoloss-host", "autoloss-launcher", "voc-seg", "coco-det"];
@@ -28,16 +28,44 @@ pub(super) fn text(root: &Path) -> Result<String> {
         .exec()
         .context("cargo metadata")?;
     let packages = shipped(&metadata)?;
-    let pack = root.join("plugins/vision/pack/LICENSES.md");
-    let pack =
-        fs::read_to_string(&pack).with_context(|| format!("cannot read {}", pack.display()))?;
-    document(&packages, &pack)
+    let read = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let pack = read(&root.join("plugins/vision/pack/LICENSES.md"))?;
+    let page = root.join("host/report/assets");
+    let mut scripts = read(&page.join("LICENSES.md"))?;
+    for path in texts_in(&page.join("vendor"))? {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        scripts += &format!("\n### {name}\n\n````\n{}\n````\n", read(&path)?.trim());
+    }
+    let data = format!(
+        "## Pictures in the plugins\n\n{pack}\n\n## What the page of a report is made of\n\n{scripts}"
+    );
+    document(&packages, &data)
 }
 
-fn document(packages: &[&Package], pack: &str) -> Result<String> {
+/// The licence texts in a folder of vendored files.
+fn texts_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "LICENSE")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn document(packages: &[&Package], data: &str) -> Result<String> {
     let mut text = "# Third-party software and data\n\n\
         Crates that the programs in `bin` and `libexec` were built from, the Rust standard library \
-        (MIT OR Apache-2.0), SQLite (public domain, within libsqlite3-sys), and pictures. libtorch is \
+        (MIT OR Apache-2.0), SQLite (public domain, within libsqlite3-sys), pictures, and scripts of the report's page. libtorch is \
         not among them: it is that of the installed PyTorch.\n\n\
         | crate | version | licence |\n|---|---|---|\n"
         .to_owned();
@@ -61,7 +89,7 @@ fn document(packages: &[&Package], pack: &str) -> Result<String> {
         let users: Vec<String> = users.into_iter().collect();
         writeln!(text, "\n### {}\n\n````\n{licence}\n````", users.join(", "))?;
     }
-    writeln!(text, "\n## Pictures in the plugins\n\n{pack}")?;
+    writeln!(text, "\n{data}")?;
     Ok(text)
 }
 
@@ -172,6 +200,8 @@ mod tests {
         for crate_name in ["| insta |", "| cc |", "| autoloss-graph |", "| vt100 |"] {
             assert!(!text.contains(crate_name), "{crate_name}");
         }
-        assert!(text.contains("Pictures in the plugins"));
+        for vendored in ["Pictures in the plugins", "\n### d3\n", "\n### plot\n"] {
+            assert!(text.contains(vendored), "{vendored}");
+        }
     }
 }
