@@ -56,7 +56,7 @@ fn elsewhere(loss: &Path, data: &Path, seed: u64) -> f64 {
         .arg("--data")
         .arg(data)
         .args(["--steps", &STEPS.to_string(), "--seed", &seed.to_string()])
-        .args(["--batch-size", &BATCH.to_string()])
+        .args(["--batch-size", &BATCH.to_string(), "--threads", "1"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -81,7 +81,16 @@ fn a_training_in_pytorch_comes_to_the_same_score() {
     run(export.arg("--out").arg(&file)).succeeded();
 
     let seeds = SEEDS.to_string();
-    let evaluate = ["evaluate", LOSS, "--json", "--seeds", &seeds];
+    // One thread on either side: waiting threads would starve whatever else runs.
+    let evaluate = [
+        "evaluate",
+        LOSS,
+        "--json",
+        "--threads",
+        "1",
+        "--seeds",
+        &seeds,
+    ];
     let row = run(&mut with_plugins(&evaluate, &[&plugin])).json()["rows"][0].clone();
     let scores = row["scores"].as_array().unwrap().iter();
     let ours: Vec<f64> = scores.map(|seed| seed["mIoU"].as_f64().unwrap()).collect();

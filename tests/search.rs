@@ -105,6 +105,8 @@ fn a_search_leaves_what_it_found() {
     let ended = run(&mut search(&out, &["--json", "--seed", "1"]));
     let found = ended.json();
     assert_eq!(count(&out, "candidates"), 400);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("misbehaving") && !page.contains("going on"));
     assert_eq!(found["explored"], 400);
     let verdicts = found["verdicts"].as_object().unwrap();
     assert_eq!(

@@ -148,6 +148,8 @@ fn drive(
         return Ok(interrupted(&folder));
     }
     publish(&session, &findings, &folder, json)?;
+    // Gives the run folder back, so that the report does not say that the run goes on.
+    drop(search);
     report::leave(&folder);
     Ok(Outcome::Done)
 }

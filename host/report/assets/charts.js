@@ -39,7 +39,7 @@ const charts = (() => {
     data.curves.forEach((run, at) => {
       const stroke = at === 0 ? first : second;
       if (at === 0) {
-        marks.push(Plot.dot(run.scores, { x, y, r: 1.6, fill: stroke, fillOpacity: 0.35 }));
+        marks.push(Plot.dot(run.scores, { x, y, r: run.scores.length < 200 ? 3 : 1.6, fill: stroke, fillOpacity: 0.35 }));
       }
       marks.push(
         Plot.line(run.median, { x, y, stroke, strokeWidth: 1.3, strokeDasharray: "4 3" }),
