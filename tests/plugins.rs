@@ -1,5 +1,6 @@
 //! Which libraries are admitted, how they are found, and what is said of names nobody offers.
 
+use autoloss_plugin_api::{API_MAJOR, API_MINOR};
 use autoloss_tests::foreign::{Record, compile};
 use autoloss_tests::host::{host, misbehaving, run, voc_seg, with_plugins};
 use std::path::Path;
@@ -83,35 +84,24 @@ fn libraries_that_are_no_plugins() {
 
 #[test]
 fn plugins_of_another_time() {
+    let host = format!("this host has {API_MAJOR}.{API_MINOR}");
     let folder = tempfile::tempdir().unwrap();
     let record = Record::of(&misbehaving()).with_name("time-traveller");
     let cases: [(&str, Record, &[&str]); 8] = [
         (
             "major",
             record.clone().with_interface(2, 0),
-            &[
-                "plugin interface 2.0",
-                "this host has 1.2",
-                "update autoloss-host",
-            ],
+            &["plugin interface 2.0", &host, "update autoloss-host"],
         ),
         (
             "older",
             record.clone().with_interface(0, 9),
-            &[
-                "plugin interface 0.9",
-                "this host has 1.2",
-                "rebuild the plugin",
-            ],
+            &["plugin interface 0.9", &host, "rebuild the plugin"],
         ),
         (
             "minor",
             record.clone().with_interface(1, 7),
-            &[
-                "plugin interface 1.7",
-                "this host has 1.2",
-                "update autoloss-host",
-            ],
+            &["plugin interface 1.7", &host, "update autoloss-host"],
         ),
         (
             "libtorch",
