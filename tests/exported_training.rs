@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test without its files fails")]
 
 use autoloss_plugin_api::{Batch, BatchRequest, Split, Task, TaskOptions};
+use autoloss_search::mean_and_deviation;
 use autoloss_tests::host::{run, voc_seg as plugin, with_plugins};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -65,13 +66,6 @@ fn elsewhere(loss: &Path, data: &Path, seed: u64) -> f64 {
     scores["mIoU"].as_f64().unwrap()
 }
 
-fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares = values.iter().map(|value| (value - mean).powi(2));
-    (mean, squares.sum::<f64>() / (count - 1.0))
-}
-
 #[test]
 fn a_training_in_pytorch_comes_to_the_same_score() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,9 +102,9 @@ fn a_training_in_pytorch_comes_to_the_same_score() {
         .map(|seed| elsewhere(&file, folder.path(), seed))
         .collect();
 
-    let ((our_mean, our_variance), (their_mean, their_variance)) =
-        (mean_and_variance(&ours), mean_and_variance(&theirs));
-    let error = ((our_variance + their_variance) / SEEDS as f64).sqrt();
+    let (our_mean, our_deviation) = mean_and_deviation(&ours).unwrap();
+    let (their_mean, their_deviation) = mean_and_deviation(&theirs).unwrap();
+    let error = our_deviation.unwrap().hypot(their_deviation.unwrap()) / (SEEDS as f64).sqrt();
     println!("host {ours:?}, PyTorch {theirs:?}");
     assert!(our_mean > 0.15, "{ours:?}");
     // Four standard errors, estimated from three values, and what they cannot show.
