@@ -1,6 +1,6 @@
 //! `export`: a loss as a formula, as code, or as a file that needs no plugin.
 
-use crate::{Outcome, logging, output};
+use crate::{Outcome, logging, loss_input, output};
 use anyhow::{Context, Result, bail};
 use autoloss_export::{Format, Loss, Options, render};
 use autoloss_graph::{Convention, LossFile};
@@ -97,21 +97,19 @@ fn file(
             return Ok(file);
         }
         if args.loss.contains('(') {
-            let mut branches = conventions.keys();
-            return match (branches.next(), branches.next()) {
-                (Some(only), None) => {
-                    let texts = BTreeMap::from([(only.clone(), args.loss.clone())]);
-                    Ok(LossFile::new(&task.name, texts))
-                }
-                _ => bail!(
-                    "task '{}' has several branches: write the loss into a file",
-                    task.name
-                ),
-            };
+            let branches = conventions.keys().map(String::as_str);
+            let texts = loss_input::formula(&task.name, branches, &args.loss)?;
+            return Ok(LossFile::new(&task.name, texts));
         }
     }
     let path = path(&args.loss)?;
-    let text = std::fs::read_to_string(&path).with_context(|| unreadable(&args.loss, task))?;
+    let text = std::fs::read_to_string(&path).with_context(|| match task {
+        Some(task) => loss_input::unreadable(task, &args.loss),
+        None => format!(
+            "cannot read the loss file {} (reference losses and formulas need the --plugin that knows them)",
+            args.loss
+        ),
+    })?;
     LossFile::from_json(&text).with_context(|| path.display().to_string())
 }
 
@@ -127,23 +125,4 @@ fn path(named: &str) -> Result<PathBuf> {
         );
     }
     Ok(best)
-}
-
-fn unreadable(named: &str, task: Option<&TaskInfo>) -> String {
-    let known = match task {
-        Some(task) => {
-            let known: Vec<&str> = task
-                .reference_losses
-                .iter()
-                .map(|loss| loss.name.as_str())
-                .collect();
-            format!(
-                "it is no reference loss of task '{}' either; those are: {}",
-                task.name,
-                known.join(", ")
-            )
-        }
-        None => "reference losses and formulas need the --plugin that knows them".to_owned(),
-    };
-    format!("cannot read the loss file {named} ({known})")
 }

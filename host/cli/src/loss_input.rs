@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use autoloss_graph::{Limits, LossFile};
+use autoloss_plugin_api::TaskInfo;
 use autoloss_train::Workbench;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,29 +30,11 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         return Ok(branches.map(|branch| (branch, named.to_owned())).collect());
     }
     if named.contains('(') {
-        let mut searched = workbench.searched();
-        return match (searched.next(), searched.next()) {
-            (Some(only), None) => Ok(BTreeMap::from([(only.name.clone(), named.to_owned())])),
-            _ => bail!(
-                "task '{}' has several branches: write the loss into a file",
-                info.name
-            ),
-        };
+        let searched = workbench.searched().map(|branch| branch.name.as_str());
+        return formula(&info.name, searched, named);
     }
     let path = Path::new(named);
-    let text = std::fs::read_to_string(path).with_context(|| {
-        let known: Vec<&str> = info
-            .reference_losses
-            .iter()
-            .map(|loss| loss.name.as_str())
-            .collect();
-        format!(
-            "task '{}' has no reference loss '{named}' (there are: {}), and it cannot be read as a \
-             loss file either",
-            info.name,
-            known.join(", ")
-        )
-    })?;
+    let text = std::fs::read_to_string(path).with_context(|| unreadable(info, named))?;
     let file = LossFile::from_json(&text).with_context(|| path.display().to_string())?;
     if file.task != info.name {
         bail!(
@@ -77,6 +60,30 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         .resolve(&signatures, limits)
         .with_context(|| path.display().to_string())?;
     Ok(file.branches)
+}
+
+/// A formula as the loss of the only one of a task's branches.
+pub(crate) fn formula<'a>(
+    task: &str,
+    mut branches: impl Iterator<Item = &'a str>,
+    text: &str,
+) -> Result<BTreeMap<String, String>> {
+    match (branches.next(), branches.next()) {
+        (Some(only), None) => Ok(BTreeMap::from([(only.to_owned(), text.to_owned())])),
+        _ => bail!("task '{task}' has several branches: write the loss into a file"),
+    }
+}
+
+/// What is said of a name that is neither a reference loss nor a file.
+pub(crate) fn unreadable(info: &TaskInfo, named: &str) -> String {
+    let known = info.reference_losses.iter();
+    let known: Vec<&str> = known.map(|loss| loss.name.as_str()).collect();
+    format!(
+        "task '{}' has no reference loss '{named}' (there are: {}), and it cannot be read as a \
+         loss file either",
+        info.name,
+        known.join(", ")
+    )
 }
 
 /// What a row of a table calls it: the title of a reference loss, the name inside a loss file, or what

@@ -11,7 +11,7 @@ use autoloss_plugin_api::{
 use std::collections::BTreeMap;
 
 /// The text of a reference loss for a branch.
-pub(crate) fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
+fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
     let formula = loss.formulas.get(branch).cloned();
     formula.unwrap_or_else(|| format!("@{}", loss.name))
 }

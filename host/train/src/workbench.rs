@@ -1,6 +1,6 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
-use crate::branches::{branch_loss, conventions, fixed_text, reference_text, signatures};
+use crate::branches::{branch_loss, conventions, fixed_text, reference_texts, signatures};
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
@@ -267,28 +267,18 @@ impl Workbench {
     /// # Errors
     /// [`TrainError::Unknown`].
     pub fn reference(&self, name: &str) -> Result<BTreeMap<String, String>> {
-        let known = &self.info.reference_losses;
-        let found = known.iter().find(|loss| loss.name == name).ok_or_else(|| {
-            let names = known.iter().map(|loss| loss.name.clone());
+        let mut texts = reference_texts(&self.info, name).ok_or_else(|| {
+            let known = self.info.reference_losses.iter();
+            let names = known.map(|loss| loss.name.clone());
             crate::plugin::unknown("reference loss", name, names)
         })?;
-        // The rest has to be said otherwise.
-        let open = self.signatures.keys().find(|branch| {
-            let held = self.fixed.contains_key(branch.as_str());
-            !held
-                && !found.only.is_empty()
-                && !found.only.iter().any(|known| known == branch.as_str())
-        });
-        if let Some(branch) = open {
-            return Err(TrainError::MissingLoss(branch.as_str().to_owned()));
-        }
-        let text = |branch: &BranchName| {
-            let branch = branch.as_str();
-            (branch.to_owned(), reference_text(found, branch))
-        };
-        let mut texts: BTreeMap<String, String> = self.signatures.keys().map(text).collect();
         texts.extend(self.fixed.clone());
-        Ok(texts)
+        // The rest has to be said otherwise.
+        let mut branches = self.signatures.keys().map(BranchName::as_str);
+        match branches.find(|branch| !texts.contains_key(*branch)) {
+            Some(open) => Err(TrainError::MissingLoss(open.to_owned())),
+            None => Ok(texts),
+        }
     }
 
     /// A fresh network that computes as the budget says.
