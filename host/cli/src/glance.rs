@@ -66,8 +66,7 @@ impl Run {
         let reader = RunReader::open(folder)?;
         let header = reader.header()?;
         let recipe = Recipe::read(folder)?;
-        // By the last candidate's number; counting would visit every row.
-        let explored = reader.pace(2)?.last().map_or(0, |(explored, _)| *explored);
+        let explored = reader.explored()?;
         let findings = findings(folder)?.filter(|found| found["explored"] == explored);
         let state = match (reader.in_use(), &findings) {
             (true, _) => State::Running,

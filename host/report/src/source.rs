@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autoloss_search::store::{RunHeader, RunReader, Tally};
+use autoloss_search::store::{RunHeader, RunReader};
 use autoloss_search::{CandidateId, Strategy};
 use serde::Deserialize;
 
@@ -91,9 +91,7 @@ impl Source {
             if !self.is_baseline(&other) {
                 continue;
             }
-            let mut tally = Tally::default();
-            other.reader.update(&mut tally)?;
-            let explored = tally.counts.explored();
+            let explored = other.reader.explored()?;
             if found.as_ref().is_none_or(|(most, _)| explored > *most) {
                 found = Some((explored, other));
             }

@@ -90,6 +90,18 @@ impl RunReader {
         Ok(())
     }
 
+    /// Candidates explored so far, by the last one's number; counting them would visit every row.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn explored(&self) -> Result<u64, StoreError> {
+        let last = self.one("SELECT max(id) FROM candidates", [], |row| {
+            Ok(row.get::<_, Option<i64>>(0)?)
+        })?;
+        Ok(last.flatten().map_or(0, |last| last as u64 + 1))
+    }
+
     /// Seconds of the run at about `points` candidates that lie evenly over all of them, the first and the last
     /// among them: (explored, seconds).
     ///
@@ -97,10 +109,7 @@ impl RunReader {
     ///
     /// [`StoreError`] as the database says.
     pub fn pace(&self, points: u64) -> Result<Vec<(u64, f64)>, StoreError> {
-        let last = self.one("SELECT max(id) FROM candidates", [], |row| {
-            Ok(row.get::<_, Option<i64>>(0)?)
-        })?;
-        let Some(last) = last.flatten().map(|last| last as u64) else {
+        let Some(last) = self.explored()?.checked_sub(1) else {
             return Ok(Vec::new());
         };
         let steps = points.saturating_sub(1).clamp(1, last.max(1));
@@ -240,6 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = begun(folder.path());
         assert_eq!(store.reader().pace(5).unwrap(), []);
+        assert_eq!(store.reader().explored().unwrap(), 0);
         for id in 0..100 {
             let mut record = candidate(id, Verdict::ZeroGradient);
             record.elapsed = id as f64;
@@ -249,6 +259,7 @@ mod tests {
         let stretches = store.reader().verdicts(40).unwrap();
         let zero = VerdictKind::ZeroGradient;
         assert_eq!(stretches, [(0, zero, 40), (1, zero, 40), (2, zero, 20)]);
+        assert_eq!(store.reader().explored().unwrap(), 100);
         let pace = store.reader().pace(4).unwrap();
         assert_eq!(pace, [(1, 0.0), (34, 33.0), (67, 66.0), (100, 99.0)]);
         assert_eq!(store.reader().pace(1000).unwrap().len(), 100);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
 
+use super::effort::Tally;
 use super::error::StoreError;
 use super::provenance::Provenance;
 use super::record::{CandidateRecord, EvaluationRecord, Purpose, RunHeader};
@@ -14,8 +15,7 @@ use super::rows::{self, RowError};
 use super::schema;
 use crate::config::SearchConfig;
 use crate::counts::Counts;
-use crate::timing::{Stage, StageTimes};
-use crate::verdict::{CandidateId, VerdictKind};
+use crate::verdict::CandidateId;
 
 /// A scored loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,22 +156,9 @@ impl RunReader {
     ///
     /// [`StoreError`] as the database says.
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        let mut counts = Counts::default();
-        let query = "SELECT verdict, count(*), sum(generate_ns), sum(static_ns), \
-                     sum(canonical_ns), sum(probe_ns), sum(reject_ns), sum(evaluate_ns) \
-                     FROM candidates GROUP BY verdict";
-        self.each(query, [], |row| {
-            let code: String = row.get(0)?;
-            let kind = VerdictKind::from_code(&code)
-                .ok_or_else(|| RowError::Value(format!("the verdict {code:?} cannot be read")))?;
-            let mut times = StageTimes::default();
-            for (column, stage) in Stage::ALL.into_iter().enumerate() {
-                times.add(stage, row.get::<_, i64>(column + 2)? as u64);
-            }
-            counts.add(kind, row.get::<_, i64>(1)? as u64, &times);
-            Ok(())
-        })?;
-        Ok(counts)
+        let mut tally = Tally::default();
+        self.update(&mut tally)?;
+        Ok(tally.counts)
     }
 
     /// The best `limit` losses by score; of equal ones the earlier first. Losses that share
