@@ -5,41 +5,6 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Part of a data set. Data of one split never occurs in another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    /// Trains proxy and full networks.
-    Train,
-    /// Scores candidates during the search.
-    Reward,
-    /// Chooses among the best after the search.
-    Selection,
-    /// Reported, and used for nothing else.
-    Test,
-}
-
-impl Split {
-    /// All four, in the order of their use.
-    pub const ALL: [Split; 4] = [Split::Train, Split::Reward, Split::Selection, Split::Test];
-
-    /// The name in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Reward => "reward",
-            Split::Selection => "selection",
-            Split::Test => "test",
-        }
-    }
-}
-
-impl std::fmt::Display for Split {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// How raw network outputs become the prediction ŷ of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -62,8 +62,9 @@ mod register;
 mod task;
 mod tensors;
 
+pub use autoloss_spec::Split;
 pub use describe::{
-    Activation, BranchInfo, InputInfo, MetricInfo, NetworkInfo, PluginInfo, ReferenceLoss, Split,
+    Activation, BranchInfo, InputInfo, MetricInfo, NetworkInfo, PluginInfo, ReferenceLoss,
     TARGET_BOXES, TaskInfo, Values,
 };
 pub use error::{Error, Result, brief};
