@@ -6,7 +6,7 @@ use crate::{Outcome, logging, loss_input, output};
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
 use autoloss_plugin_api::BranchInfo;
-use autoloss_search::{Probe, Rejection, Screener, ScreeningConfig};
+use autoloss_search::{Gain, Probe, Screener, ScreeningConfig};
 use autoloss_train::TaskScreener;
 use serde::Serialize;
 use std::fmt::{Result as Written, Write};
@@ -139,7 +139,7 @@ impl Screens<'_> {
         config: &ScreeningConfig,
     ) -> Result<()> {
         let every = (config.steps / EVERY_SHARE).max(1);
-        let (rejection, trace) = screener.trace(self.branch, self.graph, every)?;
+        let (found, trace) = screener.trace(self.branch, self.graph, every)?;
         let initial = trace.points.first().map_or(0.0, |(_, score)| *score);
         let mut protocol = ProtocolReport {
             score: self.score.to_owned(),
@@ -148,21 +148,24 @@ impl Screens<'_> {
             gain: None,
             course: trace.points,
         };
-        match rejection {
-            Rejection::NonFinite { step } => {
-                report.verdict = format!("rejected in the protocol: not finite at step {step}");
-            }
-            Rejection::Finished { gain, reached, .. } => {
-                (protocol.gain, protocol.reached) = (Some(gain), Some(reached));
-                report.accepted = config.accepts(gain);
-                report.verdict = match report.accepted {
-                    true => format!("accepted: it gains {gain:.3} of {}", self.score),
-                    false => format!(
-                        "rejected in the protocol: it gains {gain:.3} of {}, the threshold is {}",
-                        self.score, config.threshold
-                    ),
-                };
-            }
+        let Gain {
+            gain,
+            reached,
+            steps,
+            ..
+        } = found;
+        report.accepted = config.accepts(gain);
+        if gain.is_finite() {
+            (protocol.gain, protocol.reached) = (Some(gain), Some(reached));
+            report.verdict = match report.accepted {
+                true => format!("accepted: it gains {gain:.3} of {}", self.score),
+                false => format!(
+                    "rejected in the protocol: it gains {gain:.3} of {}, the threshold is {}",
+                    self.score, config.threshold
+                ),
+            };
+        } else {
+            report.verdict = format!("rejected in the protocol: not finite at step {steps}");
         }
         report.protocol = Some(protocol);
         Ok(())

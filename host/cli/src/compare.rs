@@ -8,12 +8,12 @@ use crate::args::CompareArgs;
 use crate::formats::Comparison;
 use crate::logging;
 use crate::loss_input;
-use crate::measure::{Contender, Measured, Row, once};
+use crate::measure::{Measured, once};
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
-use autoloss_search::ProxyBudget;
-use autoloss_search::store::RunLock;
+use autoloss_run::RunLock;
+use autoloss_search::{Contender, ProxyBudget, Row};
 use autoloss_train::split;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,19 +51,19 @@ fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
     if !args.only {
         let whole = workbench.info().reference_losses.iter();
         for loss in whole.filter(|loss| loss.only.is_empty()) {
-            let texts = workbench.reference(&loss.name)?;
+            let losses = workbench.reference(&loss.name)?;
             let name = loss.title.clone();
             // Where branches are held, losses may differ by name alone.
-            if contenders.iter().all(|known| known.texts != texts) {
-                contenders.push(Contender { name, texts });
+            if contenders.iter().all(|known| known.losses != losses) {
+                contenders.push(Contender { name, losses });
             }
         }
     }
     for named in &args.losses {
-        let texts = loss_input::read(workbench, named, &session.config.limits)?;
+        let losses = loss_input::read(workbench, named, &session.config.limits)?;
         let name = loss_input::title(workbench, named);
-        if contenders.iter().all(|known| known.texts != texts) {
-            contenders.push(Contender { name, texts });
+        if contenders.iter().all(|known| known.losses != losses) {
+            contenders.push(Contender { name, losses });
         }
     }
     if contenders.is_empty() {
@@ -103,13 +103,12 @@ impl Plan {
         let workbench = &session.workbench;
         let mut scores = Vec::new();
         for &seed in &self.seeds {
-            let setting = self.setting(session, contender, seed)?;
+            let setting = self.setting(session, contender, seed);
             let known = records.as_ref().and_then(|records| records.find(&setting));
             let measured = match known {
                 Some(measured) => measured,
                 None => {
-                    let whole = (self.split, 0);
-                    let (measured, _) = once(workbench, contender, &self.budget, seed, whole)?;
+                    let (measured, _) = once(workbench, contender, &self.budget, seed, self.split)?;
                     let score = measured
                         .scores
                         .as_ref()
@@ -137,21 +136,16 @@ impl Plan {
     }
 
     /// Everything that decides the outcome of a training.
-    fn setting(
-        &self,
-        session: &Session,
-        contender: &Contender,
-        seed: u64,
-    ) -> Result<serde_json::Value> {
-        Ok(serde_json::json!({
-            "recipe": session.recipe.identity()?,
+    fn setting(&self, session: &Session, contender: &Contender, seed: u64) -> serde_json::Value {
+        serde_json::json!({
+            "recipe": session.spec.identity(),
             "made_by": session.provenance(),
-            "losses": contender.texts,
+            "losses": contender.losses,
             "budget": self.budget,
             "data_seed": session.config.seed,
             "seed": seed,
             "split": self.split,
-        }))
+        })
     }
 }
 

@@ -4,10 +4,11 @@ use crate::Outcome;
 use crate::args::EvaluateArgs;
 use crate::formats::{Comparison, Format};
 use crate::loss_input;
-use crate::measure::{Contender, Row, measure};
+use crate::measure::measure;
 use crate::session::Session;
 use anyhow::Result;
 use autoloss_plugin_api::Split;
+use autoloss_search::{Contender, Row};
 use autoloss_train::split;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,16 +29,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             let named = loss.as_deref().unwrap_or_default();
             let contender = Contender {
                 name: loss_input::title(workbench, named),
-                texts: loss_input::read(workbench, named, &config.limits)?,
+                losses: loss_input::read(workbench, named, &config.limits)?,
             };
-            let row = measure(
-                workbench,
-                &contender,
-                budget,
-                seeds.iter().copied(),
-                split,
-                |_| (),
-            )?;
+            let row = measure(workbench, &contender, budget, &seeds, split)?;
             Comparison::new(&session, split, Some(budget), seeds, vec![row])
         }
     };

@@ -1,71 +1,28 @@
-//! What a finished search found: as `final.json` in the run folder, and on standard output.
+//! What a finished search found, on standard output.
 
 use crate::bar::clock;
 use crate::formats::{Comparison, Format};
-use crate::measure::Row;
 use crate::output;
 use crate::session::Session;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use autoloss_plugin_api::Split;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use autoloss_run::Findings;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
-/// What a finished search found.
-#[derive(Serialize)]
-pub(crate) struct Findings {
-    pub(crate) run: PathBuf,
-    pub(crate) explored: u64,
-    pub(crate) proxies: u64,
-    pub(crate) verdicts: BTreeMap<&'static str, u64>,
-    pub(crate) search_seconds: f64,
-    pub(crate) store_seconds: f64,
-    pub(crate) score: String,
-    pub(crate) best: Option<Found>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) random_accepted_median: Option<f64>,
-    /// The loss of that score.
-    #[serde(skip)]
-    pub(crate) median_random: Option<BTreeMap<String, String>>,
-    pub(crate) test: Vec<Row>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) noise_floor: Option<f64>,
-}
-
-/// The chosen loss.
-#[derive(Serialize)]
-pub(crate) struct Found {
-    pub(crate) candidate: String,
-    pub(crate) losses: BTreeMap<String, String>,
-    pub(crate) formulas: BTreeMap<String, String>,
-    pub(crate) search_score: f64,
-    pub(crate) selection: Option<(f64, f64)>,
-    pub(crate) file: PathBuf,
-}
-
-/// Writes it into the run folder and prints it.
-pub(crate) fn publish(
-    session: &Session,
-    findings: &Findings,
-    folder: &Path,
-    json: bool,
-) -> Result<()> {
-    let text = serde_json::to_string_pretty(findings)?;
-    let path = folder.join("final.json");
-    std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    if json {
-        return output::print(&text);
+/// Prints it.
+pub(crate) fn print(session: &Session, findings: &Findings, json: bool) -> Result<()> {
+    match json {
+        true => output::print(&serde_json::to_string_pretty(findings)?),
+        false => output::print(&told(session, findings)?),
     }
-    output::print(&told(session, findings)?)
 }
 
 /// What was found, for people.
 fn told(session: &Session, findings: &Findings) -> Result<String> {
     let mut text = String::new();
-    let verdicts: Vec<String> = findings
-        .verdicts
-        .iter()
+    let score = session.workbench.score();
+    let counts = findings.verdicts.iter();
+    let counts: Vec<String> = counts
         .map(|(code, count)| format!("{code} {count}"))
         .collect();
     writeln!(
@@ -73,13 +30,12 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
         "explored {} losses in {}: {}",
         findings.explored,
         clock(findings.search_seconds),
-        verdicts.join(", ")
+        counts.join(", ")
     )?;
     if let Some(median) = findings.random_accepted_median {
         writeln!(
             text,
-            "median {} of random accepted losses (reward split): {median:.3}",
-            findings.score
+            "median {score} of random accepted losses (reward split): {median:.3}"
         )?;
     }
     let Some(best) = &findings.best else {
@@ -87,8 +43,9 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
     };
     writeln!(
         text,
-        "\nbest loss: candidate {} ({} {:.3} in the search)",
-        best.candidate, findings.score, best.search_score
+        "\nbest loss: candidate {} ({score} {:.3} in the search)",
+        best.candidate,
+        best.search_score.unwrap_or_default()
     )?;
     for (branch, formula) in &best.formulas {
         writeln!(text, "  {branch}: L = {formula}")?;
@@ -112,8 +69,7 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
     if let Some(floor) = findings.noise_floor {
         writeln!(
             text,
-            "noise floor: {floor:.3} (standard deviation of {} between seeds)",
-            findings.score
+            "noise floor: {floor:.3} (standard deviation of {score} between seeds)"
         )?;
     }
     Ok(text)

@@ -1,11 +1,10 @@
 //! A comparison as text, Markdown, CSV and JSON.
 
-use crate::measure::Row;
 use crate::session::Session;
 use crate::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
-use autoloss_search::ProxyBudget;
+use autoloss_search::{ProxyBudget, Row};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ pub(crate) struct Comparison {
     network: String,
     data: Option<PathBuf>,
     split: Split,
-    /// None where a finished network was judged.
+    /// None where a finished network was scored.
     budget: Option<ProxyBudget>,
     seeds: Vec<u64>,
     /// Losses of branches that are not searched.
@@ -69,7 +68,7 @@ impl Comparison {
         Self {
             task: workbench.info().name.clone(),
             network: workbench.network().name.clone(),
-            data: session.recipe.data().map(Path::to_owned),
+            data: session.spec.data.clone(),
             split,
             budget: budget.cloned(),
             seeds,
@@ -214,9 +213,18 @@ impl Comparison {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::measure::tests::row;
+    use autoloss_search::Scores;
+
+    pub(crate) fn row(name: &str, values: &[Option<f64>]) -> Row {
+        let scores = |value: &Option<f64>| value.map(|value| Scores::from([("m".into(), value)]));
+        Row {
+            name: name.into(),
+            losses: BTreeMap::new(),
+            scores: values.iter().map(scores).collect(),
+        }
+    }
 
     fn comparison() -> Comparison {
         Comparison {

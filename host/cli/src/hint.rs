@@ -7,7 +7,7 @@
 
 use autoloss_graph::Op;
 use autoloss_plugin_api::brief;
-use autoloss_search::store::StoreError;
+use autoloss_run::StoreError;
 use autoloss_train::plugin::LoadError;
 use std::path::{Path, PathBuf};
 
@@ -144,14 +144,14 @@ fn run(error: &StoreError) -> Option<String> {
     let StoreError::NotARun { folder } = error else {
         return None;
     };
-    let inside = crate::glance::run_folders(folder).unwrap_or_default();
+    let inside = autoloss_run::run_folders(folder).unwrap_or_default();
     if let Some(newest) = inside.last() {
         return Some(format!("'{}'", newest.display()));
     }
     let beside = folder.parent().filter(|parent| *parent != Path::new(""));
     let places = beside.into_iter().chain([Path::new("runs")]);
     let known: Vec<PathBuf> = places
-        .filter_map(|place| crate::glance::run_folders(place).ok())
+        .filter_map(|place| autoloss_run::run_folders(place).ok())
         .flatten()
         .filter(|run| run != folder)
         .collect();

@@ -14,7 +14,6 @@ mod evaluate;
 mod export;
 mod findings;
 mod formats;
-mod glance;
 mod hint;
 mod inspect;
 mod interrupt;

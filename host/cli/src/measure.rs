@@ -1,64 +1,11 @@
-//! Trainings of a loss with several seeds: mean, spread, and whether two losses differ.
+//! Trainings of a loss with several seeds, with their progress on the screen.
 
 use crate::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
-use autoloss_report::welch;
-use autoloss_search::{ProxyBudget, mean_and_deviation};
-use autoloss_train::{Ending, Network, Workbench};
+use autoloss_search::{Contender, Evaluation, Evaluator, Fault, FinalTable, Job, ProxyBudget, Row};
+use autoloss_train::{Network, Trial, Workbench};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-
-/// One loss of a comparison.
-#[derive(Clone, Debug)]
-pub(crate) struct Contender {
-    /// The row's name.
-    pub(crate) name: String,
-    /// Texts by branch.
-    pub(crate) texts: BTreeMap<String, String>,
-}
-
-impl Contender {
-    /// Its row, with the scores of each seed.
-    pub(crate) fn row(&self, scores: Vec<Option<Scores>>) -> Row {
-        Row {
-            name: self.name.clone(),
-            losses: self.texts.clone(),
-            scores,
-        }
-    }
-}
-
-/// A loss, measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
-    /// The row's name.
-    pub(crate) name: String,
-    /// Texts by branch.
-    pub(crate) losses: BTreeMap<String, String>,
-    /// The scores of each seed; none where the training became invalid.
-    pub(crate) scores: Vec<Option<Scores>>,
-}
-
-impl Row {
-    /// The values of a score, one for each seed; none where a seed has none.
-    pub(crate) fn values(&self, score: &str) -> Option<Vec<f64>> {
-        let value = |scores: &Option<Scores>| scores.as_ref()?.get(score).copied();
-        self.scores.iter().map(value).collect()
-    }
-
-    /// Mean and sample standard deviation of a score over the seeds; none where a seed has none.
-    pub(crate) fn summary(&self, score: &str) -> Option<(f64, f64)> {
-        let (mean, deviation) = mean_and_deviation(&self.values(score)?)?;
-        Some((mean, deviation.unwrap_or(0.0)))
-    }
-
-    /// The two-sided p-value of Welch's t-test that a score differs from another row's; none with
-    /// fewer than two values on a side.
-    pub(crate) fn p_value(&self, other: &Row, score: &str) -> Option<f64> {
-        welch(&self.values(score)?, &other.values(score)?)
-    }
-}
 
 /// One training of a contender and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,26 +20,32 @@ pub(crate) struct Measured {
     pub(crate) waited_seconds: f64,
 }
 
-/// Trains once and judges on a split, the first `images` samples of it or, for 0, all. The network is there where
-/// its training came to its end.
+/// Trains once and scores on the whole of a split. The network is there where its training came to its end.
 pub(crate) fn once(
     workbench: &Workbench,
     contender: &Contender,
     budget: &ProxyBudget,
     seed: u64,
-    (split, images): (Split, usize),
+    split: Split,
 ) -> Result<(Measured, Option<Network>)> {
-    let losses = workbench.losses(&contender.texts)?;
-    let what = format!("{}, seed {seed}", contender.name);
-    let mut progress = StepProgress::new(&what, 0, budget);
-    let watched = workbench.train(&losses, budget, seed, true, &mut |step| progress.step(step));
-    progress.finish();
-    let (network, trained) = watched?;
-    let scores = match trained.ending {
-        Ending::Complete => Some(workbench.judge(&network, split, images)?),
-        Ending::Invalid(_) => None,
+    let job = Job {
+        task: workbench.info().name.clone(),
+        network: workbench.network().name.clone(),
+        run_spec: String::new(),
+        losses: contender.losses.clone(),
+        budget: ProxyBudget {
+            eval_images: 0,
+            ..budget.clone()
+        },
+        seed,
+        split: split.name().to_owned(),
+        stop_invalid: true,
+        pruning: None,
     };
-    let network = scores.is_some().then_some(network);
+    let Trial {
+        trained, scored, ..
+    } = watched(workbench, &contender.name, &job)?;
+    let (network, scores) = scored.unzip();
     let measured = Measured {
         seed,
         scores,
@@ -102,45 +55,60 @@ pub(crate) fn once(
     Ok((measured, network))
 }
 
-/// Trains a contender with every seed and judges it on the whole of a split; `trained` is given every network
-/// whose training came to its end.
+/// Trains a contender with every seed and scores it on the whole of a split.
 pub(crate) fn measure(
     workbench: &Workbench,
     contender: &Contender,
     budget: &ProxyBudget,
-    seeds: impl IntoIterator<Item = u64>,
+    seeds: &[u64],
     split: Split,
-    mut trained: impl FnMut(Network),
 ) -> Result<Row> {
     let mut scores = Vec::new();
-    for seed in seeds {
-        let (measured, network) = once(workbench, contender, budget, seed, (split, 0))?;
-        network.map(&mut trained);
+    for &seed in seeds {
+        let (measured, _) = once(workbench, contender, budget, seed, split)?;
         scores.push(measured.scores);
     }
     Ok(contender.row(scores))
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
+/// Runs a job with its progress on the screen, under a name.
+fn watched(workbench: &Workbench, name: &str, job: &Job) -> autoloss_train::Result<Trial> {
+    let what = format!("{name}, seed {}", job.seed);
+    let mut progress = StepProgress::new(&what, 0, &job.budget);
+    let trial = workbench.run(job, &mut |step| progress.step(step));
+    progress.finish();
+    trial
+}
 
-    pub(crate) fn row(name: &str, values: &[Option<f64>]) -> Row {
-        let scores = |value: &Option<f64>| value.map(|value| Scores::from([("m".into(), value)]));
-        Row {
-            name: name.into(),
-            losses: BTreeMap::new(),
-            scores: values.iter().map(scores).collect(),
+/// Evaluates the jobs of a final table: like the workbench, with their progress, and with the networks kept.
+pub(crate) struct Exhibit<'a, F: FnMut(&str, Network)> {
+    /// Trains.
+    pub(crate) workbench: &'a mut Workbench,
+    /// The table; other jobs are run without progress.
+    pub(crate) table: &'a FinalTable,
+    /// Is given every network of a contender whose training came to its end.
+    pub(crate) keep: F,
+}
+
+impl<F: FnMut(&str, Network)> Evaluator for Exhibit<'_, F> {
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, Fault> {
+        if job.split != self.table.split {
+            return self.workbench.evaluate(job);
         }
-    }
-
-    #[test]
-    fn mean_and_spread() {
-        let summary = |values: &[Option<f64>], score| row("n", values).summary(score);
-        let (mean, spread) = summary(&[Some(1.0), Some(2.0), Some(3.0)], "m").unwrap();
-        assert!((mean - 2.0).abs() < 1e-12 && (spread - 1.0).abs() < 1e-12);
-        assert_eq!(summary(&[Some(1.0), None], "m"), None);
-        assert_eq!(summary(&[Some(1.0)], "m"), Some((1.0, 0.0)));
-        assert_eq!(summary(&[Some(1.0)], "other"), None);
+        let name = self.table.name(&job.losses);
+        let trial = watched(self.workbench, name, job);
+        let evaluated = trial.and_then(|trial| {
+            let evaluation = self.workbench.evaluation(&trial, job)?;
+            Ok((evaluation, trial.scored))
+        });
+        match evaluated {
+            Ok((evaluation, scored)) => {
+                if let Some((network, _)) = scored {
+                    (self.keep)(name, network);
+                }
+                Ok(evaluation)
+            }
+            Err(error) => Err(self.workbench.recover(error)),
+        }
     }
 }

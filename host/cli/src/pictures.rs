@@ -5,15 +5,12 @@
 
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
+use autoloss_run::{PictureIndex, PictureRow};
 use autoloss_train::{Network, Picture, Workbench};
-use serde::Serialize;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
 
-/// Folder of a run, and the file in it that says what the others show.
-const FOLDER: &str = "pictures";
-const INDEX: &str = "index.json";
 /// Samples that are drawn, evenly over the split.
 const SAMPLES: u64 = 6;
 
@@ -21,22 +18,6 @@ const SAMPLES: u64 = 6;
 #[derive(Default)]
 pub(crate) struct Album {
     networks: Vec<(String, Network)>,
-}
-
-/// What the pictures of a folder show: a row for each sample, a column for what is shown of it.
-#[derive(Serialize)]
-struct Index {
-    split: Split,
-    columns: Vec<String>,
-    rows: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    sample: u64,
-    /// By column; none where there is nothing to see.
-    files: Vec<Option<String>>,
-    captions: Vec<String>,
 }
 
 impl Album {
@@ -49,16 +30,16 @@ impl Album {
 
     /// Draws samples of a split with every network's predictions into a run folder.
     pub(crate) fn write(&self, workbench: &Workbench, split: Split, run: &Path) {
-        if let Err(error) = self.draw(workbench, split, &run.join(FOLDER)) {
+        if let Err(error) = self.draw(workbench, split, run) {
             tracing::warn!("the example predictions are not whole: {error:#}");
         }
     }
 
-    fn draw(&self, workbench: &Workbench, split: Split, folder: &Path) -> Result<()> {
-        let mut index = Index {
-            split,
-            columns: Vec::new(),
-            rows: Vec::new(),
+    fn draw(&self, workbench: &Workbench, split: Split, run: &Path) -> Result<()> {
+        let folder = PictureIndex::folder(run);
+        let mut index = PictureIndex {
+            split: split.name().to_owned(),
+            ..PictureIndex::default()
         };
         let len = workbench.len(split)?;
         let count = len.min(SAMPLES);
@@ -75,31 +56,28 @@ impl Album {
             for (_, network) in &self.networks {
                 pictures.push(workbench.predicted(network, &loaded)?.into_iter().next());
             }
-            index.rows.push(written(folder, sample, &pictures)?);
+            index.rows.push(written(&folder, sample, &pictures)?);
         }
-        let path = folder.join(INDEX);
-        fs::write(&path, serde_json::to_string_pretty(&index)?)
-            .with_context(|| format!("cannot write {}", path.display()))
+        Ok(index.write(run)?)
     }
 }
 
-fn written(folder: &Path, sample: u64, pictures: &[Option<Picture>]) -> Result<Row> {
+fn written(folder: &Path, sample: u64, pictures: &[Option<Picture>]) -> Result<PictureRow> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut row = Row {
-        sample,
-        files: Vec::new(),
-        captions: Vec::new(),
+    let mut row = PictureRow {
+        sample: sample.into(),
+        ..PictureRow::default()
     };
     for (column, picture) in pictures.iter().enumerate() {
         let Some(picture) = picture else {
             row.files.push(None);
-            row.captions.push(String::new());
+            row.captions.push(None);
             continue;
         };
         let name = format!("{sample}-{column}.png");
         write_png(&folder.join(&name), picture)?;
         row.files.push(Some(name));
-        row.captions.push(picture.title.clone());
+        row.captions.push(Some(picture.title.clone()));
     }
     Ok(row)
 }

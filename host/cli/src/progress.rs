@@ -2,7 +2,7 @@
 
 use crate::bar::{Display, Lines, clock};
 use crate::terminal::Part;
-use autoloss_search::{Budget, Counts, Event, Observer, VerdictKind};
+use autoloss_search::{Budget, Counts, Event, Observer, OutcomeKind};
 use std::time::Instant;
 
 /// The bar's length: thousandths of the budget.
@@ -67,8 +67,8 @@ impl State {
             Event::Explored { counts, .. } => self.counts = **counts,
             Event::EvaluationStarted { .. } => self.activity = "training",
             Event::EvaluationFinished { .. } => self.activity = "screening",
-            Event::Improved { best } => self.best = Some(best.score),
-            _ => {}
+            Event::Improved { best } => self.best = Some(best.fitness.score()),
+            Event::Compared { .. } => {}
         }
     }
 
@@ -115,11 +115,11 @@ impl State {
         ]
     }
 
-    /// What it does, and every verdict there was.
+    /// What it does, and every outcome there was.
     fn details(&self) -> Vec<Part> {
-        let counted = VerdictKind::ALL
-            .into_iter()
-            .map(|kind| (kind, self.counts.of(kind)))
+        let counted = OutcomeKind::ALL
+            .iter()
+            .map(|&kind| (kind, self.counts.of(kind)))
             .filter(|(_, count)| *count > 0)
             .map(|(kind, count)| {
                 let name = kind.code().replace('_', " ");
@@ -131,15 +131,15 @@ impl State {
     }
 }
 
-/// What of the verdicts stays in a narrow terminal: what trainings came to, then what screens did.
-fn rank(kind: VerdictKind) -> u8 {
+/// What of the outcomes stays in a narrow terminal: what trainings came to, then what screens did.
+fn rank(kind: OutcomeKind) -> u8 {
     match kind {
-        VerdictKind::Scored => 1,
-        VerdictKind::StoppedEarly => 2,
-        VerdictKind::InvalidTraining => 3,
-        VerdictKind::Failed => 4,
-        VerdictKind::Rejected => 5,
-        VerdictKind::Equivalent => 6,
+        OutcomeKind::Scored => 1,
+        OutcomeKind::StoppedEarly => 2,
+        OutcomeKind::InvalidTraining => 3,
+        OutcomeKind::Failed => 4,
+        OutcomeKind::Rejected => 5,
+        OutcomeKind::Equivalent => 6,
         _ => 7,
     }
 }
@@ -158,10 +158,10 @@ mod tests {
         };
         let mut state = State::new(budget, "mIoU", Some(0.1909), 100.0);
         for (kind, count) in [
-            (VerdictKind::Static, 1_376_334),
-            (VerdictKind::Rejected, 10_098),
-            (VerdictKind::StoppedEarly, 1062),
-            (VerdictKind::Scored, 316),
+            (OutcomeKind::Static, 1_376_334),
+            (OutcomeKind::Rejected, 10_098),
+            (OutcomeKind::StoppedEarly, 1062),
+            (OutcomeKind::Scored, 316),
         ] {
             state.counts.add(kind, count, &StageTimes::default());
         }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_that_never_came_take_no_room() {
+    fn outcomes_that_never_came_take_no_room() {
         let state = State::new(Budget::default(), "mIoU", None, 0.0);
         let (_, [first, second]) = compose(state.lines(), 79);
         assert_eq!(first, "? left  0 explored  0 proxies  best mIoU none yet");

@@ -6,12 +6,12 @@ use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::logging;
 use crate::loss_input;
-use crate::measure::Row;
 use crate::session::Session;
 use crate::steps::StepProgress;
 use anyhow::{Context, Result, bail};
-use autoloss_search::store::RunLock;
-use autoloss_train::{Ending, Retraining, Trained, split};
+use autoloss_run::RunLock;
+use autoloss_search::Row;
+use autoloss_train::{Retraining, Trained, split};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = RunLock::take(&folder)?;
-    claim(&folder, &recipe(&session, &texts)?)?;
+    claim(&folder, &identity(&session, &texts))?;
     logging::line(&format!(
         "task {}, network {}, {} steps of {} images, folder {}",
         workbench.info().name,
@@ -57,10 +57,10 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
         }
         other => other?,
     };
-    let scores = match trained.ending {
-        Ending::Invalid(step) => bail!("loss or gradient was not finite at step {step}"),
-        Ending::Complete => workbench.judge(&network, split, config.budget.eval_images)?,
-    };
+    if let Some(step) = trained.invalid_at {
+        bail!("loss or gradient was not finite at step {step}");
+    }
+    let scores = workbench.judge(&network, split, config.budget.eval_images)?;
     let file = folder.join(NETWORK);
     network.save(&file)?;
     let row = Row {
@@ -109,14 +109,14 @@ fn report(trained: &Trained, file: &Path) {
 }
 
 /// Everything that decides the outcome.
-fn recipe(session: &Session, texts: &BTreeMap<String, String>) -> Result<Value> {
-    Ok(json!({
+fn identity(session: &Session, texts: &BTreeMap<String, String>) -> Value {
+    json!({
         "schema": 1,
-        "recipe": session.recipe.identity()?,
+        "recipe": session.spec.identity(),
         "losses": texts,
         "budget": session.config.retrain.budget,
         "seed": session.config.seed,
-    }))
+    })
 }
 
 /// Makes the folder that of this training, or refuses one of another.

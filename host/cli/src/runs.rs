@@ -2,10 +2,11 @@
 
 use crate::args::RunsArgs;
 use crate::bar::clock;
-use crate::glance::{self, Glance, Run};
+
 use crate::{Outcome, output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::brief;
+use autoloss_run::{Run, RunSummary, date, is_run, run_folders};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const RUNS: &str = "runs";
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Listed {
-    Run(Box<Glance>),
+    Run(Box<RunSummary>),
     Damaged { folder: PathBuf, damaged: String },
 }
 
@@ -35,10 +36,10 @@ pub(crate) fn run(args: &RunsArgs) -> Result<Outcome> {
 
 fn list(folder: Option<&Path>) -> Result<Vec<Listed>> {
     let named = folder.unwrap_or(Path::new(RUNS));
-    let folders = if glance::is_run(named) {
+    let folders = if is_run(named) {
         vec![named.to_owned()]
     } else {
-        match glance::run_folders(named) {
+        match run_folders(named) {
             // No search was ever begun here.
             Err(_) if folder.is_none() && !named.exists() => Vec::new(),
             read => read.with_context(|| format!("cannot list the folder {}", named.display()))?,
@@ -46,7 +47,7 @@ fn list(folder: Option<&Path>) -> Result<Vec<Listed>> {
     };
     let mut listed: Vec<Listed> = folders.into_iter().map(look).collect();
     listed.sort_by_key(|entry| match entry {
-        Listed::Run(glance) => (0, u64::MAX - glance.started),
+        Listed::Run(run) => (0, u64::MAX - run.started),
         Listed::Damaged { .. } => (1, 0),
     });
     Ok(listed)
@@ -54,10 +55,10 @@ fn list(folder: Option<&Path>) -> Result<Vec<Listed>> {
 
 fn look(folder: PathBuf) -> Listed {
     match Run::open(&folder) {
-        Ok(run) => Listed::Run(Box::new(run.glance)),
+        Ok(run) => Listed::Run(Box::new(run.summary)),
         Err(error) => Listed::Damaged {
             folder,
-            damaged: brief(error.as_ref()),
+            damaged: brief(&error),
         },
     }
 }
@@ -65,7 +66,7 @@ fn look(folder: PathBuf) -> Listed {
 fn text(folder: &Path, listed: &[Listed]) -> Result<String> {
     let mut text = String::new();
     let runs = listed.iter().filter_map(|entry| match entry {
-        Listed::Run(glance) => Some(row(glance)),
+        Listed::Run(run) => Some(row(run)),
         Listed::Damaged { .. } => None,
     });
     let rows: Vec<Vec<String>> = runs.collect();
@@ -95,35 +96,37 @@ fn text(folder: &Path, listed: &[Listed]) -> Result<String> {
     Ok(text)
 }
 
-fn row(glance: &Glance) -> Vec<String> {
-    let name = glance.folder.file_name();
+fn row(run: &RunSummary) -> Vec<String> {
+    let name = run.folder.file_name();
     let name = name.map_or_else(
-        || glance.folder.display().to_string(),
+        || run.folder.display().to_string(),
         |name| name.to_string_lossy().into_owned(),
     );
     vec![
         name,
-        glance.task.clone(),
-        glance.network.clone(),
-        glance.strategy.clone(),
-        glance.state.name().to_owned(),
-        glance.explored.to_string(),
-        glance.proxies.to_string(),
-        glance.best.map_or("–".to_owned(), |best| {
-            format!("{} {best:.4}", glance.score)
-        }),
-        clock(glance.seconds),
-        glance::date(glance.started),
+        run.task.clone(),
+        run.network.clone(),
+        run.strategy.clone(),
+        run.state.name().to_owned(),
+        run.explored.to_string(),
+        match run.failed {
+            0 => run.proxies.to_string(),
+            failed => format!("{} ({failed} failed)", run.proxies),
+        },
+        run.best
+            .map_or("–".to_owned(), |best| format!("{} {best:.4}", run.score)),
+        clock(run.seconds),
+        date(run.started),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::glance::State;
+    use autoloss_run::RunState;
 
-    fn glance(folder: &str, state: State, best: Option<f64>) -> Listed {
-        Listed::Run(Box::new(Glance {
+    fn summary(folder: &str, state: RunState, best: Option<f64>) -> Listed {
+        Listed::Run(Box::new(RunSummary {
             folder: folder.into(),
             task: "voc_seg".into(),
             network: "unet_tiny".into(),
@@ -133,6 +136,7 @@ mod tests {
             state,
             explored: 1_500_000,
             proxies: 1380,
+            failed: 0,
             best,
             seconds: 3725.0,
             started: 1_795_503_661,
@@ -142,8 +146,8 @@ mod tests {
     #[test]
     fn runs_are_a_table_and_damaged_ones_a_line_each() {
         let listed = [
-            glance("runs/a", State::Running, Some(0.1909)),
-            glance("runs/b", State::Interrupted, None),
+            summary("runs/a", RunState::Running, Some(0.1909)),
+            summary("runs/b", RunState::Interrupted, None),
             Listed::Damaged {
                 folder: "runs/c".into(),
                 damaged: "runs/c/session.json is damaged".into(),

@@ -3,25 +3,29 @@
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::bar::clock;
-use crate::findings::{Findings, Found, publish};
-use crate::interrupt;
+use crate::findings;
 use crate::logging;
-use crate::measure::{Contender, Row, measure};
+use crate::measure::Exhibit;
 use crate::pictures::Album;
 use crate::progress::Progress;
 use crate::report;
-use crate::session::{Machine, Recipe, Session, dated_folder};
+use crate::session::{Machine, Session, dated_folder};
 use crate::settings::Overrides;
 use anyhow::Result;
 use autoloss_graph::{LossFile, LossGraph};
+use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;
-use autoloss_search::store::RunReader;
+use autoloss_run::{Findings, Found, Store, write_loss_file};
 use autoloss_search::{
-    Confirmed, Origin, Search, SearchError, Store, Summary, Verdict, VerdictKind,
+    Confirmed, Contender, Event, FinalTable, Observer, Outcome as Ended, OutcomeKind, Search,
+    SearchError, Summary,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+
+/// Name of the chosen loss's row.
+const FOUND: &str = "found";
 
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
@@ -35,8 +39,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
         .out
         .clone()
         .unwrap_or_else(|| dated_folder(&session.workbench.info().name));
-    let store = Store::create(&folder)?;
-    session.recipe.write(&folder)?;
+    let store = Store::create(&folder)?.with_spec(session.spec.clone());
     let search = Search::new(spec, session.config.clone(), session.provenance(), store)?;
     drive(session, search, &args.budget, args.task.json)
 }
@@ -45,7 +48,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let store = Store::open(&args.run)?;
     let header = store.reader().header()?;
-    let recipe = Recipe::read(&args.run)?;
+    let spec = store.reader().spec()?;
     let mut config = header.config;
     change_budget(&mut config.budget, &args.budget);
     let machine = Machine {
@@ -53,7 +56,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
         threads: args.threads,
         loaders: None,
     };
-    let session = Session::reopen(recipe, config, &args.plugins, machine)?;
+    let session = Session::reopen(spec, config, &args.plugins, machine)?;
     if let Some(change) = header.provenance.change(&session.provenance()) {
         tracing::warn!("{change}: scores from before and after may not be comparable");
     }
@@ -106,11 +109,12 @@ fn change_budget(budget: &mut autoloss_search::Budget, args: &BudgetArgs) {
 /// Searches, measures the best again, compares on the test split, and prints.
 fn drive(
     mut session: Session,
-    mut search: Search,
+    search: Search<Store>,
     args: &BudgetArgs,
     json: bool,
 ) -> Result<Outcome> {
-    let folder = search.store().folder().to_owned();
+    let mut search = search.with_run_spec(session.spec.hash());
+    let folder = search.journal().folder().to_owned();
     let config = search.config().clone();
     logging::line(&format!(
         "task {}, network {}, score {}, run folder {}",
@@ -120,22 +124,19 @@ fn drive(
         folder.display()
     ));
     let mut screener = session.workbench.screener(&config.screening, config.seed)?;
-    let best = search
-        .store()
-        .reader()
-        .best(1)?
-        .first()
-        .map(|best| best.score);
+    let best = search.best().map(|best| best.fitness.score());
     let score = session.workbench.score().to_owned();
-    let mut progress = Progress::new(config.budget, &score, best, search.store().elapsed());
+    let before = search.elapsed();
+    let mut progress = Progress::new(config.budget, &score, best, before);
     let stop = session.stop.clone();
-    let summary = search.run(&mut screener, &mut session.workbench, &mut progress, &stop);
+    let mut executor = InProcess::new(&mut session.workbench);
+    let summary = search.run(&mut screener, &mut executor, &mut progress, &stop);
     progress.finish();
     let summary = match summary {
         Err(error) => return Err(failed(error, &folder)),
         Ok(summary) => summary,
     };
-    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+    if stop.load(Ordering::Relaxed) {
         return Ok(interrupted(&folder));
     }
     logging::line(&format!(
@@ -143,11 +144,12 @@ fn drive(
         clock(summary.elapsed_seconds),
         summary.end
     ));
-    let mut findings = findings(&session, &search, &summary)?;
+    let mut findings = found_so_far(&session, &search, &summary)?;
     if !args.no_final && !conclude(&mut session, &mut search, &mut findings)? {
         return Ok(interrupted(&folder));
     }
-    publish(&session, &findings, &folder, json)?;
+    findings.write(&folder)?;
+    findings::print(&session, &findings, json)?;
     // Gives the run folder back, so that the report does not say that the run goes on.
     drop(search);
     report::leave(&folder);
@@ -171,57 +173,33 @@ fn interrupted(folder: &Path) -> Outcome {
     Outcome::Interrupted
 }
 
-fn findings(session: &Session, search: &Search, summary: &Summary) -> Result<Findings> {
+fn found_so_far(session: &Session, search: &Search<Store>, summary: &Summary) -> Result<Findings> {
     let counts = &summary.counts;
-    let verdicts = VerdictKind::ALL
-        .into_iter()
-        .map(|kind| (kind.code(), counts.of(kind)))
-        .filter(|(_, count)| *count > 0);
-    let (random_accepted_median, median_random) = random_median(search.store().reader())?.unzip();
+    let kinds = OutcomeKind::ALL.iter().map(|&kind| (kind, counts.of(kind)));
+    let met = kinds.filter(|(_, count)| *count > 0);
+    let median = search.journal().reader().random_median()?;
     Ok(Findings {
-        run: search.store().folder().to_owned(),
+        run: search.journal().folder().to_owned(),
         explored: counts.explored(),
         proxies: counts.proxies(),
-        verdicts: verdicts.collect(),
+        verdicts: met
+            .map(|(kind, count)| (kind.code().to_owned(), count))
+            .collect(),
         search_seconds: summary.elapsed_seconds,
-        store_seconds: summary.store_seconds,
-        score: session.workbench.score().to_owned(),
-        best: None,
-        random_accepted_median,
-        median_random,
-        test: Vec::new(),
-        noise_floor: None,
+        store_seconds: summary.writing_seconds,
+        score: Some(session.workbench.score().to_owned()),
+        random_accepted_median: median.map(|(fitness, _)| fitness.score()),
+        ..Findings::default()
     })
 }
 
-/// Score and losses of the median among the random losses that were accepted and scored before any
-/// training was given up, since what remains after that is no random choice: what the search had before
-/// it evolved anything.
-fn random_median(reader: &RunReader) -> Result<Option<(f64, BTreeMap<String, String>)>> {
-    let mut scored = Vec::new();
-    let mut chosen = false;
-    reader.for_each_candidate(|record| {
-        chosen |= matches!(record.verdict, Verdict::StoppedEarly { .. });
-        let random = record.parent.is_none()
-            && record
-                .origins
-                .iter()
-                .all(|origin| matches!(origin, Origin::Fresh));
-        if let Verdict::Scored { score } = record.verdict
-            && random
-            && !chosen
-        {
-            scored.push((score, record.losses));
-        }
-    })?;
-    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let middle = scored.len().saturating_sub(1) / 2;
-    Ok(scored.into_iter().nth(middle))
-}
-
-/// Re-measures the best losses on the selection split, then compares the chosen one with the
+/// Measures the best losses again on the selection split, then compares the chosen one with the
 /// reference loss on the test split. False where it was interrupted.
-fn conclude(session: &mut Session, search: &mut Search, findings: &mut Findings) -> Result<bool> {
+fn conclude(
+    session: &mut Session,
+    search: &mut Search<Store>,
+    findings: &mut Findings,
+) -> Result<bool> {
     let stop = session.stop.clone();
     let settings = search.config().confirmation.clone();
     if settings.top == 0 {
@@ -231,31 +209,98 @@ fn conclude(session: &mut Session, search: &mut Search, findings: &mut Findings)
         "measuring the best {} again with {} seeds on the {} split …",
         settings.top, settings.seeds, settings.split
     ));
-    let confirmed = search.confirm(&mut session.workbench, &mut (), &stop)?;
-    let Some(confirmed) = confirmed else {
+    let table = final_table(session, search)?;
+    let mut album = Album::default();
+    let mut exhibit = Exhibit {
+        workbench: &mut session.workbench,
+        table: &table,
+        keep: |name, network| album.keep(name, network),
+    };
+    let mut executor = InProcess::new(&mut exhibit);
+    let concluded = search.conclude(&table, &mut executor, &mut Narrator::default(), &stop);
+    let concluded = match concluded {
+        Err(error) => return Err(failed(error, search.journal().folder())),
+        Ok(concluded) => concluded,
+    };
+    let Some(conclusion) = concluded else {
         return Ok(false);
     };
-    let Some(chosen) = confirmed.iter().find(|known| known.mean().is_some()) else {
+    let Some(chosen) = conclusion.chosen else {
         logging::line("no loss trained with every seed; nothing to compare");
         return Ok(true);
     };
-    findings.best = Some(found(session, search, chosen)?);
-    match test_rows(session, search, chosen, findings.median_random.clone()) {
-        Ok(rows) => findings.test = rows,
-        Err(error) if interrupt::caused(&error) => return Ok(false),
-        Err(error) => return Err(error),
-    }
-    let spreads: Vec<f64> = findings
-        .test
-        .iter()
-        .filter_map(|row| row.summary(&findings.score).map(|(_, spread)| spread))
-        .collect();
-    let mean_square = spreads.iter().map(|s| s * s).sum::<f64>() / spreads.len().max(1) as f64;
-    findings.noise_floor = (!spreads.is_empty()).then(|| mean_square.sqrt());
+    findings.best = Some(found(session, search, &chosen)?);
+    findings.test = conclusion.rows;
+    findings.noise_floor = conclusion.noise_floor;
+    album.write(&session.workbench, Split::Test, search.journal().folder());
     Ok(true)
 }
 
-fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found> {
+/// What the chosen loss is compared with: the task's first reference loss and the median random loss.
+fn final_table(session: &Session, search: &Search<Store>) -> Result<FinalTable> {
+    let workbench = &session.workbench;
+    let mut others = Vec::new();
+    let mut references = workbench.info().reference_losses.iter();
+    if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
+        others.push(Contender {
+            name: reference.title.clone(),
+            losses: workbench.reference(&reference.name)?,
+        });
+    }
+    if let Some((_, mut losses)) = search.journal().reader().random_median()? {
+        losses.extend(workbench.fixed().clone());
+        others.push(Contender {
+            name: "median random".into(),
+            losses,
+        });
+    }
+    Ok(FinalTable {
+        split: Split::Test.name().to_owned(),
+        score: workbench.score().to_owned(),
+        found: FOUND.to_owned(),
+        fixed: workbench.fixed().clone(),
+        others,
+    })
+}
+
+/// Tells what the trainings of the final table come to.
+#[derive(Default)]
+struct Narrator {
+    /// Row, trainings of it so far, and their seconds.
+    row: Option<(String, usize, f64)>,
+}
+
+impl Observer for Narrator {
+    fn observe(&mut self, event: &Event<'_>) {
+        let Event::Compared {
+            name,
+            evaluation,
+            last,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if let Ended::Failed { reason } = &evaluation.outcome {
+            tracing::warn!("a training with {name} failed: {reason}");
+        }
+        let (_, trainings, seconds) = match self.row.take() {
+            Some(row) if row.0 == *name => row,
+            _ => ((*name).to_owned(), 0, 0.0),
+        };
+        let seconds = seconds + evaluation.train_seconds + evaluation.eval_seconds;
+        let trainings = trainings + 1;
+        if *last {
+            let each = seconds / trainings as f64;
+            logging::line(&format!(
+                "test split: {name} ({trainings} trainings, {each:.1} s each with evaluation)"
+            ));
+        }
+        self.row = Some(((*name).to_owned(), trainings, seconds));
+    }
+}
+
+fn found(session: &Session, search: &Search<Store>, chosen: &Confirmed) -> Result<Found> {
     let losses = &chosen.loss.losses;
     let config = search.config();
     let mut formulas = BTreeMap::new();
@@ -271,19 +316,20 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
     }
     let mut whole = losses.clone();
     whole.extend(session.workbench.fixed().clone());
+    let folder = search.journal().folder();
     let mut file = LossFile::new(&session.workbench.info().name, whole);
     file.conventions = session.workbench.conventions();
     file.name = Some(format!(
         "candidate {} of {}",
         chosen.loss.id,
-        search.store().folder().display()
+        folder.display()
     ));
     let mean = chosen.mean();
     let provenance = [
         ("candidate", serde_json::json!(chosen.loss.id.0)),
         ("network", session.workbench.network().name.clone().into()),
         ("score", session.workbench.score().into()),
-        ("search_score", chosen.loss.score.into()),
+        ("search_score", chosen.loss.fitness.score().into()),
         ("selection_mean", serde_json::json!(mean)),
         ("selection_sd", serde_json::json!(chosen.deviation())),
         ("seed", config.seed.into()),
@@ -292,75 +338,14 @@ fn found(session: &Session, search: &Search, chosen: &Confirmed) -> Result<Found
         .map(|(key, value)| (key.to_owned(), value))
         .into_iter()
         .collect();
-    let path = search.store().folder().join("best.json");
-    autoloss_search::store::write_loss_file(&path, &file)?;
+    let path = folder.join("best.json");
+    write_loss_file(&path, &file)?;
     Ok(Found {
         candidate: chosen.loss.id.to_string(),
         losses: losses.clone(),
         formulas,
-        search_score: chosen.loss.score,
+        search_score: Some(chosen.loss.fitness.score()),
         selection: mean.map(|mean| (mean, chosen.deviation().unwrap_or(0.0))),
         file: path,
     })
-}
-
-/// The chosen loss, the reference loss and the median random loss on the test split, under the
-/// search's own budget with the same seeds.
-fn test_rows(
-    session: &Session,
-    search: &Search,
-    chosen: &Confirmed,
-    median_random: Option<BTreeMap<String, String>>,
-) -> Result<Vec<Row>> {
-    let workbench = &session.workbench;
-    let config = search.config();
-    let with_held = |texts: &BTreeMap<String, String>| {
-        let mut texts = texts.clone();
-        texts.extend(workbench.fixed().clone());
-        texts
-    };
-    let mut contenders = vec![Contender {
-        name: "found".into(),
-        texts: with_held(&chosen.loss.losses),
-    }];
-    let mut references = workbench.info().reference_losses.iter();
-    if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
-        let texts = workbench.reference(&reference.name)?;
-        contenders.push(Contender {
-            name: reference.title.clone(),
-            texts,
-        });
-    }
-    if let Some(texts) = median_random {
-        contenders.push(Contender {
-            name: "median random".into(),
-            texts: with_held(&texts),
-        });
-    }
-    let first = config.seed + 1;
-    let seeds = config.confirmation.seeds as u64;
-    let mut album = Album::default();
-    let rows = contenders
-        .iter()
-        .map(|contender| {
-            let started = Instant::now();
-            let budget = &config.proxy.budget;
-            let row = measure(
-                workbench,
-                contender,
-                budget,
-                first..first + seeds,
-                Split::Test,
-                |network| album.keep(&contender.name, network),
-            )?;
-            let each = started.elapsed().as_secs_f64() / seeds.max(1) as f64;
-            logging::line(&format!(
-                "test split: {} ({seeds} trainings, {each:.1} s each with evaluation)",
-                contender.name
-            ));
-            Ok(row)
-        })
-        .collect::<Result<Vec<Row>>>()?;
-    album.write(workbench, Split::Test, search.store().folder());
-    Ok(rows)
 }

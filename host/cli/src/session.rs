@@ -1,15 +1,14 @@
 //! A session: plugins loaded, a task opened, the configuration composed.
 
 use crate::args::TaskArgs;
-use crate::glance;
 use crate::interrupt;
-use crate::settings::{Overrides, OwnSettings, compose};
+use crate::settings::{Overrides, compose};
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::TaskOptions;
+use autoloss_run::RunSpec;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
 use autoloss_train::plugin::Registry;
 use autoloss_train::{Choice, Workbench, runtime};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,27 +26,6 @@ fn held(fixed: &[(String, String)]) -> Result<BTreeMap<String, String>> {
     Ok(held)
 }
 
-/// Name of the file in a run folder that tells `resume` what to load.
-const FILE: &str = "session.json";
-
-/// What must be known, beside the stored configuration, to open a session again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Recipe {
-    plugins: Vec<PathBuf>,
-    task: String,
-    network: String,
-    score: String,
-    data: Option<PathBuf>,
-    weights: Option<PathBuf>,
-    settings: OwnSettings,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    fixed: BTreeMap<String, String>,
-    #[serde(default)]
-    network_settings: OwnSettings,
-    #[serde(default)]
-    skip_bad: bool,
-}
-
 /// What of the machine is used; none of it changes which samples a step is given.
 #[derive(Clone, Copy)]
 pub(crate) struct Machine<'a> {
@@ -60,7 +38,7 @@ pub(crate) struct Machine<'a> {
 pub(crate) struct Session {
     pub(crate) workbench: Workbench,
     pub(crate) config: SearchConfig,
-    pub(crate) recipe: Recipe,
+    pub(crate) spec: RunSpec,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -81,7 +59,7 @@ impl Session {
             .iter()
             .map(|plugin| plugin.path().to_owned())
             .collect();
-        let recipe = Recipe {
+        let spec = RunSpec {
             plugins,
             task: info.name.clone(),
             network: args.network.clone().unwrap_or(info.default_network),
@@ -98,27 +76,27 @@ impl Session {
             threads: args.threads,
             loaders: args.loaders,
         };
-        Self::with(registry, recipe, config, machine)
+        Self::with(registry, spec, config, machine)
     }
 
     /// Opens what a run folder names; `plugins`, where given, stand for the recorded paths.
     pub(crate) fn reopen(
-        recipe: Recipe,
+        spec: RunSpec,
         config: SearchConfig,
         plugins: &[PathBuf],
         machine: Machine<'_>,
     ) -> Result<Self> {
         let registry = Registry::load(if plugins.is_empty() {
-            &recipe.plugins
+            &spec.plugins
         } else {
             plugins
         })?;
-        Self::with(registry, recipe, config, machine)
+        Self::with(registry, spec, config, machine)
     }
 
     fn with(
         registry: Registry,
-        recipe: Recipe,
+        spec: RunSpec,
         config: SearchConfig,
         machine: Machine<'_>,
     ) -> Result<Self> {
@@ -128,18 +106,18 @@ impl Session {
         runtime::set_threads(machine.threads.map_or(cores, usize::from));
         let stop = interrupt::stop_flag()?;
         let choice = Choice {
-            task: Some(recipe.task.clone()),
-            network: Some(recipe.network.clone()),
-            score: Some(recipe.score.clone()),
+            task: Some(spec.task.clone()),
+            network: Some(spec.network.clone()),
+            score: Some(spec.score.clone()),
             options: TaskOptions {
-                data: recipe.data.clone(),
+                data: spec.data.clone(),
                 seed: config.seed,
-                skip_bad: recipe.skip_bad,
-                settings: recipe.settings.clone(),
+                skip_bad: spec.skip_bad,
+                settings: spec.settings.clone(),
             },
-            weights: recipe.weights.clone(),
-            fixed: recipe.fixed.clone(),
-            network_settings: recipe.network_settings.clone(),
+            weights: spec.weights.clone(),
+            fixed: spec.fixed.clone(),
+            network_settings: spec.network_settings.clone(),
             loaders: machine.loaders.map(usize::from),
         };
         let workbench =
@@ -147,7 +125,7 @@ impl Session {
         Ok(Self {
             workbench,
             config,
-            recipe,
+            spec,
             stop,
         })
     }
@@ -181,73 +159,12 @@ impl Session {
     }
 }
 
-impl Recipe {
-    /// The data folder, where it is not the embedded data.
-    pub(crate) fn data(&self) -> Option<&Path> {
-        self.data.as_deref()
-    }
-
-    /// The score that is raised.
-    pub(crate) fn score(&self) -> &str {
-        &self.score
-    }
-
-    /// Everything but where plugins lie, by the names under which it was set.
-    pub(crate) fn settings(&self) -> BTreeMap<String, serde_json::Value> {
-        let path = |path: &Option<PathBuf>| serde_json::json!(path);
-        let mut settings = BTreeMap::from([
-            ("--task".to_owned(), self.task.clone().into()),
-            ("--network".to_owned(), self.network.clone().into()),
-            ("--score".to_owned(), self.score.clone().into()),
-            ("--data".to_owned(), path(&self.data)),
-            ("--weights".to_owned(), path(&self.weights)),
-            ("--skip-bad".to_owned(), self.skip_bad.into()),
-        ]);
-        let fixed = self.fixed.iter();
-        settings
-            .extend(fixed.map(|(branch, loss)| (format!("--fix {branch}"), loss.clone().into())));
-        for (section, own) in [
-            ("task", &self.settings),
-            ("network", &self.network_settings),
-        ] {
-            let own = own.iter();
-            settings.extend(own.map(|(key, value)| (format!("{section}.{key}"), value.clone())));
-        }
-        settings
-    }
-
-    /// What of it decides the outcome of a training; where plugins lie does not.
-    pub(crate) fn identity(&self) -> Result<serde_json::Value> {
-        let mut identity = serde_json::to_value(self)?;
-        if let Some(fields) = identity.as_object_mut() {
-            fields.remove("plugins");
-            fields.remove("score");
-        }
-        Ok(identity)
-    }
-
-    /// Writes it into a run folder.
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(FILE);
-        let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    }
-
-    /// Reads it from a run folder.
-    pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}: is this a run folder?", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
-    }
-}
-
 /// `runs/PREFIX-YYYYMMDD-HHMMSS`, the time in UTC.
 pub(crate) fn dated_folder(prefix: &str) -> PathBuf {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let time = glance::timestamp(seconds).strftime("%Y%m%d-%H%M%S");
+    let time = autoloss_run::timestamp(seconds).strftime("%Y%m%d-%H%M%S");
     PathBuf::from("runs").join(format!("{prefix}-{time}"))
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use autoloss_graph::{Limits, LossGraph, Signature};
-use autoloss_search::store::RunHeader;
+use autoloss_search::RunHeader;
 use serde::Serialize;
 
 /// References may be larger than what a search may find.

@@ -9,13 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoloss_search::CandidateId;
-use autoloss_search::EvaluationVerdict;
+use autoloss_run::Findings;
+use autoloss_search::{CandidateId, Row};
 use serde::Serialize;
 
 use crate::branches::Formula;
 use crate::error::ReportError;
-use crate::findings::{Findings, Row};
 use crate::source::Source;
 use crate::statistics::Sample;
 
@@ -87,15 +86,16 @@ pub(crate) fn read(
     let Some(record) = source.reader.search_evaluation(id)? else {
         return Ok(None);
     };
-    let EvaluationVerdict::Scored { metrics, .. } = record.outcome.verdict else {
+    if record.evaluation.fitness().is_none() {
         return Ok(None);
-    };
+    }
+    let metrics = record.evaluation.metrics;
     let row = Row {
         name: "found".to_owned(),
         losses: record.losses,
         scores: vec![Some(metrics)],
     };
-    Ok(Some(table(source, record.split, false, &[row])))
+    Ok(Some(table(source, record.key.split, false, &[row])))
 }
 
 fn of_findings(source: &Source, findings: &Findings) -> Comparison {

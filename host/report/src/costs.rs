@@ -1,7 +1,7 @@
 //! What a run has cost: time by stage, trainings, storage.
 
-use autoloss_search::Stage;
-use autoloss_search::store::{Effort, Purpose, Tally};
+use autoloss_run::{Effort, Tally};
+use autoloss_search::{Purpose, Stage};
 use serde::Serialize;
 
 use crate::error::ReportError;
@@ -51,9 +51,6 @@ pub(crate) fn read(source: &Source, tally: &Tally) -> Result<Costs, ReportError>
         search: source.reader.effort(Purpose::Search)?.into(),
         confirmation: source.reader.effort(Purpose::Confirmation)?.into(),
         final_trainings: rows.map(|row| row.scores.len() as u64).sum(),
-        store_seconds: source
-            .findings
-            .as_ref()
-            .and_then(|found| found.store_seconds),
+        store_seconds: source.findings.as_ref().map(|found| found.store_seconds),
     })
 }

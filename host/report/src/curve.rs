@@ -4,8 +4,7 @@
 //! thinned: of every stretch of evaluations the lowest and the highest score stay, as do the first and
 //! the last, and of the best score every improvement. What a reader looks for in a curve is never lost.
 
-use autoloss_search::Strategy;
-use autoloss_search::store::Purpose;
+use autoloss_search::{Fitness, Purpose};
 use serde::Serialize;
 
 use crate::error::ReportError;
@@ -47,10 +46,10 @@ impl Whole {
         let mut whole = Self::default();
         for record in source.reader.evaluations(Purpose::Search)? {
             whole.evaluations += 1;
-            if let Some(score) = record.outcome.score().filter(|score| score.is_finite()) {
+            if let Some(score) = record.evaluation.fitness().map(Fitness::score) {
                 whole
                     .scores
-                    .push((record.candidate.0 + 1, record.elapsed, score));
+                    .push((record.key.candidate.0 + 1, record.elapsed, score));
             }
         }
         Ok(whole)
@@ -94,7 +93,7 @@ pub(crate) fn read(source: &Source, explored: u64, elapsed: f64) -> Result<Curve
     }
     Ok(Curve {
         name: source.name(),
-        random: source.header.config.evolution.strategy == Strategy::Random,
+        random: source.is_random()?,
         evaluations: whole.evaluations,
         scored: whole.scores.len() as u64,
         best,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use autoloss_search::store::StoreError;
+use autoloss_run::StoreError;
 use thiserror::Error;
 
 /// Why a report could not be made, written or served.

@@ -1,7 +1,7 @@
 //! Where candidates ended: the stages of the pipeline, what each let through, and what each cost.
 
-use autoloss_search::store::Tally;
-use autoloss_search::{Stage, VerdictKind};
+use autoloss_run::Tally;
+use autoloss_search::{OutcomeKind, Stage};
 use serde::Serialize;
 
 /// One stage of the pipeline.
@@ -13,12 +13,12 @@ pub(crate) struct Step {
     pub(crate) entered: u64,
     /// Candidates that went on.
     pub(crate) passed: u64,
-    /// What ended here, by verdict.
+    /// What ended here, by outcome.
     pub(crate) ended: Ended,
     pub(crate) seconds: f64,
 }
 
-/// Verdicts with their counts.
+/// Outcomes with their counts.
 type Ended = Vec<(&'static str, u64)>;
 
 /// The stages in order; the last lets through what was scored.
@@ -44,11 +44,11 @@ pub(crate) fn of(tally: &Tally) -> Vec<Step> {
 
 /// Each stage, what passing it means, and what ended there.
 fn stages(tally: &Tally) -> [(Stage, &'static str, Ended); 6] {
-    use VerdictKind as V;
+    use OutcomeKind as K;
     let count = |kind| tally.counts.of(kind);
     let late = tally.non_finite_in_protocol;
-    let early = count(V::NonFinite).saturating_sub(late);
-    let plain = |kinds: &[VerdictKind]| {
+    let early = count(K::NonFinite).saturating_sub(late);
+    let plain = |kinds: &[OutcomeKind]| {
         kinds
             .iter()
             .map(|kind| (kind.code(), count(*kind)))
@@ -56,29 +56,29 @@ fn stages(tally: &Tally) -> [(Stage, &'static str, Ended); 6] {
     };
     [
         (Stage::Generate, "drawn or mutated", Vec::new()),
-        (Stage::Static, "structure can train", plain(&[V::Static])),
-        (Stage::Canonical, "not seen before", plain(&[V::Duplicate])),
+        (Stage::Static, "structure can train", plain(&[K::Static])),
+        (Stage::Canonical, "not seen before", plain(&[K::Duplicate])),
         (
             Stage::Probe,
             "gradient usable and new",
             vec![
-                (V::NonFinite.code(), early),
-                (V::ZeroGradient.code(), count(V::ZeroGradient)),
-                (V::Equivalent.code(), count(V::Equivalent)),
+                (K::NonFinite.code(), early),
+                (K::ZeroGradient.code(), count(K::ZeroGradient)),
+                (K::Equivalent.code(), count(K::Equivalent)),
             ],
         ),
         (
             Stage::Reject,
             "predictions get better",
             vec![
-                (V::NonFinite.code(), late),
-                (V::Rejected.code(), count(V::Rejected)),
+                (K::NonFinite.code(), late),
+                (K::Rejected.code(), count(K::Rejected)),
             ],
         ),
         (
             Stage::Evaluate,
             "trained and scored",
-            plain(&[V::InvalidTraining, V::StoppedEarly, V::Failed]),
+            plain(&[K::InvalidTraining, K::StoppedEarly, K::Failed]),
         ),
     ]
 }
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn every_candidate_ends_in_one_stage() {
         let mut tally = Tally::default();
-        for (at, kind) in VerdictKind::ALL.into_iter().enumerate() {
+        for (at, &kind) in OutcomeKind::ALL.iter().enumerate() {
             tally
                 .counts
                 .add(kind, at as u64 + 1, &StageTimes::default());
@@ -104,11 +104,11 @@ mod tests {
                 .windows(2)
                 .all(|pair| pair[0].passed == pair[1].entered)
         );
-        assert_eq!(steps[5].passed, tally.counts.of(VerdictKind::Scored));
+        assert_eq!(steps[5].passed, tally.counts.of(OutcomeKind::Scored));
         let non_finite = |step: &Step| step.ended[0].1;
         assert_eq!(
             non_finite(&steps[3]) + non_finite(&steps[4]),
-            tally.counts.of(VerdictKind::NonFinite)
+            tally.counts.of(OutcomeKind::NonFinite)
         );
         let empty = of(&Tally::default());
         assert!(

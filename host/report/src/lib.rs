@@ -16,7 +16,6 @@ mod comparison;
 mod costs;
 mod curve;
 mod error;
-mod findings;
 mod funnel;
 mod lineage;
 mod losses;
@@ -34,4 +33,3 @@ pub mod watch;
 
 pub use error::ReportError;
 pub use report::{Options, Report, summary_json};
-pub use statistics::welch;

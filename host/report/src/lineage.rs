@@ -1,8 +1,7 @@
 //! The family of the best loss: itself, its parent and so on, back to the fresh loss it comes from. There
 //! is no crossover, so every loss has one parent and the family is a line.
 
-use autoloss_search::store::CandidateRecord;
-use autoloss_search::{CandidateId, Origin};
+use autoloss_search::{CandidateId, CandidateRecord, Fitness, Origin};
 use serde::Serialize;
 
 use crate::branches::Formula;
@@ -56,8 +55,8 @@ fn ancestor(source: &Source, record: &CandidateRecord) -> Ancestor {
         });
     Ancestor {
         candidate: record.id.0,
-        verdict: record.verdict.to_string(),
-        score: record.score,
+        verdict: record.outcome.to_string(),
+        score: record.fitness.map(Fitness::score),
         changes: changes.collect(),
     }
 }
@@ -70,6 +69,5 @@ pub(crate) fn in_words(origin: Origin) -> &'static str {
         Origin::Insertion => "insertion",
         Origin::Deletion => "deletion",
         Origin::Replacement => "replacement",
-        _ => "changed",
     }
 }

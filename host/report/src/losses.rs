@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoloss_search::CandidateId;
-use autoloss_search::store::Purpose;
+use autoloss_search::{BestLoss, CandidateId, Fitness, Purpose};
 use serde::Serialize;
 
 use crate::branches::Formula;
@@ -34,19 +33,19 @@ pub(crate) fn read(
 ) -> Result<Vec<Loss>, ReportError> {
     let mut again: BTreeMap<CandidateId, (String, Vec<Option<f64>>)> = BTreeMap::new();
     for record in source.reader.evaluations(Purpose::Confirmation)? {
-        let entry = again.entry(record.candidate);
-        let (_, scores) = entry.or_insert_with(|| (record.split.clone(), Vec::new()));
-        scores.push(record.outcome.score());
+        let entry = again.entry(record.key.candidate);
+        let (_, scores) = entry.or_insert_with(|| (record.key.split.clone(), Vec::new()));
+        scores.push(record.evaluation.fitness().map(Fitness::score));
     }
     let mut best = source.reader.best(limit)?;
     if let Some(id) = chosen
         && best.iter().all(|loss| loss.id != id)
         && let Ok(record) = source.reader.candidate(id)
-        && let Some(score) = record.score
+        && let Some(fitness) = record.fitness
     {
-        best.push(autoloss_search::store::BestLoss {
+        best.push(BestLoss {
             id,
-            score,
+            fitness,
             losses: record.losses,
         });
     }
@@ -55,7 +54,7 @@ pub(crate) fn read(
         let values = measured.and_then(|(_, scores)| scores.iter().copied().collect());
         Loss {
             candidate: loss.id.0,
-            score: loss.score,
+            score: loss.fitness.score(),
             again: values.and_then(Sample::of),
             again_split: measured.map(|(split, _)| split.clone()),
             chosen: chosen == Some(loss.id),

@@ -6,11 +6,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use crate::source::noted;
+use autoloss_run::PictureIndex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-
-use crate::findings;
 
 /// Most bytes of one file.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -48,30 +47,10 @@ pub(crate) struct Picture {
     pub(crate) data: String,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    #[serde(default)]
-    split: String,
-    #[serde(default)]
-    columns: Vec<String>,
-    #[serde(default)]
-    rows: Vec<IndexRow>,
-}
-
-#[derive(Deserialize)]
-struct IndexRow {
-    #[serde(default)]
-    sample: serde_json::Value,
-    #[serde(default)]
-    files: Vec<Option<String>>,
-    #[serde(default)]
-    captions: Vec<Option<String>>,
-}
-
 /// The pictures of a run, where it has some.
 pub(crate) fn read(run: &Path, budget: usize, notes: &mut Vec<String>) -> Option<Pictures> {
-    let folder = run.join("pictures");
-    let index: Index = findings::read(&folder, "index.json", notes)?;
+    let folder = PictureIndex::folder(run);
+    let index = noted(PictureIndex::read(run), notes).flatten()?;
     let mut left = budget as u64;
     let mut refused = 0usize;
     let columns = index.columns.len();
@@ -242,6 +221,6 @@ mod tests {
         assert_eq!(notes.len(), 1);
         std::fs::write(folder.join("index.json"), "[").unwrap();
         assert_eq!(read(run.path(), 10, &mut notes), None);
-        assert!(notes[1].starts_with("index.json is damaged"), "{notes:?}");
+        assert!(notes[1].contains("index.json is damaged: "), "{notes:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autoloss_search::store::Tally;
+use autoloss_run::{Tally, write_whole};
 use serde::Serialize;
 
 use crate::branches::Known;
@@ -208,16 +208,7 @@ impl Report {
     ///
     /// [`ReportError::Write`].
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let written = std::fs::write(&temporary, self.html())
-            .and_then(|()| std::fs::rename(&temporary, path));
-        written.map_err(|error| {
-            // A half-written page would only confuse; that it may not go either changes nothing.
-            let _ = std::fs::remove_file(&temporary);
-            ReportError::write(path, error)
-        })
+        write_whole(path, &self.html()).map_err(|error| ReportError::write(path, error))
     }
 }
 

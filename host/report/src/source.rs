@@ -1,14 +1,13 @@
-//! Everything a report draws from, opened once: the database, `final.json`, `session.json`.
+//! Everything a report draws from, opened once: the database and `final.json`.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use autoloss_search::store::{RunHeader, RunReader};
-use autoloss_search::{CandidateId, Strategy};
-use serde::Deserialize;
+use autoloss_run::{Findings, RunReader, StoreError};
+use autoloss_search::{CandidateId, RunHeader};
 
 use crate::branches::{Branches, Known};
 use crate::error::ReportError;
-use crate::findings::{self, Findings};
 
 /// Most folders beside a run that are looked at for a random search.
 const MOST_SIBLINGS: usize = 200;
@@ -23,13 +22,7 @@ pub(crate) struct Source {
     pub(crate) branches: Branches,
     /// What could not be read, in sentences.
     pub(crate) notes: Vec<String>,
-}
-
-/// What `session.json` says that the database does not.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Recipe {
-    score: Option<String>,
+    random: OnceCell<bool>,
 }
 
 impl Source {
@@ -38,16 +31,20 @@ impl Source {
         let reader = RunReader::open(run)?;
         let header = reader.header()?;
         let mut notes = Vec::new();
-        let findings: Option<Findings> = findings::read(run, "final.json", &mut notes);
-        let recipe: Recipe = findings::read(run, "session.json", &mut notes).unwrap_or_default();
+        let findings = noted(Findings::read(run), &mut notes).flatten();
+        let spec = noted(reader.spec(), &mut notes);
+        let score = spec
+            .map(|spec| spec.score)
+            .filter(|score| !score.is_empty());
         let told = findings.as_ref().and_then(|found| found.score.clone());
         Ok(Self {
             branches: Branches::new(&header, known),
-            score: recipe.score.or(told).unwrap_or_else(|| "score".to_owned()),
+            score: score.or(told).unwrap_or_else(|| "score".to_owned()),
             reader,
             header,
             findings,
             notes,
+            random: OnceCell::new(),
         })
     }
 
@@ -79,7 +76,7 @@ impl Source {
         if let Some(folder) = named {
             return Self::open(folder, &Known::default()).map(Some);
         }
-        if self.header.config.evolution.strategy == Strategy::Random {
+        if self.is_random()? {
             return Ok(None);
         }
         let mut found: Option<(u64, Self)> = None;
@@ -88,7 +85,7 @@ impl Source {
             let Ok(other) = Self::open(&folder, &Known::default()) else {
                 continue;
             };
-            if !self.is_baseline(&other) {
+            if !self.is_comparable(&other) || !other.is_random()? {
                 continue;
             }
             let explored = other.reader.explored()?;
@@ -99,8 +96,13 @@ impl Source {
         Ok(found.map(|(_, other)| other))
     }
 
-    fn is_baseline(&self, other: &Self) -> bool {
-        other.header.config.evolution.strategy == Strategy::Random && self.is_comparable(other)
+    /// Whether every candidate was drawn at random, from no other, as in a random search.
+    pub(crate) fn is_random(&self) -> Result<bool, ReportError> {
+        if let Some(random) = self.random.get() {
+            return Ok(*random);
+        }
+        let random = !self.reader.has_children()?;
+        Ok(*self.random.get_or_init(|| random))
     }
 
     /// Whether scores of another run mean the same.
@@ -110,6 +112,12 @@ impl Source {
             && other.score == self.score
             && other.header.config.proxy == self.header.config.proxy
     }
+}
+
+/// What was read; what is wrong with it goes into the notes, since a report of the rest beats none.
+pub(crate) fn noted<T>(read: Result<T, StoreError>, notes: &mut Vec<String>) -> Option<T> {
+    read.inspect_err(|error| notes.push(format!("{error}.")))
+        .ok()
 }
 
 /// The other folders in a run's folder that hold a database, by name.

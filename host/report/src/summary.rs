@@ -1,7 +1,7 @@
 //! The run in a few numbers and one sentence.
 
-use autoloss_search::VerdictKind;
-use autoloss_search::store::Tally;
+use autoloss_run::Tally;
+use autoloss_search::OutcomeKind;
 use serde::Serialize;
 
 use crate::comparison::{Comparison, Contender};
@@ -78,7 +78,7 @@ pub(crate) fn read(
         state,
         explored: counts.explored(),
         trained: counts.proxies(),
-        scored: counts.of(VerdictKind::Scored),
+        scored: counts.of(OutcomeKind::Scored),
         seconds: source.reader.elapsed_seconds()?.max(tally.elapsed),
         best_candidate: chosen.map(|loss| loss.candidate),
         best_score: chosen.map(|loss| loss.score),

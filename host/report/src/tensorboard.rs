@@ -9,7 +9,7 @@ mod record;
 
 use std::path::{Path, PathBuf};
 
-use autoloss_search::VerdictKind;
+use autoloss_search::OutcomeKind;
 use record::{Event, Value};
 
 use crate::branches::Known;
@@ -84,7 +84,7 @@ fn events(source: &Source) -> Result<Vec<Event>, ReportError> {
             );
         }
     }
-    verdicts(source, &pace, &mut scalar)?;
+    outcomes(source, &pace, &mut scalar)?;
     if let Some((step, elapsed)) = pace.last() {
         let text = Value::text("best loss", best(source)?);
         events.push(Event::new(start + elapsed, *step, text));
@@ -93,8 +93,8 @@ fn events(source: &Source) -> Result<Vec<Event>, ReportError> {
     Ok(events)
 }
 
-/// Candidates of each verdict so far.
-fn verdicts(
+/// Candidates of each outcome so far.
+fn outcomes(
     source: &Source,
     pace: &[(u64, f64)],
     scalar: &mut impl FnMut(&str, u64, f64, f64),
@@ -103,8 +103,8 @@ fn verdicts(
         return Ok(());
     };
     let stretch = last.div_ceil(POINTS).max(1);
-    let found = source.reader.verdicts(stretch)?;
-    for kind in VerdictKind::ALL {
+    let found = source.reader.outcomes(stretch)?;
+    for &kind in OutcomeKind::ALL {
         let mut total = 0;
         for (number, _, count) in found.iter().filter(|(_, known, _)| *known == kind) {
             total += count;
@@ -128,7 +128,9 @@ fn best(source: &Source) -> Result<String, ReportError> {
         return Ok("No loss has a score yet.".to_owned());
     };
     let record = source.reader.candidate(id)?;
-    let score = record.score.map_or_else(|| "–".to_owned(), number::value);
+    let score = record
+        .fitness
+        .map_or_else(|| "–".to_owned(), |fitness| number::value(fitness.score()));
     let mut text = format!(
         "candidate {id}, {} {score} in the search\n",
         number::shown(&source.score)

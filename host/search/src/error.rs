@@ -1,11 +1,10 @@
-//! What ends a search other than its budget. A loss that fails is a verdict, never an error.
+//! What ends a search other than its budget. A loss that fails is an outcome, never an error.
 
 use thiserror::Error;
 
+use crate::candidate::CandidateId;
 use crate::config::ConfigError;
-use crate::screening::BackendError;
-use crate::store::StoreError;
-use crate::verdict::CandidateId;
+use crate::journal::JournalError;
 
 /// Why a search could not begin or go on. Whatever was stored before stays, and the run can be
 /// resumed once the cause is gone.
@@ -15,9 +14,19 @@ pub enum SearchError {
     /// The configuration is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The run folder cannot be used.
+    /// The journal cannot be written or read.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Journal(#[from] JournalError),
+    /// What the journal holds of a candidate cannot be read.
+    #[error(
+        "what is stored of the run is damaged (candidate {candidate}: {what}): restore it from a copy, or begin a new run"
+    )]
+    Damaged {
+        /// The candidate.
+        candidate: CandidateId,
+        /// What is wrong.
+        what: String,
+    },
     /// The task cannot be searched.
     #[error("{sentence}")]
     Task {
@@ -44,28 +53,46 @@ pub enum SearchError {
         /// Dotted path of the first key that differs.
         key: String,
     },
-    /// The screens of a candidate could not be run.
-    #[error("screening candidate {candidate} failed: {source}")]
+    /// More jobs at the same time than the executor takes.
+    #[error(
+        "workers is {asked}, but {offered} evaluations run at a time here: set workers to {offered}"
+    )]
+    Workers {
+        /// `workers` of the configuration.
+        asked: usize,
+        /// The executor's capacity.
+        offered: usize,
+    },
+    /// A candidate could not be screened, and no other can be.
+    #[error("screening candidate {candidate} failed: {reason}")]
     Screening {
         /// The candidate.
         candidate: CandidateId,
         /// What the screener said.
-        source: BackendError,
+        reason: String,
     },
-    /// A proxy evaluation could not be run, and no other can be expected to.
-    #[error("evaluating {} failed: {source}", name_candidates(.candidates))]
+    /// A training could not be run, and no other can be.
+    #[error("evaluating candidate {candidate} failed: {reason}")]
     Evaluation {
-        /// The candidates whose evaluation was asked for.
-        candidates: Vec<CandidateId>,
-        /// What the evaluator said.
-        source: BackendError,
+        /// The candidate.
+        candidate: CandidateId,
+        /// What the executor said.
+        reason: String,
     },
-}
-
-fn name_candidates(candidates: &[CandidateId]) -> String {
-    let names: Vec<String> = candidates.iter().map(CandidateId::to_string).collect();
-    match names.as_slice() {
-        [one] => format!("candidate {one}"),
-        _ => format!("candidates {}", names.join(", ")),
-    }
+    /// A training of the final table could not be run, and no other can be.
+    #[error("training with {name} failed: {reason}")]
+    Comparison {
+        /// The row.
+        name: String,
+        /// What the executor said.
+        reason: String,
+    },
+    /// So many candidates in a row failed that the next will too.
+    #[error("the last {count} candidates could not be evaluated, the last one because: {reason}")]
+    Failing {
+        /// `budget.max_failures` of the configuration.
+        count: u64,
+        /// What the last one's failure was.
+        reason: String,
+    },
 }

@@ -1,64 +1,71 @@
 //! Search over loss graphs: proposes candidate losses, sends each through a funnel of tests of
-//! rising cost, has the survivors evaluated by short trainings, and writes everything into a run
-//! folder from which the search can go on.
+//! rising cost, has the survivors evaluated by short trainings, and writes everything into a
+//! journal from which the search can go on.
 //!
-//! The method is that of AutoLoss-Zero (arXiv 2103.14026). This crate is pure: it knows neither
-//! tensors nor plugins and reaches them through two traits only, [`Screener`] (a graph's gradient
-//! and the loss-rejection protocol) and [`Evaluator`] (proxy trainings), so that the whole search,
-//! with its store, is tested in seconds. [`Observer`] is told what happens.
+//! The method is that of AutoLoss-Zero (arXiv 2103.14026). This crate is pure: it knows no tensors, no
+//! files and no threads, and reaches them through traits: [`Screener`] (a graph's gradient and the
+//! loss-rejection protocol), [`Executor`] (trainings), [`Journal`] (what is written down). Where
+//! candidates come from is a [`Strategy`]. [`Observer`] is told what happens.
 //!
 //! Three properties are kept by design, and tested:
 //! - *Deterministic*: a seed decides the run. Random numbers are counter-based, one stream for each
 //!   candidate, so no generator state exists.
 //! - *Resumable*: the state is a function of what is stored. A run that was stopped or killed goes
 //!   on as if it had not been.
-//! - *Accounted*: every candidate has one [`Verdict`], its lineage, and the time of every stage.
+//! - *Accounted*: every candidate has one [`Outcome`], its lineage, and the time of every stage.
 //!
 //! Begin with [`Search`]; [`SearchConfig`] lists every knob.
 
-mod ahead;
-mod branch_verdict;
+mod candidate;
+mod comparison;
+mod conclusion;
 mod config;
-mod confirm;
 mod counts;
-mod equivalence;
 mod error;
 mod evaluation;
-mod jobs;
-mod looks;
+mod fault;
+mod fitness;
+mod journal;
 mod observer;
-mod pipeline;
-mod population;
-mod propose;
+mod outcome;
+mod provenance;
+mod random;
 mod screening;
 mod search;
-mod spread;
 mod state;
-pub mod store;
-mod stream;
+mod statistics;
+mod strategy;
 mod summary;
 mod task;
 mod timing;
-mod verdict;
 
-pub use branch_verdict::BranchVerdict;
+pub use candidate::{BestLoss, CandidateId, CandidateRecord, Parent, Proposal, Screened, Settled};
+pub use comparison::{Contender, Row, Scores, noise_floor};
+pub use conclusion::{Conclusion, FinalTable};
 pub use config::{
     Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, HopelessConfig,
     MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
-    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, Strategy, Violation,
+    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, Strategy as SearchMethod,
+    Violation,
 };
-pub use confirm::Confirmed;
 pub use counts::Counts;
-pub use equivalence::GradientKey;
 pub use error::SearchError;
-pub use evaluation::{EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look};
+pub use evaluation::{
+    Confirmed, Evaluation, Evaluator, Executor, Finished, Job, PruningRule, Ticket,
+};
+pub use fault::Fault;
+pub use fitness::Fitness;
+pub use journal::{
+    Entry, EvaluationKey, EvaluationRecord, Journal, JournalError, Purpose, RunHeader,
+};
 pub use observer::{Event, Observer};
-pub use propose::Origin;
-pub use screening::{BackendError, Probe, Rejection, Screener, Timed, Work};
+pub use outcome::{Outcome, OutcomeKind};
+pub use provenance::{PluginIdentity, Provenance};
+pub use random::{Draws, stream};
+pub use screening::{Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
 pub use search::Search;
-pub use spread::mean_and_deviation;
-pub use store::{PluginIdentity, Provenance, Store};
+pub use statistics::{mean_and_deviation, welch};
+pub use strategy::{Evolution, Next, Origin, RandomSearch, Strategy};
 pub use summary::{EndReason, Summary};
 pub use task::{BranchSpec, MAX_BRANCHES, TaskSpec};
-pub use timing::{Stage, StageTimes};
-pub use verdict::{CandidateId, Verdict, VerdictKind};
+pub use timing::{Stage, StageTimes, Timed};

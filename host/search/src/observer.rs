@@ -1,9 +1,9 @@
 //! What a search tells as it goes; progress bars and logs are someone else's business.
 
+use crate::candidate::{BestLoss, CandidateId, CandidateRecord};
 use crate::counts::Counts;
-use crate::evaluation::{EvaluationOutcome, EvaluationRequest};
-use crate::store::{BestLoss, CandidateRecord, Purpose};
-use crate::verdict::CandidateId;
+use crate::evaluation::{Evaluation, Job};
+use crate::journal::Purpose;
 
 /// Watches a search. Called on the search's own thread between its steps, so it must be quick.
 pub trait Observer {
@@ -18,23 +18,22 @@ impl Observer for () {
 
 /// What happened.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Event<'a> {
-    /// A candidate got its verdict.
+    /// A candidate got its outcome.
     Explored {
         /// The candidate.
         record: &'a CandidateRecord,
         /// The run's tallies, this one included.
         counts: &'a Counts,
     },
-    /// An evaluation was handed to the evaluator.
+    /// A training was handed to the executor.
     EvaluationStarted {
         /// The candidate.
         candidate: CandidateId,
         /// Why.
         purpose: Purpose,
         /// What is asked for.
-        request: &'a EvaluationRequest,
+        job: &'a Job,
     },
     /// An evaluation ended and is stored.
     EvaluationFinished {
@@ -43,7 +42,18 @@ pub enum Event<'a> {
         /// Why it was run.
         purpose: Purpose,
         /// What became of it.
-        outcome: &'a EvaluationOutcome,
+        evaluation: &'a Evaluation,
+    },
+    /// A training of the final table ended.
+    Compared {
+        /// Whether it is the last of its row to begin.
+        last: bool,
+        /// The row.
+        name: &'a str,
+        /// What was asked for.
+        job: &'a Job,
+        /// What became of it.
+        evaluation: &'a Evaluation,
     },
     /// A candidate is the best so far.
     Improved {

@@ -8,75 +8,37 @@
 //! steps. With one worker a round is one child and the search is the plain sequential one, which a
 //! resumed run repeats candidate for candidate wherever it was cut.
 //!
-//! ```
-//! use std::sync::atomic::AtomicBool;
-//! use autoloss_graph::{BranchName, LossGraph, Signature};
-//! use autoloss_search::*;
-//!
-//! struct Engine;
-//! impl Screener for Engine {
-//!     fn probe(&mut self, _: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
-//!         let norm = graph.len() as f64;
-//!         Ok(Probe { losses: vec![0.5], norms: vec![norm], alignments: vec![-norm], rounding_scale: 0.0 })
-//!     }
-//!     fn reject(&mut self, _: usize, _: &LossGraph) -> Result<Rejection, BackendError> {
-//!         Ok(Rejection::Finished { gain: 0.9, initial: 0.05, reached: 0.95, steps: 500 })
-//!     }
-//! }
-//! struct Trainer;
-//! impl Evaluator for Trainer {
-//!     fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
-//!         let score = 1.0 / request.losses["seg"].len() as f64;
-//!         Ok(EvaluationOutcome {
-//!             verdict: EvaluationVerdict::Scored { score, metrics: Default::default() },
-//!             steps: request.budget.steps,
-//!             train_seconds: 0.0,
-//!             eval_seconds: 0.0,
-//!             final_loss: None,
-//!             look: None,
-//!         })
-//!     }
-//! }
-//!
-//! let task = TaskSpec {
-//!     task: "voc_seg".into(),
-//!     network: "small".into(),
-//!     branches: vec![BranchSpec { name: BranchName::new("seg")?, signature: Signature::dense() }],
-//!     conventions: Default::default(),
-//! };
-//! let mut config = SearchConfig::default();
-//! config.budget.max_proxies = Some(3);
-//! let folder = tempfile::tempdir()?;
-//! let store = Store::create(&folder.path().join("run"))?;
-//! let mut search = Search::new(task, config, Provenance::default(), store)?;
-//! let summary = search.run(&mut Engine, &mut Trainer, &mut (), &AtomicBool::new(false))?;
-//! assert_eq!(summary.end, EndReason::Proxies);
-//! assert_eq!(summary.counts.proxies(), 3);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! `tests/seams.rs` has a whole search with a strategy, an executor and a journal of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::candidate::CandidateId;
 use crate::config::SearchConfig;
 use crate::error::SearchError;
-use crate::evaluation::{EvaluationOutcome, EvaluationRequest, Evaluator};
-use crate::jobs::Job;
+use crate::evaluation::{Evaluation, Executor, Training};
+use crate::fault::Fault;
+use crate::journal::{Journal, Purpose, RunHeader};
 use crate::observer::{Event, Observer};
+use crate::outcome::Outcome;
+use crate::provenance::Provenance;
 use crate::screening::Screener;
-use crate::state::{Explored, Fate, State};
-use crate::store::{BestLoss, Provenance, Purpose, RunHeader, Store, seconds_since_1970};
+use crate::state::{State, Waiting};
+use crate::strategy::Strategy;
 use crate::summary::{EndReason, Summary};
 use crate::task::TaskSpec;
-use crate::verdict::CandidateId;
+
+/// Makes the strategy of a run, anew whenever the run is read again.
+type MakeStrategy = Box<dyn Fn(&SearchConfig, &TaskSpec) -> Box<dyn Strategy + Send> + Send>;
 
 /// A run in progress.
-#[derive(Debug)]
-pub struct Search {
+pub struct Search<J> {
     pub(crate) task: TaskSpec,
     pub(crate) config: SearchConfig,
-    pub(crate) store: Store,
-    state: State,
-    best: Vec<BestLoss>,
+    pub(crate) run_spec: String,
+    pub(crate) journal: J,
+    pub(crate) state: State,
+    make_strategy: MakeStrategy,
     /// Work was abandoned, so the state knows of candidates that were never settled.
     dirty: bool,
 }
@@ -84,58 +46,51 @@ pub struct Search {
 /// The children that are made from one population.
 #[derive(Debug, Default)]
 struct Round {
-    held: Vec<Explored>,
+    waiting: Vec<Waiting>,
     evaluations: usize,
     children: usize,
 }
 
-impl Search {
-    /// Begins a run in a new folder.
+impl<J: Journal> Search<J> {
+    /// Begins a run in an unused journal.
     ///
     /// # Errors
     ///
     /// [`SearchError::Config`] or [`SearchError::Task`] where they cannot be searched with, or
-    /// [`SearchError::Store`].
+    /// [`SearchError::Journal`].
     pub fn new(
         task: TaskSpec,
         config: SearchConfig,
         provenance: Provenance,
-        mut store: Store,
+        mut journal: J,
     ) -> Result<Self, SearchError> {
         config.validate()?;
         task.validate()?;
+        let created = SystemTime::now().duration_since(UNIX_EPOCH);
         let header = RunHeader {
             task,
             config,
             provenance,
-            created: seconds_since_1970(),
+            created: created.map_or(0, |since| since.as_secs()),
         };
-        store.begin(&header)?;
-        let RunHeader { task, config, .. } = header;
-        Ok(Self {
-            state: State::new(&config, &task),
-            task,
-            config,
-            store,
-            best: Vec::new(),
-            dirty: false,
-        })
+        journal.begin(&header)?;
+        Ok(Self::with(header.task, header.config, journal))
     }
 
-    /// Goes on with a stored run. With one worker it then equals, candidate for candidate, the run
+    /// Goes on with the run of a journal. With one worker it then equals, candidate for candidate, the run
     /// that was never cut. `config` may carry another budget; absent, the run keeps its own.
     ///
     /// # Errors
     ///
     /// [`SearchError::TaskDiffers`] where the task offered now is another one,
-    /// [`SearchError::ConfigDiffers`] where more than the budget changed, or
-    /// [`SearchError::Store`].
+    /// [`SearchError::ConfigDiffers`] where more than the budget changed, [`SearchError::Damaged`] or
+    /// [`SearchError::Journal`].
     pub fn resume(
         task: &TaskSpec,
         config: Option<SearchConfig>,
-        mut store: Store,
+        mut journal: J,
     ) -> Result<Self, SearchError> {
-        let header = store.reader().header()?;
+        let header = journal.header()?;
         if let Some(what) = header.task.difference(task) {
             return Err(SearchError::TaskDiffers {
                 stored: header.task.task,
@@ -148,23 +103,53 @@ impl Search {
             if let Some(key) = header.config.first_difference(config) {
                 return Err(SearchError::ConfigDiffers { key });
             }
-            store.change_config(config)?;
+            journal.change_config(config)?;
         }
-        let config = config.unwrap_or(header.config);
-        Ok(Self {
-            state: State::load(store.reader(), &config, &header.task)?,
-            best: store.reader().best(config.keep_best)?,
-            task: header.task,
-            config,
-            store,
-            dirty: false,
-        })
+        let mut search = Self::with(header.task, config.unwrap_or(header.config), journal);
+        search.reload()?;
+        Ok(search)
     }
 
-    /// The run folder.
+    fn with(task: TaskSpec, config: SearchConfig, journal: J) -> Self {
+        let make_strategy: MakeStrategy =
+            Box::new(|config, task| config.evolution.strategy.strategy(config, task));
+        Self {
+            state: State::new(&config, &task, make_strategy(&config, &task)),
+            task,
+            config,
+            run_spec: String::new(),
+            journal,
+            make_strategy,
+            dirty: false,
+        }
+    }
+
+    /// The same run with another search method than the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Damaged`] or [`SearchError::Journal`] where what the run has settled cannot be told
+    /// to the strategy.
+    pub fn with_strategy(
+        mut self,
+        make: impl Fn(&SearchConfig, &TaskSpec) -> Box<dyn Strategy + Send> + Send + 'static,
+    ) -> Result<Self, SearchError> {
+        self.make_strategy = Box::new(make);
+        self.reload()?;
+        Ok(self)
+    }
+
+    /// The same run, whose jobs carry this identity of the opened task ([`Job::run_spec`](crate::Job)).
     #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.store
+    pub fn with_run_spec(mut self, run_spec: impl Into<String>) -> Self {
+        self.run_spec = run_spec.into();
+        self
+    }
+
+    /// Where it is written down.
+    #[must_use]
+    pub fn journal(&self) -> &J {
+        &self.journal
     }
 
     /// The configuration in force.
@@ -173,52 +158,74 @@ impl Search {
         &self.config
     }
 
+    /// The best loss so far.
+    #[must_use]
+    pub fn best(&self) -> Option<&crate::BestLoss> {
+        self.state.best.first()
+    }
+
+    /// Seconds that all sessions of the run have taken, this one included.
+    #[must_use]
+    pub fn elapsed(&self) -> f64 {
+        self.journal.elapsed()
+    }
+
+    fn reload(&mut self) -> Result<(), SearchError> {
+        let strategy = (self.make_strategy)(&self.config, &self.task);
+        self.state = State::new(&self.config, &self.task, strategy);
+        self.state.replay(&self.journal, &self.config, &self.task)
+    }
+
     /// Searches until the budget is used up, `stop` is raised or a child cannot be made. `stop` is
-    /// looked at between candidates; an evaluator may look at the same flag and answer
-    /// [`BackendError::interrupted`](crate::BackendError::interrupted). It can be called again.
+    /// looked at between candidates; an executor may look at the same flag and answer
+    /// [`Fault::Interrupted`]. It can be called again.
     ///
     /// # Errors
     ///
-    /// [`SearchError::Screening`] or [`SearchError::Evaluation`] where the backend cannot go on,
-    /// [`SearchError::Store`] where the run folder cannot be written. What was found before is
-    /// stored, as far as the disk allows.
+    /// [`SearchError::Workers`] where the executor takes fewer jobs at a time than the configuration asks
+    /// for; [`SearchError::Screening`], [`SearchError::Evaluation`] or [`SearchError::Failing`] where the
+    /// backend cannot go on; [`SearchError::Journal`] where the journal cannot be written. What was found
+    /// before is stored, as far as the disk allows.
     pub fn run(
         &mut self,
         screener: &mut dyn Screener,
-        evaluator: &mut dyn Evaluator,
+        executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Summary, SearchError> {
-        self.store.begin_session()?;
+        let (asked, offered) = (self.config.workers, executor.capacity());
+        if asked > offered {
+            return Err(SearchError::Workers { asked, offered });
+        }
+        self.journal.begin_session()?;
         if self.dirty {
-            self.store.flush()?;
-            self.state = State::load(self.store.reader(), &self.config, &self.task)?;
+            self.journal.flush()?;
+            self.reload()?;
         }
         self.dirty = true;
-        // A kill between the database and the files may have left them behind.
-        if !self.best.is_empty() {
-            self.write_best()?;
-        }
-        let written_before = self.store.nanoseconds();
-        let ended = self.rounds(screener, evaluator, observer, stop);
-        let flushed = self.store.flush();
+        // A kill between two writes may have left the files of the best behind.
+        self.write_best()?;
+        let written_before = self.journal.writing_seconds();
+        let ended = self.rounds(screener, executor, observer, stop);
+        let flushed = self.journal.flush();
         let end = ended?;
         flushed?;
         self.dirty = end == EndReason::Stopped;
         tracing::debug!(explored = self.state.next, "the search ended: {end}");
+        let kept = self.kept();
         Ok(Summary {
             end,
             counts: self.state.counts,
-            best: self.best.clone(),
-            elapsed_seconds: self.store.elapsed(),
-            store_seconds: (self.store.nanoseconds() - written_before) as f64 / 1e9,
+            best: kept.to_vec(),
+            elapsed_seconds: self.journal.elapsed(),
+            writing_seconds: self.journal.writing_seconds() - written_before,
         })
     }
 
     fn rounds(
         &mut self,
         screener: &mut dyn Screener,
-        evaluator: &mut dyn Evaluator,
+        executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<EndReason, SearchError> {
@@ -228,11 +235,17 @@ impl Search {
             if end == Some(EndReason::Stopped) {
                 return Ok(EndReason::Stopped);
             }
-            let Some(outcomes) = self.evaluate(&round, evaluator, observer)? else {
+            let Some(evaluations) = self.evaluate(&round, executor, observer, stop)? else {
                 return Ok(EndReason::Stopped);
             };
-            for (explored, outcome) in round.held.into_iter().zip(outcomes) {
-                self.settle(explored, outcome.as_ref(), observer)?;
+            let mut evaluations = evaluations.iter();
+            for waiting in round.waiting {
+                let evaluation = if waiting.is_new() {
+                    evaluations.next()
+                } else {
+                    None
+                };
+                self.settle(waiting, evaluation, observer)?;
             }
             if let Some(end) = end {
                 return Ok(end);
@@ -253,15 +266,24 @@ impl Search {
             if let Some(end) = self.ending(round, stop) {
                 return Ok(Some(end));
             }
-            let id = CandidateId(self.state.next + round.held.len() as u64);
-            let explored = self.state.explore(id, &self.config, &self.task, screener)?;
-            round.evaluations += usize::from(explored.fate == Fate::Evaluate);
-            let child = explored.record.joined || explored.fate != Fate::Settled;
+            let id = CandidateId(self.state.next + round.waiting.len() as u64);
+            let waiting = match self.state.explore(id, &self.config, screener) {
+                Ok(waiting) => waiting,
+                Err(Fault::Interrupted) => return Ok(Some(EndReason::Stopped)),
+                Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
+                    return Err(SearchError::Screening {
+                        candidate: id,
+                        reason,
+                    });
+                }
+            };
+            round.evaluations += usize::from(waiting.is_new());
+            let child = waiting.screened.accepted;
             round.children += usize::from(child);
-            if child || !round.held.is_empty() {
-                round.held.push(explored);
+            if child || !round.waiting.is_empty() {
+                round.waiting.push(waiting);
             } else {
-                self.settle(explored, None, observer)?;
+                self.settle(waiting, None, observer)?;
             }
         }
         Ok(None)
@@ -272,9 +294,9 @@ impl Search {
             return Some(EndReason::Stopped);
         }
         let budget = &self.config.budget;
-        let held = round.held.len() as u64;
+        let waiting = round.waiting.len() as u64;
         let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
-        if reached(budget.max_explored, self.state.next + held) {
+        if reached(budget.max_explored, self.state.next + waiting) {
             return Some(EndReason::Explored);
         }
         let proxies = self.state.counts.proxies() + round.evaluations as u64;
@@ -283,93 +305,96 @@ impl Search {
         }
         if budget
             .max_seconds
-            .is_some_and(|limit| self.store.elapsed() >= limit)
+            .is_some_and(|limit| self.journal.elapsed() >= limit)
         {
             return Some(EndReason::Seconds);
         }
-        let attempts = self.state.idle + held;
+        let attempts = self.state.idle + waiting;
         let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_attempts;
         exhausted.then_some(EndReason::Exhausted { attempts })
     }
 
-    /// Has the round's candidates evaluated; an entry for each held one. None where the evaluator
-    /// was interrupted. All train with the run's own seed: what initial weights and image order do
-    /// to a score they then do to every candidate's.
+    /// Has the round's new candidates evaluated, in their order. Nothing where it was interrupted. All
+    /// train with the run's own seed: what initial weights and image order do to a score they then do to
+    /// every candidate's.
     fn evaluate(
         &mut self,
         round: &Round,
-        evaluator: &mut dyn Evaluator,
+        executor: &mut dyn Executor,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Vec<Option<EvaluationOutcome>>>, SearchError> {
-        let mut outcomes: Vec<Option<EvaluationOutcome>> = vec![None; round.held.len()];
-        let mut jobs = Vec::new();
-        let look = self.state.looks.next(&self.config.proxy);
-        for (index, explored) in round.held.iter().enumerate() {
-            if explored.fate == Fate::Evaluate {
-                let (seed, split) = (self.config.seed, &self.config.proxy.split);
-                let request = self.request(&explored.record.losses, seed, split);
-                jobs.push(Job {
-                    slot: index,
-                    candidate: explored.record.id,
-                    purpose: Purpose::Search,
-                    request: EvaluationRequest { look, ..request },
-                });
-            }
-        }
-        let finished = self.run_jobs(jobs, &mut outcomes, evaluator, observer)?;
-        Ok(finished.then_some(outcomes))
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
+        let pruning = self.state.pruner.next(&self.config.proxy);
+        let (seed, split) = (self.config.seed, self.config.proxy.split.clone());
+        let new = round.waiting.iter().filter(|waiting| waiting.is_new());
+        let trainings: Vec<Training> = new
+            .map(|waiting| {
+                let proposal = &waiting.screened.proposal;
+                let losses = self.task.texts(&proposal.graphs);
+                let of = (proposal.id, Purpose::Search);
+                let mut training = self.training(of, &losses, seed, &split);
+                training.job.pruning = pruning;
+                training
+            })
+            .collect();
+        self.run_trainings(&trainings, executor, observer, stop)
     }
 
     fn settle(
         &mut self,
-        mut explored: Explored,
-        outcome: Option<&EvaluationOutcome>,
+        waiting: Waiting,
+        evaluation: Option<&Evaluation>,
         observer: &mut dyn Observer,
     ) -> Result<(), SearchError> {
-        self.state.settle(&mut explored, outcome, &self.config);
-        explored.record.elapsed = self.store.elapsed();
-        let counts = &self.state.counts;
+        let before: Vec<CandidateId> = self.kept().iter().map(|best| best.id).collect();
+        let of = (&self.config, &self.task);
+        let elapsed = self.journal.elapsed();
+        let settled = self.state.settle(waiting, evaluation, elapsed, of);
         observer.observe(&Event::Explored {
-            record: &explored.record,
-            counts,
+            record: &settled.record,
+            counts: &self.state.counts,
         });
-        let scored = outcome.and_then(EvaluationOutcome::score);
-        let candidate = scored.map(|score| BestLoss {
-            id: explored.record.id,
-            score,
-            losses: explored.record.losses.clone(),
-        });
-        self.store.push(explored.record, explored.entries)?;
-        match candidate {
-            Some(candidate) => self.rank(candidate, observer),
-            None => Ok(()),
+        let outcome = settled.record.outcome.clone();
+        self.journal.settled(settled)?;
+        if !self
+            .kept()
+            .iter()
+            .map(|best| best.id)
+            .eq(before.iter().copied())
+        {
+            if let Some(best) = self
+                .kept()
+                .first()
+                .filter(|best| before.first() != Some(&best.id))
+            {
+                observer.observe(&Event::Improved { best });
+            }
+            self.journal.flush()?;
+            self.write_best()?;
+        }
+        let most = self.config.budget.max_failures;
+        match outcome {
+            Outcome::Failed { reason } if self.state.failures >= most => {
+                Err(SearchError::Failing {
+                    count: most,
+                    reason,
+                })
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Puts a scored candidate among the best, where it belongs there.
-    fn rank(
-        &mut self,
-        candidate: BestLoss,
-        observer: &mut dyn Observer,
-    ) -> Result<(), SearchError> {
-        let place = self
-            .best
-            .partition_point(|best| best.score >= candidate.score);
-        if place >= self.config.keep_best {
-            return Ok(());
-        }
-        if place == 0 {
-            observer.observe(&Event::Improved { best: &candidate });
-        }
-        self.best.insert(place, candidate);
-        self.best.truncate(self.config.keep_best);
-        self.store.flush()?;
-        self.write_best()
+    /// The best losses that are kept as files.
+    fn kept(&self) -> &[crate::BestLoss] {
+        let count = self.state.best.len().min(self.config.keep_best);
+        &self.state.best[..count]
     }
 
-    fn write_best(&self) -> Result<(), SearchError> {
-        self.store
-            .write_best(&self.task, self.config.seed, &self.best)?;
+    fn write_best(&mut self) -> Result<(), SearchError> {
+        let count = self.kept().len();
+        if count > 0 {
+            self.journal.best(&self.state.best[..count])?;
+        }
         Ok(())
     }
 }

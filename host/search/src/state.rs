@@ -1,55 +1,40 @@
-//! Everything a search remembers between candidates, apart from the store. It is a function of the
-//! stored candidates alone, so loading it and having lived through it come to the same.
+//! Everything a search remembers between candidates, apart from the journal. It is a function of the
+//! settled candidates alone, so having read them and having lived through them come to the same.
 //!
-//! What a reused verdict means for the population (the method's words leave it open): a candidate
-//! that repeats a scored one, by canonical form or by gradient, joins with the shared score, for
+//! What a shared outcome means for the population (the method's words leave it open): a candidate
+//! that repeats a scored one, by canonical form or by gradient, joins with the shared fitness, for
 //! the check saves an evaluation and is not meant to change the evolution. Two exceptions are ours:
-//! a child that repeats its own parent is no step and is mutated again, and the initial random
+//! a child that repeats its own parent is no step and is proposed again, and the initial random
 //! losses must be distinct, or a few frequent forms would fill the start. A candidate that repeats
-//! one without a score is rejected like it. A failed evaluation is never shared: it says nothing
+//! one without a fitness is rejected like it. A failed evaluation is never shared: it says nothing
 //! about the loss.
 
-use std::collections::VecDeque;
-
-use autoloss_graph::LossGraph;
-
-use crate::ahead::{Ahead, Source};
+use crate::candidate::{BestLoss, CandidateId, CandidateRecord, Proposal, Screened, Settled};
 use crate::config::SearchConfig;
 use crate::counts::Counts;
 use crate::error::SearchError;
-use crate::evaluation::EvaluationOutcome;
-use crate::looks::Looks;
-use crate::pipeline::{Decision, Funnel, Screening};
-use crate::population::{Member, Population};
-use crate::propose::{Child, Draft};
-use crate::screening::{BackendError, Screener, Timed};
-use crate::store::{CandidateRecord, RunReader, StoreError};
+use crate::evaluation::{Evaluation, Pruner};
+use crate::fault::Fault;
+use crate::journal::{Entry, Journal};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::screening::{Ahead, Answers, Funnel, Screener};
+use crate::strategy::{Next, Strategy};
 use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
-use crate::verdict::{CandidateId, Verdict, VerdictKind};
 
-/// Attempts drawn ahead for each loss that a screener works on at the same time.
-const AHEAD: u64 = 64;
-
-/// A candidate on its way into the store.
+/// A candidate that waits to be settled.
 #[derive(Debug)]
-pub(crate) struct Explored {
-    /// Verdict, score and joining are provisional until it is settled.
-    pub(crate) record: CandidateRecord,
-    pub(crate) graphs: Vec<LossGraph>,
-    pub(crate) entries: Vec<crate::pipeline::BranchEntry>,
-    pub(crate) fate: Fate,
+pub(crate) struct Waiting {
+    pub(crate) screened: Screened,
+    /// Whether the next candidate begins another child.
+    ends_child: bool,
 }
 
-/// What is still open about a candidate.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fate {
-    /// Nothing.
-    Settled,
-    /// It has to be evaluated.
-    Evaluate,
-    /// It shares the score of a candidate that is being evaluated.
-    Await(CandidateId),
+impl Waiting {
+    /// Whether it has to be evaluated.
+    pub(crate) fn is_new(&self) -> bool {
+        self.screened.outcome.is_none()
+    }
 }
 
 /// The memory of a search.
@@ -60,82 +45,116 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     /// Candidates since the last evaluated one.
     pub(crate) idle: u64,
-    funnel: Funnel,
-    population: Population,
-    joined: u64,
-    child: Option<Child>,
-    ahead: Ahead,
+    /// Evaluations that failed since one did not, in this process.
+    pub(crate) failures: u64,
+    /// The best scored losses, best first; of equal ones the earlier first.
+    pub(crate) best: Vec<BestLoss>,
     /// What was seen of trainings on their way.
-    pub(crate) looks: Looks,
+    pub(crate) pruner: Pruner,
+    strategy: Box<dyn Strategy + Send>,
+    funnel: Funnel,
+    joined: u64,
+    ahead: Ahead,
+    /// How many of the best are remembered.
+    most: usize,
 }
 
 impl State {
-    pub(crate) fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
+    pub(crate) fn new(
+        config: &SearchConfig,
+        task: &TaskSpec,
+        strategy: Box<dyn Strategy + Send>,
+    ) -> Self {
         Self {
             next: 0,
             counts: Counts::default(),
             idle: 0,
+            failures: 0,
+            best: Vec::new(),
+            pruner: Pruner::default(),
+            strategy,
             funnel: Funnel::new(config, task),
-            population: Population::new(config.evolution.population),
             joined: 0,
-            child: None,
             ahead: Ahead::default(),
-            looks: Looks::default(),
+            most: config.keep_best.max(config.confirmation.top),
         }
     }
 
-    /// The state after the stored candidates.
-    pub(crate) fn load(
-        reader: &RunReader,
+    /// Takes in what a journal holds.
+    pub(crate) fn replay(
+        &mut self,
+        journal: &impl Journal,
         config: &SearchConfig,
         task: &TaskSpec,
-    ) -> Result<Self, SearchError> {
-        let mut state = Self::new(config, task);
-        let Some(last) = reader.last()? else {
-            return Ok(state);
-        };
-        state.next = last.id.0 + 1;
-        state.counts = reader.counts()?;
-        state.idle = last.id.0 + 1 - reader.last_evaluated()?.map_or(0, |id| id.0 + 1);
-        state.joined = reader.joined()?;
-        reader.for_each_entry(|entry| state.funnel.restore(entry))?;
-        state.restore_judged(reader)?;
-        reader.for_each_look(last.id, |score| state.looks.push(score))?;
-        for record in reader.members(config.evolution.population)? {
-            let graphs = parse(&record, config, task, reader)?;
-            state.population.push(Member {
-                id: record.id,
-                score: record.score.unwrap_or(f64::NEG_INFINITY),
-                graphs,
-                canonical: record.canonical,
-            });
-        }
-        if !last.ends_child {
-            let graphs = parse(&last, config, task, reader)?;
-            let mut child = state.plan(last.child, config, task);
-            child.learn(&graphs, &last.origins, last.passed);
-            state.child = Some(child);
-        }
-        Ok(state)
+    ) -> Result<(), SearchError> {
+        let mut damage = Ok(());
+        journal.replay(&mut |entry| match entry {
+            Entry::Screen(screen) => _ = self.funnel.remember(&screen),
+            Entry::PruningScore(score) => self.pruner.push(score),
+            Entry::Candidate(record) if damage.is_ok() => {
+                damage = self.live_again(record, config, task);
+            }
+            Entry::Candidate(_) => {}
+        })?;
+        self.failures = 0;
+        damage
     }
 
-    fn restore_judged(&mut self, reader: &RunReader) -> Result<(), StoreError> {
-        let judged = &mut self.funnel.judged;
-        reader.for_each_judged(|row| match (row.kind, row.of) {
-            (VerdictKind::Equivalent, Some(of)) if judged.score(of).is_some() => {
-                judged.note(of, row.canonical, row.key.as_ref());
+    fn live_again(
+        &mut self,
+        record: CandidateRecord,
+        config: &SearchConfig,
+        task: &TaskSpec,
+    ) -> Result<(), SearchError> {
+        let id = record.id;
+        let graphs = match record.passed {
+            0 => Vec::new(),
+            _ => {
+                task.parse(&record.losses, &config.limits)
+                    .map_err(|what| SearchError::Damaged {
+                        candidate: id,
+                        what,
+                    })?
             }
-            (kind, _) if kind.evaluated() && kind != VerdictKind::Failed => {
-                judged.note(row.id, row.canonical, row.key.as_ref());
-                judged.finish(row.id, row.score);
+        };
+        // What a strategy is told of a candidate that an earlier process screened.
+        let screened = Screened {
+            proposal: Proposal {
+                id,
+                child: record.child,
+                parent: None,
+                graphs,
+                origins: record.origins.clone(),
+                known: 0,
+            },
+            passed: record.passed,
+            canonical: record.canonical,
+            key: record.key.clone(),
+            outcome: Some(record.outcome.clone()),
+            branch: record.branch,
+            shared: None,
+            accepted: record.ends_child,
+            screens: Vec::new(),
+            times: StageTimes::default(),
+        };
+        self.strategy.screened(&screened);
+        let evaluated = &mut self.funnel.evaluated;
+        match (record.branch, record.outcome.kind(), record.outcome.of()) {
+            (None, OutcomeKind::Equivalent, Some(of)) if evaluated.fitness(of).is_some() => {
+                evaluated.note(of, record.canonical, record.key.as_ref());
+            }
+            (None, kind, _) if kind.evaluated() && kind != OutcomeKind::Failed => {
+                evaluated.note(id, record.canonical, record.key.as_ref());
+                evaluated.finish(id, record.fitness);
             }
             _ => {}
-        })
-    }
-
-    fn plan(&self, start: CandidateId, config: &SearchConfig, task: &TaskSpec) -> Child {
-        let branches = task.branches.len();
-        Child::plan(start, config, &self.population, self.joined, branches)
+        }
+        self.take_in(&Settled {
+            record,
+            graphs: screened.proposal.graphs,
+            screens: Vec::new(),
+        });
+        Ok(())
     }
 
     /// Makes and screens candidate `id`.
@@ -143,237 +162,168 @@ impl State {
         &mut self,
         id: CandidateId,
         config: &SearchConfig,
-        task: &TaskSpec,
         screener: &mut dyn Screener,
-    ) -> Result<Explored, SearchError> {
-        let mut times = StageTimes::default();
-        let child = match self.child.take() {
-            Some(child) => child,
-            None => self.plan(id, config, task),
-        };
-        let failed = |source| SearchError::Screening {
-            candidate: id,
-            source,
-        };
-        let drawn = match self.ahead.take(id, &mut times) {
-            Some(draft) => Some(draft),
-            None => {
-                self.look_ahead(&child, id, config, task, screener)
-                    .map_err(failed)?;
-                self.ahead.take(id, &mut times)
-            }
-        };
-        let draft = drawn
-            .unwrap_or_else(|| times.measure(Stage::Generate, || child.attempt(id, config, task)));
-        let mut source = Source {
-            ahead: &mut self.ahead,
+    ) -> Result<Waiting, Fault> {
+        let mut tested = self
+            .ahead
+            .proposal(id, self.strategy.as_ref(), &self.funnel, screener)?;
+        let mut answers = Answers {
+            known: &mut self.ahead.known,
             screener,
         };
-        let screening = self
-            .funnel
-            .screen(&draft, &mut source, &mut times)
-            .map_err(failed)?;
-        let mut explored = self.judge(draft, screening, config, task);
-        explored.record.times = times;
-        self.advance(
-            child,
-            &mut explored.record,
-            &explored.graphs,
-            &explored.fate,
-            config,
-        );
-        Ok(explored)
-    }
-
-    /// Draws the next attempts at a child and has them screened together, where the screener gains by it.
-    fn look_ahead(
-        &mut self,
-        child: &Child,
-        id: CandidateId,
-        config: &SearchConfig,
-        task: &TaskSpec,
-        screener: &mut dyn Screener,
-    ) -> Result<(), BackendError> {
-        let width = screener.width() as u64;
-        if width < 2 {
-            return Ok(());
-        }
-        let count = child.attempts_left(id, config).min(width * AHEAD);
-        let draw = |number| Timed::of(|| child.attempt(CandidateId(number), config, task));
-        let drafts: VecDeque<Timed<Draft>> = (id.0..id.0 + count).map(draw).collect();
-        let fresh = self.funnel.fresh(drafts.iter().map(|draft| &draft.answer));
-        self.ahead
-            .screen(drafts, fresh, screener, self.funnel.goes_on())
-    }
-
-    /// Turns the funnel's decision into a record.
-    fn judge(
-        &self,
-        draft: Draft,
-        screening: Screening,
-        config: &SearchConfig,
-        task: &TaskSpec,
-    ) -> Explored {
-        let (verdict, branch, fate) = self.interpret(screening.decision);
-        let mut explored = Explored {
-            record: CandidateRecord {
-                id: draft.id,
-                child: draft.child,
-                parent: draft.parent.as_ref().map(|parent| parent.id),
-                losses: task.texts(&draft.graphs),
-                origins: draft.origins,
-                canonical: screening.canonical,
-                key: screening.key,
-                verdict,
-                branch,
-                passed: screening.passed,
-                score: None,
-                joined: false,
-                ends_child: false,
-                times: StageTimes::default(),
-                elapsed: 0.0,
-            },
-            graphs: draft.graphs,
-            entries: screening.entries,
-            fate,
+        let decision = self.funnel.screen(&mut tested, &mut answers)?;
+        let mut screened = Screened {
+            proposal: tested.proposal,
+            passed: decision.passed,
+            canonical: decision.canonical,
+            key: decision.key,
+            accepted: decision.outcome.is_none(),
+            outcome: decision.outcome,
+            branch: decision.branch,
+            shared: None,
+            screens: decision.screens,
+            times: tested.times,
         };
-        self.reuse(&mut explored, draft.parent.as_deref(), config);
-        explored
-    }
-
-    fn interpret(&self, decision: Decision) -> (Verdict, Option<usize>, Fate) {
-        match decision {
-            Decision::Rejected { verdict, branch } => (verdict, Some(branch), Fate::Settled),
-            Decision::New => (unfinished(), None, Fate::Evaluate),
-            Decision::Known(verdict) => {
-                let pending = verdict
-                    .of()
-                    .filter(|&of| self.funnel.judged.score(of).is_none());
-                (verdict, None, pending.map_or(Fate::Settled, Fate::Await))
-            }
-        }
-    }
-
-    /// Shares an earlier score with a loss that repeats the one it was given to, unless that is
-    /// the loss's own parent.
-    fn reuse(&self, explored: &mut Explored, parent: Option<&Member>, config: &SearchConfig) {
-        let record = &mut explored.record;
-        let repeats_parent = parent.is_some_and(|parent| {
-            parent.graphs == explored.graphs
-                || (parent.canonical.is_some() && parent.canonical == record.canonical)
-        });
-        if let (Fate::Settled, None, Some(of)) =
-            (&explored.fate, record.branch, record.verdict.of())
-        {
-            self.share(record, of, config);
-        }
-        if repeats_parent && explored.fate != Fate::Evaluate {
-            record.joined = false;
-            explored.fate = Fate::Settled;
-        }
-    }
-
-    /// Gives a candidate the score of the one it repeats.
-    fn share(&self, record: &mut CandidateRecord, of: CandidateId, config: &SearchConfig) {
-        record.score = self.funnel.judged.score(of).flatten();
-        record.joined = record.score.is_some() && self.joined >= config.evolution.initial as u64;
-    }
-
-    /// Decides whether the next candidate is another attempt at the same child.
-    fn advance(
-        &mut self,
-        mut child: Child,
-        record: &mut CandidateRecord,
-        graphs: &[LossGraph],
-        fate: &Fate,
-        config: &SearchConfig,
-    ) {
-        let done = record.joined || *fate != Fate::Settled;
-        record.ends_child = done || child.is_spent(record.id, config);
-        let before = child.kept_branches();
-        if !record.ends_child {
-            child.learn(graphs, &record.origins, record.passed);
-        }
-        // Attempts that were drawn ahead know neither what was learnt nor the next child.
-        if record.ends_child || child.kept_branches() != before {
+        self.share(&mut screened, config);
+        let next = self.strategy.screened(&screened);
+        // Proposals that were drawn ahead know neither what was learnt nor the next child.
+        if next != Next::Same {
             self.ahead.clear();
         }
-        if !record.ends_child {
-            self.child = Some(child);
-        }
+        Ok(Waiting {
+            screened,
+            ends_child: next == Next::Child,
+        })
     }
 
-    /// Takes the candidate's outcome in. Candidates are settled in the order of their numbers.
+    /// Shares an earlier fitness with a loss that repeats the one it was given to, unless that is
+    /// the loss's own parent. Where the earlier one is still being evaluated, it is waited for.
+    fn share(&self, screened: &mut Screened, config: &SearchConfig) {
+        let (None, Some(of)) = (
+            screened.branch,
+            screened.outcome.as_ref().and_then(Outcome::of),
+        ) else {
+            return;
+        };
+        let known = self.funnel.evaluated.fitness(of);
+        screened.shared = known.flatten();
+        let repeats_parent = screened.proposal.parent.as_ref().is_some_and(|parent| {
+            parent.graphs == screened.proposal.graphs
+                || (parent.canonical.is_some() && parent.canonical == screened.canonical)
+        });
+        screened.accepted = !repeats_parent
+            && match known {
+                None => true,
+                Some(fitness) => fitness.is_some() && self.joins(config),
+            };
+    }
+
+    /// Whether a loss that repeats a scored one joins the population now.
+    fn joins(&self, config: &SearchConfig) -> bool {
+        self.joined >= config.evolution.initial as u64
+    }
+
+    /// Settles a candidate; candidates are settled in the order of their numbers.
     pub(crate) fn settle(
         &mut self,
-        explored: &mut Explored,
-        outcome: Option<&EvaluationOutcome>,
-        config: &SearchConfig,
-    ) {
-        let record = &mut explored.record;
-        match (&explored.fate, outcome) {
-            (Fate::Evaluate, Some(outcome)) => {
-                record.verdict = Verdict::from(&outcome.verdict);
-                record.score = outcome.score();
-                record.joined = record.score.is_some();
-                if let Some(score) = outcome.look {
-                    self.looks.push(score);
+        waiting: Waiting,
+        evaluation: Option<&Evaluation>,
+        elapsed: f64,
+        (config, task): (&SearchConfig, &TaskSpec),
+    ) -> Settled {
+        let Waiting {
+            mut screened,
+            ends_child,
+        } = waiting;
+        let (id, mut fitness) = (screened.proposal.id, screened.shared);
+        let mut joined = screened.accepted;
+        let outcome = match (screened.outcome, evaluation) {
+            (None, Some(evaluation)) => {
+                fitness = evaluation.fitness();
+                joined = fitness.is_some();
+                if let Some(score) = evaluation.pruning_score {
+                    self.pruner.push(score);
                 }
-                let seconds = outcome.train_seconds + outcome.eval_seconds;
-                record.times.add(Stage::Evaluate, (seconds * 1e9) as u64);
-                if record.verdict.kind() == VerdictKind::Failed {
-                    self.funnel.judged.forget(record.id);
-                } else {
-                    self.funnel.judged.finish(record.id, record.score);
+                let seconds = evaluation.train_seconds + evaluation.eval_seconds;
+                screened.times.add(Stage::Evaluate, (seconds * 1e9) as u64);
+                match evaluation.outcome.kind() {
+                    OutcomeKind::Failed => self.funnel.evaluated.forget(id),
+                    _ => self.funnel.evaluated.finish(id, fitness),
+                }
+                evaluation.outcome.clone()
+            }
+            // What it repeats was still being evaluated.
+            (Some(outcome), _) => {
+                if let (true, None, Some(of)) = (joined, fitness, outcome.of()) {
+                    fitness = self.funnel.evaluated.fitness(of).flatten();
+                    joined = fitness.is_some() && self.joins(config);
+                }
+                outcome
+            }
+            (None, None) => {
+                joined = false;
+                Outcome::Failed {
+                    reason: "the evaluation has not ended".into(),
                 }
             }
-            (Fate::Await(of), _) => self.share(record, *of, config),
-            _ => {}
-        }
-        explored.fate = Fate::Settled;
-        self.count(record);
-        if let (true, Some(score)) = (record.joined, record.score) {
-            self.joined += 1;
-            self.population.push(Member {
-                id: record.id,
-                score,
-                graphs: explored.graphs.clone(),
-                canonical: record.canonical,
-            });
-        }
+        };
+        let proposal = screened.proposal;
+        let settled = Settled {
+            record: CandidateRecord {
+                id,
+                child: proposal.child,
+                parent: proposal.parent.as_ref().map(|parent| parent.id),
+                losses: task.texts(&proposal.graphs),
+                origins: proposal.origins,
+                canonical: screened.canonical,
+                key: screened.key,
+                outcome,
+                branch: screened.branch,
+                passed: screened.passed,
+                fitness,
+                joined,
+                ends_child,
+                times: screened.times,
+                elapsed,
+            },
+            graphs: proposal.graphs,
+            screens: screened.screens,
+        };
+        self.take_in(&settled);
+        settled
     }
 
-    fn count(&mut self, record: &CandidateRecord) {
-        let kind = record.verdict.kind();
+    /// Counts a candidate, ranks it, and tells the strategy.
+    fn take_in(&mut self, settled: &Settled) {
+        let record = &settled.record;
+        let kind = record.outcome.kind();
         self.counts.add(kind, 1, &record.times);
         self.idle = if kind.evaluated() { 0 } else { self.idle + 1 };
+        self.failures = match kind {
+            OutcomeKind::Failed => self.failures + 1,
+            kind if kind.evaluated() => 0,
+            _ => self.failures,
+        };
         self.next = record.id.0 + 1;
+        self.joined += u64::from(record.joined);
+        self.rank(record);
+        self.strategy.tell(settled);
     }
-}
 
-/// Stands in until the evaluation has ended; it is never stored.
-fn unfinished() -> Verdict {
-    Verdict::Failed {
-        error: "the evaluation has not ended".into(),
+    /// Puts a scored candidate among the best, where it belongs there.
+    fn rank(&mut self, record: &CandidateRecord) {
+        let Some(fitness) = record.outcome.fitness() else {
+            return;
+        };
+        let place = self.best.partition_point(|best| best.fitness >= fitness);
+        if place < self.most {
+            let best = BestLoss {
+                id: record.id,
+                fitness,
+                losses: record.losses.clone(),
+            };
+            self.best.insert(place, best);
+            self.best.truncate(self.most);
+        }
     }
-}
-
-fn parse(
-    record: &CandidateRecord,
-    config: &SearchConfig,
-    task: &TaskSpec,
-    reader: &RunReader,
-) -> Result<Vec<LossGraph>, StoreError> {
-    let parsed = |branch: &crate::task::BranchSpec| {
-        let name = branch.name.as_str();
-        let text = record.losses.get(name).ok_or_else(|| {
-            let detail = format!("candidate {} has no loss for {name:?}", record.id);
-            StoreError::damaged(reader.folder(), detail)
-        })?;
-        LossGraph::parse(text, &branch.signature, &config.limits).map_err(|error| {
-            let detail = format!("candidate {}: {error}", record.id);
-            StoreError::damaged(reader.folder(), detail)
-        })
-    };
-    task.branches.iter().map(parsed).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::candidate::BestLoss;
 use crate::counts::Counts;
-use crate::store::BestLoss;
 
 /// Why a search ended. Whichever it was, the run can be resumed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,6 @@ pub struct Summary {
     pub best: Vec<BestLoss>,
     /// Seconds of all sessions of the run.
     pub elapsed_seconds: f64,
-    /// Seconds this session spent writing to the run folder.
-    pub store_seconds: f64,
+    /// Seconds this session spent writing its journal.
+    pub writing_seconds: f64,
 }

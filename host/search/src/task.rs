@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoloss_graph::{BranchName, Convention, LossGraph, Signature};
+use autoloss_graph::{BranchName, Convention, Limits, LossGraph, Signature};
 use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
@@ -68,6 +68,22 @@ impl TaskSpec {
                 (branch.name.as_str().to_owned(), text)
             })
             .collect()
+    }
+
+    /// The graphs of a loss in branch order, from its texts by branch name.
+    pub(crate) fn parse(
+        &self,
+        losses: &BTreeMap<String, String>,
+        limits: &Limits,
+    ) -> Result<Vec<LossGraph>, String> {
+        let graph = |branch: &BranchSpec| {
+            let name = branch.name.as_str();
+            let text = losses
+                .get(name)
+                .ok_or_else(|| format!("it has no loss for {name:?}"))?;
+            LossGraph::parse(text, &branch.signature, limits).map_err(|error| error.to_string())
+        };
+        self.branches.iter().map(graph).collect()
     }
 
     /// The first difference to another task, in words.

@@ -5,8 +5,6 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::screening::Timed;
-
 /// A stage of the pipeline, cheapest first.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -107,6 +105,48 @@ impl StageTimes {
 
 pub(crate) fn nanoseconds_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// An answer and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed<T> {
+    /// The answer.
+    pub answer: T,
+    /// Nanoseconds of wall time.
+    pub nanoseconds: u64,
+}
+
+impl<T> Timed<T> {
+    /// Does the work and measures it.
+    pub fn of(work: impl FnOnce() -> T) -> Self {
+        let start = Instant::now();
+        let answer = work();
+        Self {
+            answer,
+            nanoseconds: nanoseconds_since(start),
+        }
+    }
+
+    /// The answer, its time booked to a stage.
+    pub(crate) fn booked(self, stage: Stage, times: &mut StageTimes) -> T {
+        times.add(stage, self.nanoseconds);
+        self.answer
+    }
+}
+
+impl<T, E> Timed<Result<T, E>> {
+    /// The error, or the answer with its time.
+    ///
+    /// # Errors
+    ///
+    /// That of the work.
+    pub fn transposed(self) -> Result<Timed<T>, E> {
+        let nanoseconds = self.nanoseconds;
+        self.answer.map(|answer| Timed {
+            answer,
+            nanoseconds,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@
 
 use autoloss_graph::{GenerateConfig, Limits, LossGraph, Signature, random_graph, static_check};
 use autoloss_search::{
-    EquivalenceConfig, GradientKey, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine,
-    Work,
+    EquivalenceConfig, Gain, GradientKey, Probe, Screener, ScreeningConfig, ScreeningEngine, Work,
 };
 use autoloss_train::plugin::Registry;
 use autoloss_train::{Choice, TaskScreener, Workbench, runtime};
@@ -304,8 +303,8 @@ impl Bench {
         for (answer, (work, probe)) in answers.iter().zip(work) {
             let verdict = self.verdict(&answer.answer);
             self.end(verdict, 1);
-            if let Rejection::Finished { steps, .. } = answer.answer {
-                self.report.steps += steps;
+            if answer.answer.gain.is_finite() {
+                self.report.steps += answer.answer.steps;
             }
             self.write_course(&work.graph, probe, verdict)?;
             if self.report.compared < compared {
@@ -315,7 +314,7 @@ impl Bench {
         Ok(())
     }
 
-    fn compare_with_end(&mut self, early: &Rejection, end: &Rejection, graph: &LossGraph) {
+    fn compare_with_end(&mut self, early: &Gain, end: &Gain, graph: &LossGraph) {
         let (early, end) = (self.verdict(early), self.verdict(end));
         if early != end {
             self.report.early_errors += 1;
@@ -349,7 +348,7 @@ impl Bench {
         &mut self,
         graph: &LossGraph,
         probe: &Probe,
-        ours: &Rejection,
+        ours: &Gain,
     ) -> Result<(), Box<dyn Error>> {
         let text = graph.display(&self.signature).to_string();
         let started = Instant::now();
@@ -371,11 +370,11 @@ impl Bench {
         Ok(())
     }
 
-    fn verdict(&self, rejection: &Rejection) -> &'static str {
-        match rejection {
-            Rejection::NonFinite { .. } => "non_finite_in_protocol",
-            Rejection::Finished { gain, .. } if self.config.accepts(*gain) => "passed",
-            Rejection::Finished { .. } => "rejected",
+    fn verdict(&self, found: &Gain) -> &'static str {
+        match found.gain {
+            gain if !gain.is_finite() => "non_finite_in_protocol",
+            gain if self.config.accepts(gain) => "passed",
+            _ => "rejected",
         }
     }
 }

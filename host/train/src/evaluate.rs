@@ -1,120 +1,122 @@
-//! Proxy evaluations: a training with one look at the network on its way, and its score.
+//! Jobs: a training that may be pruned on its way, and its scores.
 
 use crate::network::Network;
-use crate::screen::backend;
-use crate::trainer::{Ending, Step, Trained};
+use crate::plugin::Trouble;
+use crate::screen::fault;
+use crate::trainer::{Step, Trained};
 use crate::workbench::{Workbench, split};
 use crate::{Result, TrainError};
-use autoloss_plugin_api::Split;
-use autoloss_search::{
-    BackendError, EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look,
-};
+use autoloss_plugin_api::Scores;
+use autoloss_search::{Evaluation, Evaluator, Fault, Job, Outcome};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-impl Evaluator for Workbench {
-    fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
-        evaluate(self, request).map_err(backend)
-    }
+/// A training that was run for a job.
+pub struct Trial {
+    /// How the training ended.
+    pub trained: Trained,
+    /// Network and scores; absent where the training became invalid or was pruned.
+    pub scored: Option<(Network, Scores)>,
+    /// The target score at the pruning rule's step, where one was taken.
+    pub pruning_score: Option<f64>,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of evaluation.
+    pub eval_seconds: f64,
 }
 
-/// A look that was taken.
-#[derive(Default)]
-struct Seen {
-    score: Option<f64>,
-    took: Duration,
-}
-
-fn evaluate(workbench: &Workbench, request: &EvaluationRequest) -> Result<EvaluationOutcome> {
-    let split = split(&request.split)?;
-    let started = Instant::now();
-    let mut seen = Seen::default();
-    let (network, trained) = train(workbench, request, split, &mut seen)?;
-    let train_seconds = (started.elapsed() - seen.took).as_secs_f64();
-    let started = Instant::now();
-    let verdict = verdict(workbench, request, split, &network, &trained)?;
-    Ok(EvaluationOutcome {
-        verdict,
-        steps: trained.steps,
-        train_seconds,
-        eval_seconds: (started.elapsed() + seen.took).as_secs_f64(),
-        final_loss: trained.final_loss,
-        look: seen.score,
-    })
-}
-
-fn train(
-    workbench: &Workbench,
-    request: &EvaluationRequest,
-    split: Split,
-    seen: &mut Seen,
-) -> Result<(Network, Trained)> {
-    let losses = workbench.losses(&request.losses)?;
-    let mut watch = |step: Step, network: &Network| match request.look {
-        Some(look) if look.step == step.done => {
-            let started = Instant::now();
-            seen.score = workbench.score_of(network, split, look.images)?;
-            seen.took = started.elapsed();
-            Ok(goes_on(look, seen.score))
-        }
-        _ => Ok(ControlFlow::Continue(())),
-    };
-    let (budget, seed) = (&request.budget, request.seed);
-    workbench.train_until(&losses, budget, seed, request.stop_invalid, &mut watch)
-}
-
-/// What a look decides. Without a score there, which is the data's doing, the training goes on.
-fn goes_on(look: Look, score: Option<f64>) -> ControlFlow<()> {
-    match look.least {
-        Some(least) if score.is_some_and(|score| score.is_nan() || score < least) => {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    }
-}
-
-fn verdict(
-    workbench: &Workbench,
-    request: &EvaluationRequest,
-    split: Split,
-    network: &Network,
-    trained: &Trained,
-) -> Result<EvaluationVerdict> {
-    if let Ending::Invalid(step) = trained.ending {
-        return Ok(EvaluationVerdict::InvalidTraining { step });
-    }
-    if trained.steps < request.budget.steps {
-        return Ok(EvaluationVerdict::StoppedEarly {
-            step: trained.steps.saturating_sub(1),
-        });
-    }
-    let metrics = workbench.judge(network, split, request.budget.eval_images)?;
-    let target = workbench.score();
-    match metrics.get(target) {
-        Some(&score) => Ok(EvaluationVerdict::Scored { score, metrics }),
-        // It would be so for every other loss.
-        None => Err(TrainError::Undefined {
-            score: target.to_owned(),
-            split: request.split.clone(),
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_scores_less_is_given_up() {
-        let look = |least| Look {
-            step: 10,
-            images: 5,
-            least,
+impl Workbench {
+    /// Trains a fresh network as a job says and scores it; `watch` is told every step.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub fn run(&self, job: &Job, watch: &mut dyn FnMut(Step)) -> Result<Trial> {
+        let split = split(&job.split)?;
+        let started = Instant::now();
+        let (mut pruning_score, mut scoring) = (None, Duration::ZERO);
+        let losses = self.losses(&job.losses)?;
+        let mut after = |step: Step, network: &Network| {
+            watch(step);
+            match job.pruning {
+                Some(rule) if rule.step == step.done => {
+                    let started = Instant::now();
+                    pruning_score = self.score_of(network, split, rule.images)?;
+                    scoring = started.elapsed();
+                    Ok(match rule.prunes(pruning_score) {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    })
+                }
+                _ => Ok(ControlFlow::Continue(())),
+            }
         };
-        assert!(goes_on(look(Some(0.3)), Some(0.3)).is_continue());
-        assert!(goes_on(look(Some(0.3)), Some(0.29)).is_break());
-        assert!(goes_on(look(Some(0.3)), Some(f64::NAN)).is_break());
-        assert!(goes_on(look(Some(0.3)), None).is_continue());
-        assert!(goes_on(look(None), None).is_continue());
+        let (network, trained) =
+            self.train_until(&losses, &job.budget, job.seed, job.stop_invalid, &mut after)?;
+        let train_seconds = (started.elapsed() - scoring).as_secs_f64();
+        let started = Instant::now();
+        let ended = trained.invalid_at.is_none() && trained.steps == job.budget.steps;
+        let scores = ended.then(|| self.judge(&network, split, job.budget.eval_images));
+        Ok(Trial {
+            scored: scores.transpose()?.map(|scores| (network, scores)),
+            trained,
+            pruning_score,
+            train_seconds,
+            eval_seconds: (started.elapsed() + scoring).as_secs_f64(),
+        })
+    }
+
+    /// What a trial says of the job's losses.
+    ///
+    /// # Errors
+    /// [`TrainError::Undefined`] where the split does not define the target score, which it would for no
+    /// other losses either.
+    pub fn evaluation(&self, trial: &Trial, job: &Job) -> Result<Evaluation> {
+        let trained = &trial.trained;
+        let ended = match (&trial.scored, trained.invalid_at) {
+            (Some((_, scores)), _) => {
+                let target = scores
+                    .get(self.score())
+                    .ok_or_else(|| TrainError::Undefined {
+                        score: self.score().to_owned(),
+                        split: job.split.clone(),
+                    })?;
+                Evaluation::scored(*target, scores.clone())
+            }
+            (None, Some(step)) => Evaluation::of(Outcome::InvalidTraining { step }),
+            (None, None) => Evaluation::of(Outcome::StoppedEarly {
+                step: trained.steps.saturating_sub(1),
+            }),
+        };
+        Ok(Evaluation {
+            steps: trained.steps,
+            train_seconds: trial.train_seconds,
+            eval_seconds: trial.eval_seconds,
+            waited_seconds: trained.waited_seconds,
+            final_loss: trained.final_loss,
+            pruning_score: trial.pruning_score,
+            ..ended
+        })
+    }
+
+    /// What an error of a training means for a search. A task that panicked is opened anew, since its
+    /// plugin has given it up.
+    pub fn recover(&mut self, error: TrainError) -> Fault {
+        if let TrainError::Plugin(lost) = &error
+            && lost.trouble == Trouble::Panicked
+            && lost.call.starts_with("Task::")
+            && let Err(again) = self.reopen()
+        {
+            return Fault::Fatal(format!("{error}; the task cannot be opened again: {again}"));
+        }
+        fault(error)
+    }
+}
+
+impl Evaluator for Workbench {
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, Fault> {
+        let trial = self.run(job, &mut |_| ());
+        trial
+            .and_then(|trial| self.evaluation(&trial, job))
+            .map_err(|error| self.recover(error))
     }
 }

@@ -25,21 +25,12 @@ pub enum BranchLoss {
     Reference(String),
 }
 
-/// How a training ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ending {
-    /// After all its steps, or as many as the caller wanted.
-    Complete,
-    /// The loss or its gradient was not finite at this step (from 0).
-    Invalid(usize),
-}
-
 /// A finished training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trained {
-    /// How it ended.
-    pub ending: Ending,
-    /// Steps made.
+    /// The step (from 0) at which the loss or its gradient was not finite, where one ended it.
+    pub invalid_at: Option<usize>,
+    /// Steps made: all, or as many as the caller wanted.
     pub steps: usize,
     /// Loss of the last step that had a finite one.
     pub final_loss: Option<f64>,
@@ -101,7 +92,7 @@ impl Training<'_> {
         let device = self.network.compute().device;
         let started = Instant::now();
         let mut trained = Trained {
-            ending: Ending::Complete,
+            invalid_at: None,
             steps: first,
             final_loss: None,
             seconds: 0.0,
@@ -111,7 +102,7 @@ impl Training<'_> {
             let mut interrupted = self.stop.load(Ordering::Relaxed);
             let mut wanted = ControlFlow::Continue(());
             while trained.steps < self.budget.steps
-                && trained.ending == Ending::Complete
+                && trained.invalid_at.is_none()
                 && wanted.is_continue()
             {
                 if interrupted {
@@ -153,7 +144,7 @@ impl Training<'_> {
             trained.final_loss = Some(value);
         }
         if self.stop_invalid && !(value.is_finite() && norm.is_finite()) {
-            trained.ending = Ending::Invalid(step);
+            trained.invalid_at = Some(step);
             return Ok((false, ControlFlow::Continue(())));
         }
         let scale = match budget.clip_norm {

@@ -46,10 +46,12 @@ pub struct Choice {
     pub loaders: Option<usize>,
 }
 
-/// Trains and judges.
+/// Trains networks and scores them.
 pub struct Workbench {
     registry: Registry,
     task: RemoteTask,
+    plugin: Arc<Plugin>,
+    options: TaskOptions,
     info: TaskInfo,
     network: (Arc<Plugin>, NetworkInfo),
     metrics: Vec<(Arc<Plugin>, MetricInfo)>,
@@ -113,6 +115,8 @@ impl Workbench {
         Ok(Self {
             registry,
             task,
+            plugin,
+            options: choice.options.clone(),
             info,
             network,
             metrics,
@@ -126,6 +130,12 @@ impl Workbench {
             limits,
             stop,
         })
+    }
+
+    /// Opens the task once more, in the place of one that was lost.
+    pub(crate) fn reopen(&mut self) -> Result<()> {
+        self.task = RemoteTask::open(&self.plugin, &self.info.name, &self.options)?;
+        Ok(())
     }
 
     /// What the task offers.

@@ -6,9 +6,9 @@ mod results;
 mod settings;
 
 use crate::args::DiffArgs;
-use crate::glance::Run;
 use crate::{Outcome, output, table};
 use anyhow::Result;
+use autoloss_run::Run;
 use results::Results;
 use serde::Serialize;
 use settings::Settings;

@@ -2,13 +2,11 @@
 
 use super::{ABSENT, Pair};
 use crate::bar::clock;
-use crate::glance::Run;
-use crate::measure::Row;
 use anyhow::Result;
 use autoloss_graph::{Limits, LossGraph};
 use autoloss_plugin_api::Scores;
-use autoloss_search::store::{BestLoss, Purpose};
-use autoloss_search::{TaskSpec, VerdictKind};
+use autoloss_run::Run;
+use autoloss_search::{BestLoss, Counts, Fitness, OutcomeKind, Purpose, Row, TaskSpec};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,10 +64,10 @@ impl Results {
         let lists = [first.reader.best(TOP)?, second.reader.best(TOP)?];
         let comparable = is_comparable(runs);
         Ok(Self {
-            state: [first, second].map(|run| run.glance.state.name()),
-            explored: [first, second].map(|run| run.glance.explored),
-            proxies: [first, second].map(|run| run.glance.proxies),
-            seconds: [first, second].map(|run| run.glance.seconds),
+            state: [first, second].map(|run| run.summary.state.name()),
+            explored: [first, second].map(|run| run.summary.explored),
+            proxies: [first, second].map(|run| run.summary.proxies),
+            seconds: [first, second].map(|run| run.summary.seconds),
             verdicts: paired(&[verdicts(first)?, verdicts(second)?]),
             best: [&lists[0], &lists[1]].map(|list| list.first().map(Best::of)),
             trained: trained([&rows(first)?, &rows(second)?], comparable),
@@ -89,7 +87,7 @@ impl Results {
             row("proxies", self.proxies.map(|n| n.to_string())),
             row("time", self.seconds.map(clock)),
         ];
-        let counts = VerdictKind::ALL.map(VerdictKind::code);
+        let counts = OutcomeKind::ALL.iter().map(|kind| kind.code());
         for code in counts {
             if let Some(counts) = self.verdicts.get(code) {
                 rows.push(row(&code.replace('_', " "), counts.map(|n| n.to_string())));
@@ -149,7 +147,7 @@ impl Best {
     fn of(best: &BestLoss) -> Self {
         Self {
             candidate: best.id.0,
-            score: best.score,
+            score: best.fitness.score(),
             losses: best.losses.clone(),
         }
     }
@@ -165,7 +163,7 @@ fn told(losses: &BTreeMap<String, String>) -> String {
 /// Whether a score means the same in both runs: one task, one score, the same data.
 fn is_comparable(runs: &Pair<Run>) -> bool {
     let measured = |run: &Run| {
-        let mut settings = run.recipe.settings();
+        let mut settings = run.spec.by_flag();
         settings.retain(|key, _| {
             ["--task", "--score", "--data"].contains(&key.as_str()) || key.starts_with("task.")
         });
@@ -175,20 +173,18 @@ fn is_comparable(runs: &Pair<Run>) -> bool {
 }
 
 fn verdicts(run: &Run) -> Result<BTreeMap<&'static str, u64>> {
-    let said = run.findings.as_ref().map(|found| &found["verdicts"]);
-    let counts = match said {
-        // What a finished search wrote down; counting millions takes seconds.
-        Some(said) => VerdictKind::ALL.map(|kind| said[kind.code()].as_u64().unwrap_or(0)),
-        None => {
-            let counts = run.reader.counts()?;
-            VerdictKind::ALL.map(|kind| counts.of(kind))
-        }
+    // What a finished search wrote down; counting millions takes seconds.
+    let written = run.findings.as_ref().map(|found| &found.verdicts);
+    let counted = match written {
+        Some(_) => Counts::default(),
+        None => run.reader.counts()?,
     };
-    Ok(VerdictKind::ALL
-        .map(VerdictKind::code)
-        .into_iter()
-        .zip(counts)
-        .collect())
+    let count = |kind: OutcomeKind| match written {
+        Some(written) => written.get(kind.code()).copied().unwrap_or(0),
+        None => counted.of(kind),
+    };
+    let kinds = OutcomeKind::ALL.iter();
+    Ok(kinds.map(|&kind| (kind.code(), count(kind))).collect())
 }
 
 /// Both counts of every verdict that one of them has.
@@ -206,10 +202,9 @@ fn paired(sides: &Pair<BTreeMap<&'static str, u64>>) -> BTreeMap<&'static str, P
 fn rows(run: &Run) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = confirmed(run)?.into_iter().collect();
     if let Some(found) = &run.findings {
-        let test: Vec<Row> = serde_json::from_value(found["test"].clone()).unwrap_or_default();
-        rows.extend(test.into_iter().map(|row| Row {
+        rows.extend(found.test.iter().map(|row| Row {
             name: format!("{}, test split", row.name),
-            ..row
+            ..row.clone()
         }));
     }
     Ok(rows)
@@ -219,16 +214,18 @@ fn rows(run: &Run) -> Result<Vec<Row>> {
 fn confirmed(run: &Run) -> Result<Option<Row>> {
     let mut candidates: BTreeMap<u64, Row> = BTreeMap::new();
     for record in run.reader.evaluations(Purpose::Confirmation)? {
-        let row = candidates.entry(record.candidate.0).or_insert_with(|| Row {
-            name: format!("best again, {} split", record.split),
-            losses: record.losses.clone(),
-            scores: Vec::new(),
-        });
-        let score = record.outcome.score();
+        let row = candidates
+            .entry(record.key.candidate.0)
+            .or_insert_with(|| Row {
+                name: format!("best again, {} split", record.key.split),
+                losses: record.losses.clone(),
+                scores: Vec::new(),
+            });
+        let score = record.evaluation.fitness().map(Fitness::score);
         row.scores
-            .push(score.map(|score| Scores::from([(run.glance.score.clone(), score)])));
+            .push(score.map(|score| Scores::from([(run.summary.score.clone(), score)])));
     }
-    let mean = |row: &Row| row.summary(&run.glance.score).map(|(mean, _)| mean);
+    let mean = |row: &Row| row.summary(&run.summary.score).map(|(mean, _)| mean);
     let measured = candidates.into_values().filter(|row| mean(row).is_some());
     Ok(measured.max_by(|a, b| {
         let [a, b] = [a, b].map(|row| mean(row).unwrap_or(f64::NEG_INFINITY));
@@ -264,7 +261,7 @@ fn canonical(list: &[BestLoss], run: &Run) -> Vec<Judged> {
     let loss = |best: &BestLoss| {
         let texts = best.losses.iter();
         let texts = texts.map(|(name, text)| (name.clone(), form(task, limits, name, text)));
-        (texts.collect(), best.score)
+        (texts.collect(), best.fitness.score())
     };
     list.iter().map(loss).collect()
 }
@@ -300,7 +297,7 @@ fn common([first, second]: &Pair<Vec<Judged>>) -> Vec<Common> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::measure::tests::row;
+    use crate::formats::tests::row;
 
     fn loss(text: &str, score: f64) -> Judged {
         (BTreeMap::from([("seg".to_owned(), text.to_owned())]), score)

@@ -1,9 +1,9 @@
 //! What two runs were told: every key of the configuration, the recipe, plugins and versions.
 
 use super::{ABSENT, Pair};
-use crate::glance::Run;
 use crate::settings::flatten;
 use anyhow::Result;
+use autoloss_run::Run;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
@@ -49,7 +49,7 @@ fn settings(run: &Run) -> Result<BTreeMap<String, String>> {
     flatten("", &config, &mut |key, value| {
         settings.insert(key.to_owned(), value.to_string());
     });
-    for (key, value) in run.recipe.settings() {
+    for (key, value) in run.spec.by_flag() {
         // A path that was not given is absent like a key that was not set.
         if !value.is_null() {
             let text = value

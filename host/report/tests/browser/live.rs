@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use autoloss_report::{Options, ReportError, watch};
-use autoloss_search::{Search, Store};
+use autoloss_run::Store;
+use autoloss_search::Search;
 
 use crate::outside::program;
 use crate::runs::Recipe;
@@ -69,7 +70,7 @@ fn a_served_page_follows_the_run() {
 }
 
 /// The same search, gone on with to so many candidates, and still holding its run.
-fn grown(search: Search, run: &Path, explored: u64) -> Search {
+fn grown(search: Search<Store>, run: &Path, explored: u64) -> Search<Store> {
     drop(search);
     let store = Store::open(run).unwrap();
     let header = store.reader().header().unwrap();

@@ -7,7 +7,7 @@
     reason = "helpers of tests may panic like the tests they serve"
 )]
 
-#[path = "../../../search/tests/search/support.rs"]
+#[path = "../../../run/tests/search/support.rs"]
 #[allow(dead_code, reason = "the search's own tests use the rest")]
 mod support;
 

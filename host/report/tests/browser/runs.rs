@@ -5,7 +5,8 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use autoloss_search::store::RunReader;
+use autoloss_jobs::InProcess;
+use autoloss_run::{RunReader, RunSpec, Store};
 use autoloss_search::*;
 use serde_json::json;
 
@@ -27,24 +28,22 @@ struct Trainer {
 }
 
 impl Evaluator for Trainer {
-    fn evaluate(&mut self, request: &EvaluationRequest) -> Result<EvaluationOutcome, BackendError> {
-        let mut outcome = support::outcome(request);
-        outcome.verdict = match outcome.verdict {
-            EvaluationVerdict::Scored { score, .. } if self.scores && score.is_finite() => {
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, Fault> {
+        let found = support::evaluation(job);
+        let ended = match (&found.outcome, self.scores) {
+            (Outcome::Scored { fitness }, true) => {
+                let score = fitness.score();
                 let value = |(at, name): (usize, &String)| (name.clone(), score / (at + 1) as f64);
-                EvaluationVerdict::Scored {
-                    score,
-                    metrics: self.metrics.iter().enumerate().map(value).collect(),
-                }
+                Evaluation::scored(score, self.metrics.iter().enumerate().map(value).collect())
             }
-            EvaluationVerdict::InvalidTraining { step } if self.scores => {
-                EvaluationVerdict::InvalidTraining { step }
-            }
-            _ => EvaluationVerdict::Failed {
-                error: self.error.clone(),
-            },
+            (Outcome::InvalidTraining { .. }, true) => Evaluation::of(found.outcome),
+            _ => Evaluation::failed(self.error.clone()),
         };
-        Ok(outcome)
+        Ok(Evaluation {
+            outcome: ended.outcome,
+            metrics: ended.metrics,
+            ..found
+        })
     }
 }
 
@@ -82,12 +81,13 @@ impl Recipe {
         }
     }
 
-    pub(crate) fn begin(&self, folder: &Path) -> Search {
+    pub(crate) fn begin(&self, folder: &Path) -> Search<Store> {
         let mut config = support::config(self.explored);
         if self.random {
-            config.evolution.strategy = Strategy::Random;
+            config.evolution.strategy = SearchMethod::Random;
         }
         config.confirmation.seeds = 3;
+        config.budget.max_failures = self.explored;
         let mut task = support::task(self.branches);
         task.task = self.name.clone();
         let identity = || self.name.clone();
@@ -99,17 +99,24 @@ impl Recipe {
             }],
             versions: BTreeMap::from([(identity(), identity())]),
         };
-        let store = Store::create(folder).unwrap();
-        let session = json!({ "score": self.metrics[0] });
-        std::fs::write(folder.join("session.json"), session.to_string()).unwrap();
+        let spec = RunSpec {
+            score: self.metrics[0].clone(),
+            ..RunSpec::default()
+        };
+        let store = Store::create(folder).unwrap().with_spec(spec);
         Search::new(task, config, provenance, store).unwrap()
     }
 
-    pub(crate) fn go_on(&self, search: &mut Search) {
+    pub(crate) fn go_on(&self, search: &mut Search<Store>) {
         let mut engine = support::FakeEngine::default();
         let stop = AtomicBool::new(false);
         search
-            .run(&mut engine, &mut self.trainer(), &mut (), &stop)
+            .run(
+                &mut engine,
+                &mut InProcess::new(&mut self.trainer()),
+                &mut (),
+                &stop,
+            )
             .unwrap();
     }
 
@@ -122,10 +129,10 @@ impl Recipe {
     }
 
     /// Confirms the best and writes a final table in which the target rose and the second metric collapsed.
-    fn finish(&self, search: &mut Search, folder: &Path) {
+    fn finish(&self, search: &mut Search<Store>, folder: &Path) {
         let stop = AtomicBool::new(false);
         let confirmed = search
-            .confirm(&mut self.trainer(), &mut (), &stop)
+            .confirm(&mut InProcess::new(&mut self.trainer()), &mut (), &stop)
             .unwrap()
             .unwrap();
         let best = &confirmed[0].loss;
@@ -147,12 +154,12 @@ impl Recipe {
         let reference: BTreeMap<String, String> = (0..self.branches)
             .map(|at| (format!("b{at}"), texts[at.min(1)].to_owned()))
             .collect();
-        let counts = search.store().reader().counts().unwrap();
+        let counts = search.journal().reader().counts().unwrap();
         let findings = json!({
             "explored": counts.explored(),
             "store_seconds": 0.25,
             "score": self.metrics[0],
-            "best": { "candidate": best.id.to_string(), "losses": best.losses, "search_score": best.score },
+            "best": { "candidate": best.id.to_string(), "losses": best.losses, "search_score": best.fitness },
             "random_accepted_median": 0.25,
             "noise_floor": 0.01,
             "test": [

@@ -17,6 +17,17 @@ pub enum Strategy {
     Random,
 }
 
+impl Strategy {
+    /// The name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evolution => "evolution",
+            Self::Random => "random",
+        }
+    }
+}
+
 /// Section `[evolution]`. The numbers are those of AutoLoss-Zero (arXiv 2103.14026), recalled
 /// rather than re-read, unless called ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::violation::Checker;
 
 /// Section `[budget]`. At least one limit must be set; the first one reached ends the search.
 /// A configuration without the section searches for an hour.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Candidates explored, whatever their verdict; at least 1.
@@ -18,6 +18,20 @@ pub struct Budget {
     /// Wall-clock seconds of all sessions of the run together; above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<f64>,
+    /// Candidates in a row that cannot be evaluated, because their plugin or their worker fails, before the
+    /// search ends with the last one's reason; at least 1. Default 20.
+    pub max_failures: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            max_explored: None,
+            max_proxies: None,
+            max_seconds: None,
+            max_failures: 20,
+        }
+    }
 }
 
 impl Budget {
@@ -38,6 +52,11 @@ impl Budget {
         if let Some(seconds) = self.max_seconds {
             check.positive("budget.max_seconds", seconds, 1e9);
         }
+        check.range(
+            "budget.max_failures",
+            self.max_failures,
+            1..=i64::MAX as u64,
+        );
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::Worker;
 use crate::{Result, TrainError, shim};
-use autoloss_search::{BackendError, Timed, Work};
+use autoloss_search::{Fault, Timed, Work};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Answers with the numbers of the losses they are of.
-type Answers<T> = Vec<(usize, Result<Timed<T>, BackendError>)>;
+type Answers<T> = Vec<(usize, Result<Timed<T>, Fault>)>;
 
 /// Workers, and a thread for each where there are several.
 pub(super) struct Crew {
@@ -40,8 +40,8 @@ impl Crew {
     pub(super) fn all<T: Send>(
         &mut self,
         work: &[Work],
-        each: impl Fn(&mut Worker, &Work) -> Result<T, BackendError> + Sync,
-    ) -> Result<Vec<Timed<T>>, BackendError> {
+        each: impl Fn(&mut Worker, &Work) -> Result<T, Fault> + Sync,
+    ) -> Result<Vec<Timed<T>>, Fault> {
         let pool = match &self.pool {
             Some(pool) if work.len() > 1 => pool,
             _ => {

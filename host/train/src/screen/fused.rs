@@ -5,7 +5,7 @@ use crate::{Result, TrainError};
 use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape, Watch};
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{Activation as Declared, TARGET_BOXES};
-use autoloss_search::{Probe, Rejection, ScreeningConfig};
+use autoloss_search::{Gain, Probe, ScreeningConfig};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -111,7 +111,7 @@ impl Fused {
         branch: &Branch,
         graph: &LossGraph,
         config: &ScreeningConfig,
-    ) -> Result<Rejection> {
+    ) -> Result<Gain> {
         if !super::goes_early(config) {
             return Ok(self.optimise(machine, branch, graph, config, None)?.0);
         }
@@ -141,7 +141,7 @@ impl Fused {
         graph: &LossGraph,
         config: &ScreeningConfig,
         every: Option<usize>,
-    ) -> Result<(Rejection, LrpTrace)> {
+    ) -> Result<(Gain, LrpTrace)> {
         let mut trace = LrpTrace {
             points: vec![(0, branch.initial)],
         };
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
     }
 
     /// Optimises up to a step; a verdict where that cannot be.
-    fn advance(&mut self, step: usize, config: &ScreeningConfig) -> Result<Option<Rejection>> {
+    fn advance(&mut self, step: usize, config: &ScreeningConfig) -> Result<Option<Gain>> {
         if !self.program.has_gradient() {
             // Nothing depends on the prediction, so nothing would ever move.
             return Ok(Some(self.finished(self.branch.initial)));
@@ -208,13 +208,13 @@ impl<'a> Run<'a> {
             .machine
             .descend(self.problem, self.program, count, config.learning_rate);
         Ok(match moved {
-            ControlFlow::Break(step) => Some(Rejection::NonFinite { step }),
+            ControlFlow::Break(step) => Some(Gain::not_finite(step)),
             ControlFlow::Continue(()) if self.machine.is_finite() => None,
-            ControlFlow::Continue(()) => Some(Rejection::NonFinite { step }),
+            ControlFlow::Continue(()) => Some(Gain::not_finite(step)),
         })
     }
 
-    fn finish(&mut self, config: &ScreeningConfig) -> Result<Rejection> {
+    fn finish(&mut self, config: &ScreeningConfig) -> Result<Gain> {
         if let Some(ended) = self.advance(config.steps, config)? {
             return Ok(ended);
         }
@@ -253,9 +253,9 @@ impl<'a> Run<'a> {
         Ok(sum / samples.max(1) as f64)
     }
 
-    fn finished(&self, reached: f64) -> Rejection {
+    fn finished(&self, reached: f64) -> Gain {
         let initial = self.branch.initial;
-        Rejection::Finished {
+        Gain {
             gain: reached - initial,
             initial,
             reached,

@@ -17,8 +17,7 @@ use autoloss_engine::Machine;
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{BranchInfo, ScreeningRequest, ScreeningSamples, Tensors};
 use autoloss_search::{
-    BackendError, Probe, Rejection, Screener, ScreeningConfig, ScreeningEngine, ScreeningMode,
-    Timed, Work,
+    Fault, Gain, Probe, Screener, ScreeningConfig, ScreeningEngine, ScreeningMode, Timed, Work,
 };
 use crew::Crew;
 use fused::Fused;
@@ -112,7 +111,7 @@ impl TaskScreener {
         branch: usize,
         graph: &LossGraph,
         every: usize,
-    ) -> Result<(Rejection, LrpTrace)> {
+    ) -> Result<(Gain, LrpTrace)> {
         let worker = self.crew.first();
         let Screen { branch, fused, .. } = &mut worker.branches[branch];
         let every = Some(every.max(1));
@@ -125,11 +124,11 @@ impl TaskScreener {
 }
 
 impl Screener for TaskScreener {
-    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
+    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, Fault> {
         self.crew.first().probe(branch, graph)
     }
 
-    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
+    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Gain, Fault> {
         self.crew.first().reject(branch, graph)
     }
 
@@ -137,12 +136,12 @@ impl Screener for TaskScreener {
         self.crew.len()
     }
 
-    fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, BackendError> {
+    fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, Fault> {
         self.crew
             .all(work, |worker, work| worker.probe(work.branch, &work.graph))
     }
 
-    fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Rejection>>, BackendError> {
+    fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Gain>>, Fault> {
         self.crew
             .all(work, |worker, work| worker.reject(work.branch, &work.graph))
     }
@@ -177,18 +176,18 @@ impl Worker {
         })
     }
 
-    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, BackendError> {
+    fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, Fault> {
         let Screen { branch, fused, .. } = &mut self.branches[branch];
         match fused {
             Some(fused) => Ok(fused.probe(&mut self.machine, graph)),
-            None => branch.probe_by_libtorch(graph).map_err(backend),
+            None => branch.probe_by_libtorch(graph).map_err(fault),
         }
     }
 
-    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Rejection, BackendError> {
+    fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Gain, Fault> {
         let screen = &mut self.branches[branch];
-        let rejection = screen.reject(&mut self.machine, graph, &self.config);
-        rejection.map_err(backend)
+        let gain = screen.reject(&mut self.machine, graph, &self.config);
+        gain.map_err(fault)
     }
 }
 
@@ -249,18 +248,15 @@ impl Screen {
         machine: &mut Machine,
         graph: &LossGraph,
         config: &ScreeningConfig,
-    ) -> Result<Rejection> {
+    ) -> Result<Gain> {
         let Some(fused) = &mut self.fused else {
-            let (rejection, _) = self.branch.optimise_by_libtorch(graph, config, None)?;
-            return Ok(rejection);
+            let (gain, _) = self.branch.optimise_by_libtorch(graph, config, None)?;
+            return Ok(gain);
         };
         if let Some((branch, fused)) = &mut self.coarse {
             let found = fused.reject(machine, branch, graph, config)?;
-            match found {
-                Rejection::Finished { gain, .. } if gain < COARSE * config.threshold => {
-                    return Ok(found);
-                }
-                _ => {}
+            if found.gain < COARSE * config.threshold {
+                return Ok(found);
             }
         }
         fused.reject(machine, &self.branch, graph, config)
@@ -272,11 +268,15 @@ fn goes_early(config: &ScreeningConfig) -> bool {
     config.early && config.mode == ScreeningMode::Threshold && config.threshold > 0.0
 }
 
-/// An error of this crate as the search's own kind.
-pub(crate) fn backend(error: TrainError) -> BackendError {
+/// An error of this crate as the search sees it: whether it concerns one candidate or all.
+pub(crate) fn fault(error: TrainError) -> Fault {
     match error {
-        TrainError::Interrupted => BackendError::interrupted(),
-        other => BackendError::new(other.to_string()),
+        TrainError::Interrupted => Fault::Interrupted,
+        // What the task does not offer or define it does for no candidate.
+        TrainError::Undefined { .. } | TrainError::Unknown { .. } | TrainError::MissingLoss(_) => {
+            Fault::Fatal(error.to_string())
+        }
+        other => Fault::Failed(other.to_string()),
     }
 }
 

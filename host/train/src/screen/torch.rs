@@ -7,7 +7,7 @@ use crate::Result;
 use crate::graph_eval::{Scope, loss_of};
 use crate::optimizer::{adam_update, copied};
 use autoloss_graph::LossGraph;
-use autoloss_search::{Probe, Rejection, ScreeningConfig};
+use autoloss_search::{Gain, Probe, ScreeningConfig};
 use tch::{Kind, Tensor};
 
 /// Adam's β₁ in the protocol.
@@ -71,7 +71,7 @@ impl Branch {
         graph: &LossGraph,
         config: &ScreeningConfig,
         every: Option<usize>,
-    ) -> Result<(Rejection, LrpTrace)> {
+    ) -> Result<(Gain, LrpTrace)> {
         let mut trace = LrpTrace {
             points: vec![(0, self.initial)],
         };
@@ -83,7 +83,7 @@ impl Branch {
             if !loss.requires_grad() {
                 // Nothing depends on the prediction, so nothing would ever move.
                 let (initial, gain) = (self.initial, 0.0);
-                let outcome = Rejection::Finished {
+                let outcome = Gain {
                     gain,
                     initial,
                     reached: initial,
@@ -99,7 +99,7 @@ impl Branch {
                     .f_double_value(&[])?
                     .is_finite();
             if !finite {
-                return Ok((Rejection::NonFinite { step }, trace));
+                return Ok((Gain::not_finite(step), trace));
             }
             let _guard = tch::no_grad_guard();
             let counted = (BETA1, i32::try_from(step + 1).unwrap_or(i32::MAX));
@@ -111,13 +111,13 @@ impl Branch {
         }
         let raw = raw.f_detach()?;
         if !crate::graph_eval::is_finite(&raw)? {
-            return Ok((Rejection::NonFinite { step: config.steps }, trace));
+            return Ok((Gain::not_finite(config.steps), trace));
         }
         let reached = self.score(&raw)?;
         let gain = reached - self.initial;
         let steps = config.steps;
         Ok((
-            Rejection::Finished {
+            Gain {
                 gain,
                 initial: self.initial,
                 reached,

@@ -1,0 +1,47 @@
+//! What a report asks of a run beyond its losses: where candidates ended, how fast it went, what its
+//! trainings cost. Candidates are only ever added, in the order of their numbers, so a tally is brought up
+//! to date with what came since; a page that follows a run of millions must not count them all every
+//! second.
+
+use autoloss_search::{CandidateId, Counts};
+
+/// Tallies of the candidates so far.
+///
+/// ```
+/// use autoloss_run::Tally;
+///
+/// assert_eq!(Tally::default().counts.explored(), 0);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Candidates by outcome, and where their time went.
+    pub counts: Counts,
+    /// How many of the candidates that are not finite only became so within the loss-rejection protocol.
+    pub non_finite_in_protocol: u64,
+    /// Seconds of the run when the last of them was recorded.
+    pub elapsed: f64,
+    /// The last of them.
+    pub(crate) last: Option<CandidateId>,
+}
+
+/// What the evaluations of a purpose have cost.
+#[derive(Copy, Clone, Debug, Default, PartialEq)]
+pub struct Effort {
+    /// Trainings, whatever came of them.
+    pub trainings: u64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of evaluation.
+    pub eval_seconds: f64,
+}
+
+/// One process's work on a run.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct SessionTime {
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// How long it took, as far as it is written.
+    pub seconds: f64,
+}

@@ -1,0 +1,121 @@
+use autoloss_search::{OutcomeKind, SearchConfig, Summary};
+
+use super::support::*;
+
+fn with(change: impl FnOnce(&mut SearchConfig)) -> (Summary, FakeEngine, FakeTrainer) {
+    let mut settings = config(400);
+    change(&mut settings);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut engine, mut trainer) = (FakeEngine::default(), FakeTrainer::default());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let summary = begin(folder.path(), 1, &settings)
+        .run(&mut engine, &mut trainer, &mut (), &stop)
+        .unwrap();
+    // Whatever is switched off, a resumed run must not notice.
+    let cut = tempfile::tempdir().unwrap();
+    run_until(&mut begin(cut.path(), 1, &settings), 123);
+    finish(&mut resume(cut.path(), 1));
+    assert_eq!(trace(cut.path()), trace(folder.path()));
+    (summary, engine, trainer)
+}
+
+#[test]
+fn everything_on_uses_every_technique() {
+    let (summary, ..) = with(|settings| settings.budget.max_explored = Some(6000));
+    for &kind in OutcomeKind::ALL {
+        assert!(summary.counts.of(kind) > 0, "no {}", kind.code());
+    }
+}
+
+#[test]
+fn everything_off_is_naive_evolution() {
+    let (summary, engine, trainer) = with(|settings| {
+        settings.screening.static_checks = false;
+        settings.screening.duplicates = false;
+        settings.screening.probe = false;
+        settings.screening.lrp = false;
+        settings.equivalence.enabled = false;
+        settings.proxy.stop_invalid = false;
+    });
+    assert_eq!(summary.counts.proxies(), 400);
+    assert_eq!((engine.probes, engine.rejections), (0, 0));
+    assert!(trainer.jobs.iter().all(|job| !job.stop_invalid));
+}
+
+#[test]
+fn without_structure_tests_nothing_is_static() {
+    let (summary, ..) = with(|settings| settings.screening.static_checks = false);
+    assert_eq!(summary.counts.of(OutcomeKind::Static), 0);
+}
+
+#[test]
+fn without_the_form_look_up_nothing_is_a_duplicate() {
+    let (summary, ..) = with(|settings| settings.screening.duplicates = false);
+    assert_eq!(summary.counts.of(OutcomeKind::Duplicate), 0);
+    assert!(summary.counts.of(OutcomeKind::Equivalent) > 0);
+}
+
+#[test]
+fn without_the_probe_zero_gradients_go_on() {
+    let (summary, engine, _) = with(|settings| {
+        settings.screening.probe = false;
+        settings.equivalence.enabled = false;
+    });
+    assert_eq!(summary.counts.of(OutcomeKind::ZeroGradient), 0);
+    assert_eq!(engine.probes, 0);
+}
+
+#[test]
+fn without_loss_rejection_nothing_is_rejected() {
+    let (summary, engine, _) = with(|settings| settings.screening.lrp = false);
+    assert_eq!(summary.counts.of(OutcomeKind::Rejected), 0);
+    assert_eq!(engine.rejections, 0);
+}
+
+#[test]
+fn without_equivalence_nothing_is_equivalent() {
+    let (summary, ..) = with(|settings| settings.equivalence.enabled = false);
+    assert_eq!(summary.counts.of(OutcomeKind::Equivalent), 0);
+    assert!(summary.counts.of(OutcomeKind::Duplicate) > 0);
+}
+
+#[test]
+fn the_stop_switch_reaches_the_evaluator() {
+    let (.., trainer) = with(|_| {});
+    assert!(!trainer.jobs.is_empty());
+    assert!(trainer.jobs.iter().all(|job| job.stop_invalid));
+}
+
+#[test]
+fn trainings_are_looked_at_and_after_some_the_worse_half_is_given_up() {
+    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.history = 5);
+    let looks: Vec<_> = trainer.jobs.iter().map(|r| r.pruning.unwrap()).collect();
+    assert!(
+        looks
+            .iter()
+            .all(|look| (look.step, look.images) == (40, 50))
+    );
+    let first = looks.iter().position(|look| look.least.is_some()).unwrap();
+    assert!(first >= 5, "{first}");
+    assert!(looks[first..].iter().all(|look| look.least.is_some()));
+    assert!(summary.counts.of(OutcomeKind::StoppedEarly) > 0);
+
+    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.enabled = false);
+    assert!(trainer.jobs.iter().all(|job| job.pruning.is_none()));
+    assert_eq!(summary.counts.of(OutcomeKind::StoppedEarly), 0);
+}
+
+#[test]
+fn every_form_is_probed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = FakeEngine::default();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    begin(folder.path(), 1, &config(1500))
+        .run(&mut engine, &mut FakeTrainer::default(), &mut (), &stop)
+        .unwrap();
+    let forms: std::collections::BTreeSet<u64> = records(folder.path())
+        .iter()
+        .filter_map(|record| record.canonical)
+        .collect();
+    assert_eq!(engine.probes, forms.len());
+}

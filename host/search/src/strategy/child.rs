@@ -1,0 +1,291 @@
+//! A *child* is one place to fill in the population; each proposal for it is a candidate of its own.
+//!
+//! With several branches a child changes a non-empty random subset of them (ours), and every branch must
+//! pass its own screen. Redrawing all of them for each proposal would multiply the pass rates, 0.5 % four
+//! times over for a fresh loss. Instead the branches of a proposal that passed stay and only the others
+//! are drawn again; since branches are screened independently, the losses that result have the same
+//! distribution.
+
+use std::sync::Arc;
+
+use autoloss_graph::{GenerateConfig, Limits, LossGraph, random_graph, random_mutation};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Next, Origin};
+use crate::candidate::{CandidateId, Parent, Proposal, Screened};
+use crate::config::SearchConfig;
+use crate::random::{Draws, stream};
+use crate::task::{BranchSpec, TaskSpec};
+
+/// What proposals are drawn from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    seed: u64,
+    branches: Vec<BranchSpec>,
+    generate: GenerateConfig,
+    limits: Limits,
+    proposals_per_parent: u64,
+}
+
+impl Source {
+    pub(super) fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
+        Self {
+            seed: config.seed,
+            branches: task.branches.clone(),
+            generate: GenerateConfig {
+                depth: config.evolution.depth,
+            },
+            limits: config.limits,
+            proposals_per_parent: config.evolution.attempts_per_parent,
+        }
+    }
+
+    /// The bits of all branches.
+    pub(super) fn all(&self) -> u32 {
+        (1u32 << self.branches.len()) - 1
+    }
+
+    /// The numbers that plan the child whose first proposal is `start`.
+    pub(super) fn plan(&self, start: CandidateId) -> ChaCha8Rng {
+        stream(self.seed, Draws::Plan, start.0)
+    }
+
+    /// A mutation of the graph; a fresh graph where none applies.
+    fn mutated(
+        &self,
+        rng: &mut ChaCha8Rng,
+        graph: &LossGraph,
+        branch: &BranchSpec,
+    ) -> (LossGraph, Origin) {
+        match random_mutation(rng, graph, &branch.signature, &self.limits) {
+            Some((mutation, graph)) => (graph, mutation.into()),
+            None => self.fresh(rng, branch),
+        }
+    }
+
+    fn fresh(&self, rng: &mut ChaCha8Rng, branch: &BranchSpec) -> (LossGraph, Origin) {
+        let graph = random_graph(rng, &branch.signature, &self.generate, &self.limits);
+        (graph, Origin::Fresh)
+    }
+}
+
+/// A child in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    /// Its first proposal, which also names it.
+    start: CandidateId,
+    parent: Option<Arc<Parent>>,
+    /// Bit b: branch b is drawn anew rather than inherited.
+    changed: u32,
+    kept: Vec<Option<(LossGraph, Origin)>>,
+}
+
+impl Child {
+    /// A child of random losses.
+    pub(super) fn fresh(start: CandidateId, source: &Source) -> Self {
+        Self {
+            start,
+            parent: None,
+            changed: source.all(),
+            kept: vec![None; source.branches.len()],
+        }
+    }
+
+    /// A child that changes some branches of a parent.
+    pub(super) fn of(
+        start: CandidateId,
+        parent: Arc<Parent>,
+        changed: u32,
+        source: &Source,
+    ) -> Self {
+        Self {
+            parent: Some(parent),
+            changed,
+            ..Self::fresh(start, source)
+        }
+    }
+
+    /// The proposal of this number.
+    pub(super) fn proposal(&self, id: CandidateId, source: &Source) -> Proposal {
+        let mut rng = stream(source.seed, Draws::Graphs, id.0);
+        let mut proposal = Proposal {
+            id,
+            child: self.start,
+            parent: self.parent.clone(),
+            graphs: Vec::with_capacity(source.branches.len()),
+            origins: Vec::with_capacity(source.branches.len()),
+            known: 0,
+        };
+        for (index, branch) in source.branches.iter().enumerate() {
+            let bit = 1u32 << index;
+            let inherited = self.parent.as_ref().map(|parent| &parent.graphs[index]);
+            let (graph, origin) = match (&self.kept[index], inherited) {
+                (Some((graph, origin)), _) => {
+                    proposal.known |= bit;
+                    (graph.clone(), *origin)
+                }
+                (None, Some(graph)) if self.changed & bit == 0 => {
+                    proposal.known |= bit;
+                    (graph.clone(), Origin::Inherited)
+                }
+                (None, Some(graph)) => source.mutated(&mut rng, graph, branch),
+                (None, None) => source.fresh(&mut rng, branch),
+            };
+            proposal.graphs.push(graph);
+            proposal.origins.push(origin);
+        }
+        proposal
+    }
+
+    /// The proposals from `first` on, at most `most` of them.
+    pub(super) fn proposals(
+        &self,
+        first: CandidateId,
+        most: u64,
+        source: &Source,
+    ) -> Vec<Proposal> {
+        let count = self.proposals_left(first, source).min(most);
+        let numbers = first.0..first.0 + count;
+        numbers
+            .map(|id| self.proposal(CandidateId(id), source))
+            .collect()
+    }
+
+    /// Takes in how a proposal for it was screened.
+    pub(super) fn screened(&mut self, screened: &Screened, source: &Source) -> Next {
+        let id = screened.proposal.id;
+        if screened.accepted || self.proposals_left(CandidateId(id.0 + 1), source) == 0 {
+            return Next::Child;
+        }
+        let before = self.kept_branches();
+        self.learn(screened);
+        match self.kept_branches() == before {
+            true => Next::Same,
+            false => Next::Revised,
+        }
+    }
+
+    /// Keeps the branches of a rejected proposal that passed. Where all passed the loss as a whole was
+    /// refused, so all are drawn again.
+    fn learn(&mut self, screened: &Screened) {
+        let (passed, all) = (screened.passed, (1u32 << self.kept.len()) - 1);
+        for (index, kept) in self.kept.iter_mut().enumerate() {
+            let stays = passed != all && passed & self.changed & (1 << index) != 0;
+            let Proposal {
+                graphs, origins, ..
+            } = &screened.proposal;
+            *kept = stays.then(|| (graphs[index].clone(), origins[index]));
+        }
+    }
+
+    /// Bit b: branch b is kept from an earlier proposal.
+    fn kept_branches(&self) -> u32 {
+        let kept = self.kept.iter().enumerate();
+        kept.filter(|(_, kept)| kept.is_some())
+            .fold(0, |bits, (branch, _)| bits | 1 << branch)
+    }
+
+    /// How many proposals from `next` on there can be before another parent is tried. A fresh child has
+    /// none, and what it has gathered must not be thrown away.
+    pub(super) fn proposals_left(&self, next: CandidateId, source: &Source) -> u64 {
+        if self.parent.is_none() {
+            return u64::MAX;
+        }
+        let made = next.0 - self.start.0;
+        source.proposals_per_parent.saturating_sub(made)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use autoloss_graph::{BranchName, Signature};
+
+    use super::*;
+    use crate::timing::StageTimes;
+
+    pub(in crate::strategy) fn task(branches: usize) -> TaskSpec {
+        TaskSpec {
+            task: "toy".into(),
+            network: "net".into(),
+            branches: (0..branches)
+                .map(|index| BranchSpec {
+                    name: BranchName::new(format!("b{index}")).unwrap(),
+                    signature: Signature::dense(),
+                })
+                .collect(),
+            conventions: Default::default(),
+        }
+    }
+
+    pub(in crate::strategy) fn screened(proposal: Proposal, passed: u32) -> Screened {
+        Screened {
+            proposal,
+            passed,
+            canonical: None,
+            key: None,
+            outcome: None,
+            branch: None,
+            shared: None,
+            accepted: false,
+            screens: Vec::new(),
+            times: StageTimes::default(),
+        }
+    }
+
+    fn parent(source: &Source) -> Arc<Parent> {
+        let id = CandidateId(0);
+        Arc::new(Parent {
+            id,
+            graphs: Child::fresh(id, source).proposal(id, source).graphs,
+            canonical: None,
+        })
+    }
+
+    #[test]
+    fn proposals_change_only_what_the_plan_says() {
+        let source = Source::new(&SearchConfig::default(), &task(3));
+        let parent = parent(&source);
+        for changed in 1..=7 {
+            for start in 0..40 {
+                let child = Child::of(CandidateId(start), Arc::clone(&parent), changed, &source);
+                let proposal = child.proposal(CandidateId(start + 5), &source);
+                for index in 0..3 {
+                    let inherited = changed & (1 << index) == 0;
+                    assert_eq!(proposal.origins[index] == Origin::Inherited, inherited);
+                    assert_eq!(proposal.knows(index), inherited);
+                    if inherited {
+                        assert_eq!(proposal.graphs[index], parent.graphs[index]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_passed_is_kept_unless_all_did() {
+        let source = Source::new(&SearchConfig::default(), &task(3));
+        let mut child = Child::fresh(CandidateId(4), &source);
+        let first = child.proposal(CandidateId(4), &source);
+        let next = child.screened(&screened(first.clone(), 0b101), &source);
+        assert_eq!(next, Next::Revised);
+        let second = child.proposal(CandidateId(5), &source);
+        assert_eq!(second.known, 0b101);
+        assert_eq!(second.graphs[0], first.graphs[0]);
+        assert_eq!(second.graphs[2], first.graphs[2]);
+        let next = child.screened(&screened(second, 0b111), &source);
+        assert_eq!(next, Next::Revised);
+        assert_eq!(child.proposal(CandidateId(6), &source).known, 0);
+    }
+
+    #[test]
+    fn only_a_mutated_child_is_ever_spent() {
+        let mut config = SearchConfig::default();
+        config.evolution.attempts_per_parent = 10;
+        let source = Source::new(&config, &task(1));
+        let fresh = Child::fresh(CandidateId(0), &source);
+        assert!(fresh.proposals_left(CandidateId(1_000_001), &source) > 0);
+        let mutated = Child::of(CandidateId(50), parent(&source), 1, &source);
+        assert_eq!(mutated.proposals_left(CandidateId(59), &source), 1);
+        assert_eq!(mutated.proposals_left(CandidateId(60), &source), 0);
+    }
+}

@@ -1,0 +1,93 @@
+//! Where candidates come from: a search method as asked and told.
+//!
+//! A [`Strategy`] is asked for proposals and told what became of them; it knows neither screens nor
+//! trainings. Its state is a function of what it was told, in the order of the candidates' numbers, so
+//! no snapshot of it is stored: on resume it is told again what the journal holds. (Storing its state
+//! beside every finished evaluation would write a population of thousands of losses each time.)
+//!
+//! Rejected proposals cost nothing: a strategy proposes again for the same *child*, the place that it
+//! wants to fill, until one is accepted (AutoLoss-Zero, arXiv 2103.14026).
+
+mod child;
+mod evolution;
+mod population;
+mod random;
+
+use autoloss_graph::Mutation;
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::{CandidateId, Proposal, Screened, Settled};
+use crate::config::{SearchConfig, Strategy as SearchMethod};
+use crate::task::TaskSpec;
+
+pub use evolution::Evolution;
+pub use random::RandomSearch;
+
+/// How the graph of one branch came about.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The parent's graph, unchanged.
+    Inherited,
+    /// A fresh random graph.
+    Fresh,
+    /// See [`Mutation::Insertion`].
+    Insertion,
+    /// See [`Mutation::Deletion`].
+    Deletion,
+    /// See [`Mutation::Replacement`].
+    Replacement,
+}
+
+impl From<Mutation> for Origin {
+    fn from(mutation: Mutation) -> Self {
+        match mutation {
+            Mutation::Insertion => Self::Insertion,
+            Mutation::Deletion => Self::Deletion,
+            Mutation::Replacement => Self::Replacement,
+        }
+    }
+}
+
+/// What a strategy proposes after it was told how a proposal was screened.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The proposals that it would have made before.
+    Same,
+    /// Others, for the same child.
+    Revised,
+    /// Proposals for another child.
+    Child,
+}
+
+/// A search method.
+pub trait Strategy: std::fmt::Debug {
+    /// The candidate of this number. The same number in the same state gives the same proposal.
+    fn propose(&self, id: CandidateId) -> Proposal;
+
+    /// The proposals from `first` on, at most `most` of them, that stay what they are as long as each
+    /// before them is rejected and teaches nothing ([`Next::Same`]); so they can be screened together. At
+    /// least the first.
+    fn ahead(&self, first: CandidateId, most: u64) -> Vec<Proposal> {
+        let _ = most;
+        vec![self.propose(first)]
+    }
+
+    /// A proposal went through the screens. Of [`Proposal`] only number, child, graphs and origins can be
+    /// relied on, and graphs only where a branch passed: a resumed search has no more.
+    fn screened(&mut self, screened: &Screened) -> Next;
+
+    /// A candidate has its outcome.
+    fn tell(&mut self, settled: &Settled);
+}
+
+impl SearchMethod {
+    /// The strategy of the method.
+    #[must_use]
+    pub fn strategy(self, config: &SearchConfig, task: &TaskSpec) -> Box<dyn Strategy + Send> {
+        match self {
+            Self::Evolution => Box::new(Evolution::new(config, task)),
+            Self::Random => Box::new(RandomSearch::new(config, task)),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A training that is scored on its way, and pruned where it falls short.
+
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+use autoloss_graph::Limits;
+use autoloss_search::{Evaluation, Evaluator, Fitness, Job, Outcome, ProxyBudget, PruningRule};
+use autoloss_tests::host::voc_seg;
+use autoloss_train::plugin::Registry;
+use autoloss_train::{Choice, Workbench, runtime};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+fn evaluate(workbench: &mut Workbench, pruning: Option<PruningRule>) -> Evaluation {
+    let budget = ProxyBudget {
+        steps: 4,
+        warmup_steps: 1,
+        eval_images: 6,
+        ..ProxyBudget::default()
+    };
+    let job = Job {
+        task: "voc_seg".into(),
+        network: "unet_tiny".into(),
+        run_spec: String::new(),
+        losses: BTreeMap::from([("seg".into(), "neg(mul(y, log(yhat)))".into())]),
+        budget,
+        seed: 3,
+        split: "reward".into(),
+        stop_invalid: true,
+        pruning,
+    };
+    workbench.evaluate(&job).unwrap()
+}
+
+#[test]
+fn a_training_is_scored_on_its_way_and_pruned_where_it_falls_short() {
+    runtime::set_threads(1);
+    let registry = Registry::load(&[voc_seg()]).unwrap();
+    let device = runtime::device("cpu").unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (choice, limits) = (Choice::default(), Limits::default());
+    let mut workbench = Workbench::open(registry, &choice, device, limits, stop).unwrap();
+    let rule = |least: Option<f64>| {
+        Some(PruningRule {
+            step: 2,
+            images: 5,
+            least: least.and_then(Fitness::new),
+        })
+    };
+    let plain = evaluate(&mut workbench, None);
+    let scored = evaluate(&mut workbench, rule(None));
+    // Scoring it changes nothing.
+    assert_eq!(plain.outcome, scored.outcome);
+    assert_eq!((plain.pruning_score, plain.steps), (None, 4));
+    let score = scored.pruning_score.unwrap();
+    assert!((0.0..=1.0).contains(&score), "{score}");
+
+    let passes = evaluate(&mut workbench, rule(Some(score)));
+    assert_eq!(passes.outcome, scored.outcome);
+    let pruned = evaluate(&mut workbench, rule(Some(score + 1e-9)));
+    let outcome = Outcome::StoppedEarly { step: 1 };
+    assert_eq!((pruned.outcome, pruned.steps), (outcome, 2));
+    assert_eq!(pruned.pruning_score, Some(score));
+}
