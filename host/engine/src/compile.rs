@@ -4,7 +4,7 @@ use crate::expr::{Expr, Exprs, Extent, Id};
 use crate::lower::{Lowered, Part, Sizes};
 use crate::places::Places;
 use crate::program::{Instruction, Level, Program, View, Work};
-use crate::range::Facts;
+use crate::range::InputFacts;
 use crate::sparse::{self, Where};
 use std::cmp::Reverse;
 
@@ -42,7 +42,7 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(lowered: &'a Lowered, facts: &Facts, sizes: Sizes) -> Self {
+    pub(crate) fn new(lowered: &'a Lowered, facts: &InputFacts, sizes: Sizes) -> Self {
         let exprs = &lowered.exprs;
         let gradients = lowered.parts.iter().filter_map(|part| part.gradient);
         let mut for_gradient = reached(exprs, gradients.clone());

@@ -5,10 +5,11 @@ use crate::kernels::Pick;
 use crate::lower::Sizes;
 use crate::occupied::{Occupied, RowSet};
 use crate::program::Program;
-use crate::range::{Facts, Range};
+use crate::range::{InputFacts, finite, of_numbers};
 use crate::sparse::{Grain, Where};
 use crate::tile::{TILE, tiled};
 use autoloss_graph::LossGraph;
+use autoloss_graph::facts::Interval;
 use thiserror::Error;
 
 /// How ŷ is made of raw predictions.
@@ -98,7 +99,7 @@ pub struct Problem {
     pub(crate) target: Option<usize>,
     /// By sample: what the raw predictions should become, where they tell boxes.
     pub(crate) boxes: Option<Vec<Vec<f32>>>,
-    facts: Facts,
+    facts: InputFacts,
     /// By input, then by sample; none where a sample of it has no row of zeros.
     occupied: Vec<Option<Vec<Occupied>>>,
 }
@@ -141,7 +142,7 @@ impl Problem {
         Ok(Self {
             boxes: Some(by_sample(target, shape, NUMBERS)),
             // Areas have no bound.
-            facts: Facts::default(),
+            facts: InputFacts::default(),
             ..problem
         })
     }
@@ -183,11 +184,11 @@ impl Problem {
                     .collect()
             })
             .collect();
-        let facts = Facts {
+        let facts = InputFacts {
             prediction: prediction_range(activation, raw),
             fixed: fixed
                 .iter()
-                .map(|input| Range::of(input.as_ref()?.iter().flatten().copied()))
+                .map(|input| of_numbers(input.as_ref()?.iter().flatten().copied()))
                 .collect(),
             sparse: occupied.iter().map(Option::is_some).collect(),
         };
@@ -285,10 +286,10 @@ impl Problem {
 }
 
 /// The values that ŷ can have while the raw predictions are finite.
-fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Range> {
-    Range::of(raw.iter().copied())?;
+fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Interval> {
+    of_numbers(raw.iter().copied())?;
     match activation {
-        Activation::Softmax | Activation::Sigmoid => Range::new(0.0, 1.0),
+        Activation::Softmax | Activation::Sigmoid => finite(Interval::new(0.0, 1.0)),
         Activation::Identity => None,
     }
 }

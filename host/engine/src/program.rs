@@ -11,7 +11,7 @@
 use crate::compile::Compiler;
 use crate::expr::{Back, Map, Pool};
 use crate::lower::{Lowered, Part, Sizes};
-use crate::range::Facts;
+use crate::range::InputFacts;
 use crate::sparse::Where;
 use autoloss_graph::LossGraph;
 
@@ -96,7 +96,7 @@ impl Program {
     pub(crate) fn new(
         graph: &LossGraph,
         part_of: &[Option<u8>],
-        facts: &Facts,
+        facts: &InputFacts,
         sizes: Sizes,
     ) -> Self {
         let lowered = Lowered::new(graph, part_of, sizes);

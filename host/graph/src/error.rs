@@ -8,7 +8,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum GraphError {
     /// An operator got another number of operands than it takes.
-    #[error("{} takes {} operand(s), not {given}", .op.name(), .op.arity())]
+    #[error("{op} takes {} operand(s), not {given}", .op.arity())]
     Arity {
         /// The operator.
         op: Op,

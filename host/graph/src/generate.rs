@@ -1,7 +1,7 @@
 //! Random graphs.
 
 use crate::graph::NodeId;
-use crate::{GraphBuilder, InputId, Limits, LossGraph, Op, Signature};
+use crate::{GraphBuilder, InputId, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -86,11 +86,13 @@ fn random_subgraph<R: Rng + ?Sized>(
     }
     let op = random_op(rng, signature);
     let a = random_subgraph(rng, builder, signature, depth - 1, room);
-    if op.arity() == 1 {
-        return builder.add(crate::Node::Unary(op, a));
+    match op {
+        Op::Unary(op) => builder.add(Node::Unary(op, a)),
+        Op::Binary(op) => {
+            let b = random_subgraph(rng, builder, signature, depth - 1, room);
+            builder.add(Node::Binary(op, a, b))
+        }
     }
-    let b = random_subgraph(rng, builder, signature, depth - 1, room);
-    builder.add(crate::Node::Binary(op, a, b))
 }
 
 #[cfg(test)]
