@@ -1,6 +1,7 @@
 //! What a loss graph is screened on: samples with their targets, and the predictions to start from.
 
 use crate::boxes::{NUMBERS, PARTS};
+use crate::compile::compile;
 use crate::kernels::Pick;
 use crate::lower::Sizes;
 use crate::occupied::{Occupied, RowSet};
@@ -230,7 +231,7 @@ impl Problem {
             None => Some(0),
         });
         let part_of: Vec<Option<u8>> = part_of.collect();
-        Program::new(graph, &part_of, &self.facts, self.sizes())
+        compile(graph, &part_of, &self.facts, self.sizes())
     }
 
     /// The same without knowledge of rows that are 0.

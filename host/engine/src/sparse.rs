@@ -328,8 +328,8 @@ mod tests {
 
     fn skips(program: &Program) -> bool {
         let mut all = program.moving.iter();
-        all.any(|level| {
-            let mut all = level.tile.iter().chain(&level.whole);
+        all.any(|phase| {
+            let mut all = phase.tile.iter().chain(&phase.whole);
             all.any(|instruction| instruction.on != Where::Everywhere)
         })
     }

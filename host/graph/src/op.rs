@@ -21,35 +21,6 @@ pub enum BinaryOp {
     Mul,
 }
 
-/// An operator of one operand.
-#[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
-pub enum UnaryOp {
-    /// −x
-    Neg,
-    /// |x|
-    Abs,
-    /// 1 / (x + ε)
-    Inv,
-    /// sign(x) · ln(|x| + ε)
-    Log,
-    /// eˣ
-    Exp,
-    /// tanh x
-    Tanh,
-    /// x²
-    Square,
-    /// sign(x) · √(|x| + ε)
-    Sqrt,
-    /// Mean over N, H and W of each channel, broadcast back.
-    MeanNhw,
-    /// Mean over C at each position, broadcast back.
-    MeanC,
-    /// Greatest value of the 3×3 neighbourhood in H and W; outside the map counts as −∞.
-    MaxPool3x3,
-    /// Least value of the 3×3 neighbourhood in H and W: −MaxPool3x3(−x).
-    MinPool3x3,
-}
-
 /// A primitive operator.
 ///
 /// ```
@@ -143,96 +114,83 @@ pub struct UnaryFacts {
     pub notation: Notation,
 }
 
-impl UnaryOp {
-    /// All of them.
-    pub const ALL: [UnaryOp; 12] = [
-        UnaryOp::Neg,
-        UnaryOp::Abs,
-        UnaryOp::Inv,
-        UnaryOp::Log,
-        UnaryOp::Exp,
-        UnaryOp::Tanh,
-        UnaryOp::Square,
-        UnaryOp::Sqrt,
-        UnaryOp::MeanNhw,
-        UnaryOp::MeanC,
-        UnaryOp::MaxPool3x3,
-        UnaryOp::MinPool3x3,
-    ];
+use Notation::{Bars, Exponential, Fraction, Function, Minus, Root, Squared};
+use Parity::{Dual, Even, Odd};
+use Reach::{Channels, Position, Positions, Window};
+use Sign::{Any, Nonnegative, OfOperand};
 
-    /// The operator's row in the table.
-    #[must_use]
-    pub const fn facts(self) -> UnaryFacts {
-        use Notation::{Bars, Exponential, Fraction, Function, Minus, Root, Squared};
-        use Parity::{Dual, Even, Odd};
-        use Reach::{Channels, Positions, Window};
-        use Sign::{Any, Nonnegative, OfOperand};
-        match self {
-            Self::Neg => UnaryFacts {
-                in_pytorch: true,
-                ..row("neg", Odd, Any, Minus)
-            },
-            Self::Abs => UnaryFacts {
-                keeps_binary: true,
-                in_pytorch: true,
-                ..row("abs", Even, Nonnegative, Bars)
-            },
-            Self::Inv => UnaryFacts {
-                has_epsilon: true,
-                ..row("inv", Parity::None, OfOperand, Fraction)
-            },
-            Self::Log => UnaryFacts {
-                has_epsilon: true,
-                ..row("log", Odd, Any, Function("log", None))
-            },
-            Self::Exp => UnaryFacts {
-                in_pytorch: true,
-                ..row("exp", Parity::None, Nonnegative, Exponential)
-            },
-            Self::Tanh => UnaryFacts {
-                in_pytorch: true,
-                ..row("tanh", Odd, OfOperand, Function("tanh", None))
-            },
-            Self::Square => UnaryFacts {
-                keeps_binary: true,
-                in_pytorch: true,
-                ..row("square", Even, Nonnegative, Squared)
-            },
-            Self::Sqrt => UnaryFacts {
-                has_epsilon: true,
-                ..row("sqrt", Odd, OfOperand, Root)
-            },
-            Self::MeanNhw => UnaryFacts {
-                reach: Positions,
-                ..row("mean_nhw", Odd, OfOperand, Function("mean", Some("nhw")))
-            },
-            Self::MeanC => UnaryFacts {
-                reach: Channels,
-                ..row("mean_c", Odd, OfOperand, Function("mean", Some("c")))
-            },
-            Self::MaxPool3x3 => UnaryFacts {
-                reach: Window,
-                keeps_binary: true,
-                ..row(
-                    "max_pool3x3",
-                    Dual(Self::MinPool3x3),
-                    OfOperand,
-                    Function("max", Some("3×3")),
-                )
-            },
-            Self::MinPool3x3 => UnaryFacts {
-                reach: Window,
-                keeps_binary: true,
-                ..row(
-                    "min_pool3x3",
-                    Dual(Self::MaxPool3x3),
-                    OfOperand,
-                    Function("min", Some("3×3")),
-                )
-            },
+/// Writes the operators of one operand with their rows, whose flags are off unless named.
+macro_rules! table {
+    ($($(#[$doc:meta])* $op:ident $name:literal $parity:expr, $reach:expr, $sign:expr, $notation:expr $(, $flag:ident)*;)*) => {
+        /// An operator of one operand.
+        #[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
+        pub enum UnaryOp {
+            $($(#[$doc])* $op,)*
         }
-    }
 
+        impl UnaryOp {
+            /// All of them.
+            pub const ALL: [UnaryOp; 12] = [$(UnaryOp::$op),*];
+
+            /// The operator's row in the table.
+            #[must_use]
+            pub const fn facts(self) -> UnaryFacts {
+                match self {
+                    $(UnaryOp::$op => UnaryFacts {
+                        name: $name,
+                        parity: $parity,
+                        reach: $reach,
+                        sign: $sign,
+                        notation: $notation,
+                        $($flag: true,)*
+                        ..BLANK
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+/// What flags are unless named.
+const BLANK: UnaryFacts = UnaryFacts {
+    name: "",
+    parity: Parity::None,
+    reach: Position,
+    sign: Any,
+    keeps_binary: false,
+    has_epsilon: false,
+    in_pytorch: false,
+    notation: Minus,
+};
+
+table! {
+    /// −x
+    Neg "neg" Odd, Position, Any, Minus, in_pytorch;
+    /// |x|
+    Abs "abs" Even, Position, Nonnegative, Bars, in_pytorch, keeps_binary;
+    /// 1 / (x + ε)
+    Inv "inv" Parity::None, Position, OfOperand, Fraction, has_epsilon;
+    /// sign(x) · ln(|x| + ε)
+    Log "log" Odd, Position, Any, Function("log", None), has_epsilon;
+    /// eˣ
+    Exp "exp" Parity::None, Position, Nonnegative, Exponential, in_pytorch;
+    /// tanh x
+    Tanh "tanh" Odd, Position, OfOperand, Function("tanh", None), in_pytorch;
+    /// x²
+    Square "square" Even, Position, Nonnegative, Squared, in_pytorch, keeps_binary;
+    /// sign(x) · √(|x| + ε)
+    Sqrt "sqrt" Odd, Position, OfOperand, Root, has_epsilon;
+    /// Mean over N, H and W of each channel, broadcast back.
+    MeanNhw "mean_nhw" Odd, Positions, OfOperand, Function("mean", Some("nhw"));
+    /// Mean over C at each position, broadcast back.
+    MeanC "mean_c" Odd, Channels, OfOperand, Function("mean", Some("c"));
+    /// Greatest value of the 3×3 neighbourhood in H and W; outside the map counts as −∞.
+    MaxPool3x3 "max_pool3x3" Dual(Self::MinPool3x3), Window, OfOperand, Function("max", Some("3×3")), keeps_binary;
+    /// Least value of the 3×3 neighbourhood in H and W: −MaxPool3x3(−x).
+    MinPool3x3 "min_pool3x3" Dual(Self::MaxPool3x3), Window, OfOperand, Function("min", Some("3×3")), keeps_binary;
+}
+
+impl UnaryOp {
     /// The name in loss files.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -276,19 +234,6 @@ impl UnaryOp {
     #[must_use]
     pub fn keeps_zero(self) -> bool {
         self.at(0.0) == 0.0
-    }
-}
-
-const fn row(name: &'static str, parity: Parity, sign: Sign, notation: Notation) -> UnaryFacts {
-    UnaryFacts {
-        name,
-        parity,
-        reach: Reach::Position,
-        sign,
-        keeps_binary: false,
-        has_epsilon: false,
-        in_pytorch: false,
-        notation,
     }
 }
 
@@ -378,7 +323,7 @@ impl Op {
     /// Whether a value at one position depends on those around it.
     #[must_use]
     pub fn is_pool(self) -> bool {
-        matches!(self, Op::Unary(op) if op.facts().reach == Reach::Window)
+        matches!(self, Op::Unary(op) if op.facts().reach == Window)
     }
 }
 
