@@ -9,7 +9,7 @@ use crate::sparse::{self, Where};
 use autoloss_graph::LossGraph;
 use std::cmp::Reverse;
 
-/// Compiles a graph. `part_of` tells of each input which part of the prediction it is.
+/// Compiles a graph. `part_of` says of each input which part of the prediction it is.
 pub(crate) fn compile(
     graph: &LossGraph,
     part_of: &[Option<u8>],
@@ -311,7 +311,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// What computes an expression; none for what is given.
+    /// What computes an expression; None for constants and inputs.
     fn work(&mut self, id: Id) -> Option<Work> {
         let view = |id: Id| self.views[id.index()];
         Some(match self.exprs.get(id) {

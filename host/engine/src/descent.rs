@@ -68,10 +68,10 @@ pub(crate) struct Arrived<'a> {
     pub(crate) activation: Activation,
     /// Channels of ŷ.
     pub(crate) rows: usize,
-    /// ŷ and ∂L/∂ŷ, part by part; zeros for parts that there are not.
+    /// ŷ and ∂L/∂ŷ, part by part; zeros for parts beyond the last.
     pub(crate) parts: [(Rows<'a>, Rows<'a>); PARTS],
     pub(crate) valid: Option<&'a [f32; TILE]>,
-    /// The raw predictions, where they tell boxes.
+    /// The raw predictions, where they are boxes.
     pub(crate) boxes: Option<Boxes<'a>>,
 }
 

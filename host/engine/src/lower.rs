@@ -39,12 +39,12 @@ pub(crate) struct Lowered {
 pub(crate) struct Part<T> {
     /// None where the graph does not use it.
     pub(crate) prediction: Option<T>,
-    /// ∂L/∂ŷ; none where it is zero by structure.
+    /// ∂L/∂ŷ; None where it is zero by structure.
     pub(crate) gradient: Option<T>,
 }
 
 impl Lowered {
-    /// `part_of` tells of each input which part of the prediction it is; none where it stays.
+    /// `part_of` says of each input which part of the prediction it is; None of an input that stays.
     pub(crate) fn new(graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Self {
         let mut exprs = Exprs::new();
         let root = forward(&mut exprs, graph, part_of, sizes);

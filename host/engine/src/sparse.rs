@@ -302,19 +302,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_where_rows_are_left_out() {
+    fn nothing_changes_where_rows_are_skipped() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let sparse = SIZES.map(|size| problem(&mut rng, size));
         let dense = sparse.clone().map(Problem::dense);
         let (signature, limits) = (Signature::dense(), Limits::default());
-        let mut left_out = 0;
+        let mut skipped = 0;
         for depth in [3, 3, 4, 5] {
             for turn in 0..500 {
                 let (sparse, dense) = (&sparse[turn % 2], &dense[turn % 2]);
                 let config = GenerateConfig { depth };
                 let graph = random_graph(&mut rng, &signature, &config, &limits);
                 let program = sparse.compile(&graph);
-                left_out += usize::from(skips(&program));
+                skipped += usize::from(skips(&program));
                 assert_eq!(
                     computed(sparse, &program),
                     computed(dense, &dense.compile(&graph)),
@@ -323,7 +323,7 @@ mod tests {
                 );
             }
         }
-        assert!(left_out > 50, "{left_out}");
+        assert!(skipped > 50, "{skipped}");
     }
 
     fn skips(program: &Program) -> bool {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_left_out_only_where_that_is_certain_to_be_zero() {
+    fn rows_are_skipped_only_where_that_is_certain_to_be_zero() {
         assert!(skips(&compiled("neg(mul(y, log(yhat)))")));
         assert!(skips(&compiled("mul(max_pool3x3(yhat), neg(y))")));
         // 1 / (ŷ − ŷ²) may be infinite, and e⁰ is not 0.

@@ -58,7 +58,7 @@ fn rows(infix: &Infix, name: &str) -> Vec<String> {
     rows
 }
 
-/// Text for `\text{…}`, in which no character means anything; what has no place on a page is left out.
+/// Text for `\text{…}`, in which no character has a meaning; characters that show nothing become spaces.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -3,7 +3,7 @@
 use crate::Op;
 use thiserror::Error;
 
-/// A graph, a signature or a name that cannot be.
+/// An invalid graph, signature or name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GraphError {

@@ -1,6 +1,4 @@
-//! Infix formulas for reports and terminals: what a person reads at a glance, not what is stored.
-//! ε is left out (`1/x` stands for 1/(x+ε), `log` and `√` for their signed forms), and so are
-//! brackets that only associativity would need.
+//! Infix formulas for reports and terminals: for people to read; files hold the text form.
 
 use std::fmt;
 

@@ -293,7 +293,7 @@ impl GraphBuilder {
         self.nodes.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
@@ -310,7 +310,7 @@ impl GraphBuilder {
             .ok_or(GraphError::UnknownNode(id.index()))
     }
 
-    /// The graph below `root`; what it does not reach is left out.
+    /// The graph below `root`, without the nodes that it does not reach.
     ///
     /// # Errors
     /// [`GraphError::UnknownNode`].

@@ -10,7 +10,7 @@ use crate::{GraphBuilder, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// Draws made before a mutation is given up.
+/// Draws after which a mutation counts as impossible.
 const TRIES: usize = 16;
 
 /// A kind of mutation.
