@@ -1,6 +1,6 @@
 //! Boxes in raw predictions: from offsets and logarithms to overlaps, and the gradient back.
 //!
-//! A box is told by dx, dy, ln w and ln h in units of a box of reference: its centre is (dx, dy), its sides
+//! A box is given by dx, dy, ln w and ln h in units of a box of reference: its centre is (dx, dy), its sides
 //! are w and h. What a loss is given is three areas, of the intersection i with the target's box, of the
 //! union u and of the smallest enclosing box e.
 

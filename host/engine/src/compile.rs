@@ -1,12 +1,24 @@
-//! From expressions to a program: which level each belongs to, where it lies, what computes it.
+//! From expressions to a program: which phase each belongs to, where it lies, what computes it.
 
 use crate::expr::{Expr, Exprs, Extent, Id};
 use crate::lower::{Lowered, Part, Sizes};
 use crate::places::Places;
-use crate::program::{Instruction, Level, Program, View, Work};
-use crate::range::Facts;
+use crate::program::{Instruction, Phase, Program, View, Work};
+use crate::range::InputFacts;
 use crate::sparse::{self, Where};
+use autoloss_graph::LossGraph;
 use std::cmp::Reverse;
+
+/// Compiles a graph. `part_of` says of each input which part of the prediction it is.
+pub(crate) fn compile(
+    graph: &LossGraph,
+    part_of: &[Option<u8>],
+    facts: &InputFacts,
+    sizes: Sizes,
+) -> Program {
+    let lowered = Lowered::new(graph, part_of, sizes);
+    Compiler::new(&lowered, facts, sizes).program(&lowered)
+}
 
 /// How an expression is computed.
 #[derive(Copy, Clone, PartialEq, Debug)]
@@ -19,8 +31,8 @@ enum Kind {
     Tile,
 }
 
-/// Orders expressions into levels and writes their instructions.
-pub(crate) struct Compiler<'a> {
+/// Orders expressions into phases and writes their instructions.
+struct Compiler<'a> {
     exprs: &'a Exprs,
     root: Id,
     for_gradient: Vec<bool>,
@@ -31,7 +43,7 @@ pub(crate) struct Compiler<'a> {
     on: Vec<Where>,
     /// Whether the stage that is being compiled computes it.
     in_stage: Vec<bool>,
-    level: Vec<usize>,
+    phase: Vec<usize>,
     views: Vec<View>,
     places: Places,
     constants: Vec<(usize, f32)>,
@@ -42,7 +54,7 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(lowered: &'a Lowered, facts: &Facts, sizes: Sizes) -> Self {
+    fn new(lowered: &'a Lowered, facts: &InputFacts, sizes: Sizes) -> Self {
         let exprs = &lowered.exprs;
         let gradients = lowered.parts.iter().filter_map(|part| part.gradient);
         let mut for_gradient = reached(exprs, gradients.clone());
@@ -76,7 +88,7 @@ impl<'a> Compiler<'a> {
             users,
             on: sparse::places(exprs, &outputs, facts, sizes),
             in_stage: vec![false; exprs.len()],
-            level: vec![0; exprs.len()],
+            phase: vec![0; exprs.len()],
             views: vec![nowhere; exprs.len()],
             places: Places::new(sizes),
             constants: Vec::new(),
@@ -86,7 +98,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    pub(crate) fn program(mut self, lowered: &Lowered) -> Program {
+    fn program(mut self, lowered: &Lowered) -> Program {
         let exprs = self.exprs;
         let needed: Vec<Id> = exprs.ids().filter(|id| self.needed[id.index()]).collect();
         let (moving, fixed): (Vec<Id>, Vec<Id>) =
@@ -128,36 +140,36 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether tile instructions of this stage make it, so that it is complete a level later only.
+    /// Whether tile instructions of this stage make it, so that it is complete a phase later only.
     fn grows(&self, id: Id) -> bool {
         self.in_stage[id.index()] && self.kind(id) == Kind::Tile
     }
 
-    /// Levels, places and instructions of expressions, which are in order. `last` is what the step at the
+    /// Phases, places and instructions of expressions, which are in order. `last` is what the step at the
     /// end of the stage uses; without one the values outlive the stage.
-    fn stage(&mut self, ids: &[Id], last: Option<&[Id]>) -> Vec<Level> {
+    fn stage(&mut self, ids: &[Id], last: Option<&[Id]>) -> Vec<Phase> {
         self.in_stage.fill(false);
         for id in ids {
             self.in_stage[id.index()] = self.kind(*id) != Kind::Given;
         }
-        self.assign_levels(ids);
-        let deepest = ids.iter().map(|id| self.level[id.index()]).max();
+        self.assign_phases(ids);
+        let deepest = ids.iter().map(|id| self.phase[id.index()]).max();
         let Some(deepest) = deepest else {
             return Vec::new();
         };
         self.sink(ids, last, deepest);
-        let mut levels = vec![Level::default(); deepest + 1];
-        for (level, to) in levels.iter_mut().enumerate() {
+        let mut phases = vec![Phase::default(); deepest + 1];
+        for (phase, to) in phases.iter_mut().enumerate() {
             let here: Vec<Id> = ids
                 .iter()
                 .copied()
-                .filter(|id| self.in_stage[id.index()] && self.level[id.index()] == level)
+                .filter(|id| self.in_stage[id.index()] && self.phase[id.index()] == phase)
                 .collect();
-            self.places.release(level);
+            self.places.release(phase);
             self.whole(&here, last, to);
             // What the step at the end uses; the loss is summed up where the root is made.
             let waits = |id: Id, last: &[Id]| {
-                level != deepest && (last.contains(&id) || self.exprs.is_prediction(id))
+                phase != deepest && (last.contains(&id) || self.exprs.is_prediction(id))
             };
             let complete: Vec<bool> = here
                 .iter()
@@ -165,25 +177,25 @@ impl<'a> Compiler<'a> {
                 .collect();
             self.tile(&here, &complete, last, to);
         }
-        levels
+        phases
     }
 
-    fn assign_levels(&mut self, ids: &[Id]) {
+    fn assign_phases(&mut self, ids: &[Id]) {
         for &id in ids {
             let whole = self.kind(id) == Kind::Whole;
-            let level = self.exprs.get(id).operands().map(|operand| {
+            let phase = self.exprs.get(id).operands().map(|operand| {
                 if self.in_stage[operand.index()] {
-                    self.level[operand.index()] + usize::from(whole && self.grows(operand))
+                    self.phase[operand.index()] + usize::from(whole && self.grows(operand))
                 } else {
                     0
                 }
             });
-            self.level[id.index()] = level.max().unwrap_or(0);
+            self.phase[id.index()] = phase.max().unwrap_or(0);
         }
     }
 
-    /// Moves what tile instructions make to the last level that is early enough, so that less has to be
-    /// kept between levels.
+    /// Moves what tile instructions make to the last phase that is early enough, so that less has to be
+    /// kept between phases.
     fn sink(&mut self, ids: &[Id], last: Option<&[Id]>, deepest: usize) {
         for &id in ids.iter().rev() {
             if !self.grows(id) {
@@ -192,27 +204,27 @@ impl<'a> Compiler<'a> {
             let by_users = self.users[id.index()]
                 .iter()
                 .filter(|user| self.in_stage[user.index()])
-                .map(|user| self.level[user.index()] - usize::from(self.kind(*user) == Kind::Whole))
+                .map(|user| self.phase[user.index()] - usize::from(self.kind(*user) == Kind::Whole))
                 .min();
             let by_step = last.is_some_and(|last| last.contains(&id));
             let by_step = by_step.then_some(deepest);
             if let Some(latest) = by_users.into_iter().chain(by_step).min() {
-                self.level[id.index()] = latest;
+                self.phase[id.index()] = latest;
             }
         }
     }
 
-    /// Whether a value is needed beyond the tile instructions of its level.
+    /// Whether a value is needed beyond the tile instructions of its phase.
     fn crosses(&self, id: Id) -> bool {
         self.users[id.index()].iter().any(|user| {
             // Sums are taken tile by tile.
             let sum = matches!(self.exprs.get(*user), Expr::SumPositions(_));
-            let other = self.level[user.index()] != self.level[id.index()];
+            let other = self.phase[user.index()] != self.phase[id.index()];
             self.in_stage[user.index()] && !sum && (self.kind(*user) == Kind::Whole || other)
         })
     }
 
-    fn whole(&mut self, here: &[Id], last: Option<&[Id]>, to: &mut Level) {
+    fn whole(&mut self, here: &[Id], last: Option<&[Id]>, to: &mut Phase) {
         for &id in here {
             if self.kind(id) != Kind::Whole {
                 continue;
@@ -225,7 +237,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn tile(&mut self, here: &[Id], complete: &[bool], last: Option<&[Id]>, to: &mut Level) {
+    fn tile(&mut self, here: &[Id], complete: &[bool], last: Option<&[Id]>, to: &mut Phase) {
         // Free temporary places of one row, and of all.
         let mut free = [Vec::new(), Vec::new()];
         let mut live: Vec<Id> = Vec::new();
@@ -246,7 +258,7 @@ impl<'a> Compiler<'a> {
             }
             self.accumulate(id, to);
             live.retain(|&value| {
-                // The step and the loss are taken at the end of the level.
+                // The step and the loss are taken at the end of the phase.
                 let ends = last.is_some_and(|last| self.ends(value, last));
                 let users = &self.users[value.index()];
                 let keep = ends || users.last().is_some_and(|user| *user > id);
@@ -259,8 +271,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Adds a tile's sums where a later level collects them.
-    fn accumulate(&mut self, id: Id, to: &mut Level) {
+    /// Adds a tile's sums where a later phase collects them.
+    fn accumulate(&mut self, id: Id, to: &mut Phase) {
         let sums: Vec<Id> = self.users[id.index()]
             .iter()
             .copied()
@@ -299,7 +311,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// What computes an expression; none for what is given.
+    /// What computes an expression; None for constants and inputs.
     fn work(&mut self, id: Id) -> Option<Work> {
         let view = |id: Id| self.views[id.index()];
         Some(match self.exprs.get(id) {
@@ -323,9 +335,9 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn total(&self, root: Id, moving: &mut [Level]) {
-        let level = moving.get_mut(self.level[root.index()]);
-        if let Some(level) = level.filter(|_| self.in_stage[root.index()]) {
+    fn total(&self, root: Id, moving: &mut [Phase]) {
+        let phase = moving.get_mut(self.phase[root.index()]);
+        if let Some(phase) = phase.filter(|_| self.in_stage[root.index()]) {
             let view = self.views[root.index()];
             let extent = self.exprs.extent(root);
             let total = Instruction {
@@ -336,9 +348,9 @@ impl<'a> Compiler<'a> {
                 on: Where::Everywhere,
             };
             if extent.positions {
-                level.tile.push(total);
+                phase.tile.push(total);
             } else {
-                level.whole.push(total);
+                phase.whole.push(total);
             }
         }
     }
@@ -366,13 +378,13 @@ impl<'a> Compiler<'a> {
         let until = last.filter(|last| !self.ends(id, last)).map(|_| {
             let users = self.users[id.index()].iter();
             let users = users.filter(|user| self.in_stage[user.index()]);
-            let levels = users.map(|user| self.level[user.index()]);
-            levels.max().unwrap_or(self.level[id.index()])
+            let phases = users.map(|user| self.phase[user.index()]);
+            phases.max().unwrap_or(self.phase[id.index()])
         });
         self.places.complete(self.exprs.extent(id), until)
     }
 
-    /// Whether the end of a step or of its level uses a value.
+    /// Whether the end of a step or of its phase uses a value.
     fn ends(&self, id: Id, last: &[Id]) -> bool {
         last.contains(&id) || id == self.root || self.exprs.is_prediction(id)
     }

@@ -1,6 +1,6 @@
 //! When the loss-rejection protocol may end before its last step.
 //!
-//! Most losses decide themselves soon: those that fit the targets do it within some forty steps and stay,
+//! Most losses show soon what they are worth: those that fit the targets do it within some forty steps and stay,
 //! most others never move the metric at all. The rule reads the metric at a few steps and ends where the
 //! rest would change nothing; how often it errs was measured (docs/method.md). Gains count as shares of
 //! the threshold.
@@ -16,7 +16,7 @@
 
 /// Steps after which the metric is read.
 const READINGS: [usize; 8] = [20, 40, 60, 100, 150, 200, 300, 400];
-/// A gain that has never reached this share is none.
+/// A gain that never reached this share counts as no gain.
 const FLAT: f64 = 0.05;
 /// Steps after which a loss without gain is rejected.
 const FLAT_AFTER: usize = 60;
@@ -50,8 +50,8 @@ impl Watch {
         }
     }
 
-    /// The steps after which the metric is to be read next; none once the rest must be run. A threshold
-    /// that is not positive is none that could be passed for good, so nothing is read then.
+    /// The steps after which the metric is to be read next; None once the rest must be run. A gain
+    /// can pass a threshold of 0 or below at once and fail it later, so nothing is read then.
     #[must_use]
     pub fn next_reading(&self) -> Option<usize> {
         READINGS

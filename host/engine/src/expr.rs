@@ -6,6 +6,7 @@
 //! literally, rule by rule, still gives a short program.
 
 use crate::math::EPSILON;
+use autoloss_graph::{Parity, UnaryOp};
 use std::collections::HashMap;
 
 /// Position of an expression; operands come before what uses them.
@@ -28,6 +29,33 @@ pub(crate) enum Map {
     Tanh,
     Square,
     Sqrt,
+}
+
+impl Map {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Abs,
+        Self::Inv,
+        Self::Log,
+        Self::Exp,
+        Self::Tanh,
+        Self::Square,
+        Self::Sqrt,
+    ];
+
+    /// The operator of graphs that it is.
+    pub(crate) const fn op(self) -> UnaryOp {
+        match self {
+            Self::Abs => UnaryOp::Abs,
+            Self::Inv => UnaryOp::Inv,
+            Self::Log => UnaryOp::Log,
+            Self::Exp => UnaryOp::Exp,
+            Self::Tanh => UnaryOp::Tanh,
+            Self::Square => UnaryOp::Square,
+            Self::Sqrt => UnaryOp::Sqrt,
+        }
+    }
 }
 
 /// The gradient of a [`Map`] times what arrives, from its operand or its result.
@@ -284,9 +312,9 @@ impl Exprs {
             return self.constant(number(map, x));
         }
         let (k, inner) = self.factor(a);
-        match map {
-            Map::Abs | Map::Square if k == -1.0 => self.pointwise(Expr::Map(map, inner)),
-            Map::Log | Map::Tanh | Map::Sqrt if k == -1.0 => {
+        match map.op().facts().parity {
+            Parity::Even if k == -1.0 => self.pointwise(Expr::Map(map, inner)),
+            Parity::Odd if k == -1.0 => {
                 let y = self.pointwise(Expr::Map(map, inner));
                 self.scale(y, -1.0)
             }
@@ -402,7 +430,7 @@ impl Exprs {
 }
 
 /// A map of a number.
-fn number(map: Map, x: f32) -> f32 {
+pub(crate) fn number(map: Map, x: f32) -> f32 {
     let sign = if x == 0.0 { 0.0 } else { x.signum() };
     match map {
         Map::Abs => x.abs(),

@@ -7,6 +7,7 @@
 
 mod boxes;
 mod compile;
+mod descent;
 mod early;
 mod expr;
 mod kernels;

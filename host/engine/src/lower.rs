@@ -6,7 +6,7 @@
 
 use crate::expr::{Back, Expr, Exprs, Extent, Id, Map, Pool};
 use crate::tile::TILE;
-use autoloss_graph::{LossGraph, Node, Op};
+use autoloss_graph::{BinaryOp, LossGraph, Node, UnaryOp};
 
 /// Sizes of the fields that a graph is compiled for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -39,12 +39,12 @@ pub(crate) struct Lowered {
 pub(crate) struct Part<T> {
     /// None where the graph does not use it.
     pub(crate) prediction: Option<T>,
-    /// ∂L/∂ŷ; none where it is zero by structure.
+    /// ∂L/∂ŷ; None where it is zero by structure.
     pub(crate) gradient: Option<T>,
 }
 
 impl Lowered {
-    /// `part_of` tells of each input which part of the prediction it is; none where it stays.
+    /// `part_of` says of each input which part of the prediction it is; None of an input that stays.
     pub(crate) fn new(graph: &LossGraph, part_of: &[Option<u8>], sizes: Sizes) -> Self {
         let mut exprs = Exprs::new();
         let root = forward(&mut exprs, graph, part_of, sizes);
@@ -89,8 +89,8 @@ fn forward(exprs: &mut Exprs, graph: &LossGraph, part_of: &[Option<u8>], sizes: 
                 _ => exprs.fixed(input.index() as u8),
             },
             Node::Unary(op, a) => unary(exprs, op, done[a.index()], sizes),
-            Node::Binary(Op::Add, a, b) => sum(exprs, done[a.index()], done[b.index()]),
-            Node::Binary(_, a, b) => exprs.mul(done[a.index()], done[b.index()]),
+            Node::Binary(BinaryOp::Add, a, b) => sum(exprs, done[a.index()], done[b.index()]),
+            Node::Binary(BinaryOp::Mul, a, b) => exprs.mul(done[a.index()], done[b.index()]),
         };
         done.push(id);
     }
@@ -111,27 +111,26 @@ fn sum(exprs: &mut Exprs, a: Id, b: Id) -> Id {
     }
 }
 
-fn unary(exprs: &mut Exprs, op: Op, a: Id, sizes: Sizes) -> Id {
+fn unary(exprs: &mut Exprs, op: UnaryOp, a: Id, sizes: Sizes) -> Id {
     let map = match op {
-        Op::Neg => return exprs.scale(a, -1.0),
-        Op::MeanC => {
+        UnaryOp::Neg => return exprs.scale(a, -1.0),
+        UnaryOp::MeanC => {
             let sum = exprs.sum_channels(a, sizes.channels);
             return exprs.scale(sum, 1.0 / sizes.channels as f32);
         }
-        Op::MeanNhw => {
+        UnaryOp::MeanNhw => {
             let sum = exprs.sum_positions(a, sizes.positions);
             return exprs.scale(sum, 1.0 / sizes.positions as f32);
         }
-        Op::MaxPool3x3 => return exprs.pool(Pool::Max, a),
-        Op::MinPool3x3 => return exprs.pool(Pool::Min, a),
-        Op::Abs => Map::Abs,
-        Op::Inv => Map::Inv,
-        Op::Log => Map::Log,
-        Op::Exp => Map::Exp,
-        Op::Tanh => Map::Tanh,
-        Op::Square => Map::Square,
-        // Binary operators have no unary form; graphs are built with their arity checked.
-        Op::Sqrt | Op::Add | Op::Mul => Map::Sqrt,
+        UnaryOp::MaxPool3x3 => return exprs.pool(Pool::Max, a),
+        UnaryOp::MinPool3x3 => return exprs.pool(Pool::Min, a),
+        UnaryOp::Abs => Map::Abs,
+        UnaryOp::Inv => Map::Inv,
+        UnaryOp::Log => Map::Log,
+        UnaryOp::Exp => Map::Exp,
+        UnaryOp::Tanh => Map::Tanh,
+        UnaryOp::Square => Map::Square,
+        UnaryOp::Sqrt => Map::Sqrt,
     };
     exprs.map(map, a)
 }

@@ -1,14 +1,12 @@
 //! Memory for programs, and what is asked of them.
 
-use crate::kernels::{Adam, LANES};
+use crate::descent::Adam;
 use crate::level::Level;
-use crate::pool::Scratch;
 use crate::problem::Problem;
 use crate::program::Program;
-use crate::run::{Run, activate};
+use crate::run::{Memory, Run, Sample, activate};
 use crate::tile::{TILE, untiled};
 use fearless_simd::dispatch;
-use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
 /// A gradient below this share of the terms it is summed from is rounding (single precision).
@@ -27,22 +25,11 @@ pub struct Gradient {
     pub rounding_scale: f64,
 }
 
-/// The predictions of one sample while they are optimised.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sample {
-    pub(crate) x: Vec<f32>,
-    pub(crate) first: Vec<f32>,
-    pub(crate) second: Vec<f32>,
-}
-
 /// Memory and registers for one thread. It grows to the largest program it has run and is then reused.
 #[derive(Debug)]
 pub struct Machine {
     level: Level,
-    pub(crate) slots: Vec<Vec<f32>>,
-    pub(crate) sums: Vec<Vec<[f64; LANES]>>,
-    pub(crate) scratch: Scratch,
-    pub(crate) samples: Vec<Sample>,
+    memory: Memory,
     steps: usize,
 }
 
@@ -58,10 +45,7 @@ impl Machine {
     pub fn new(level: Level) -> Self {
         Self {
             level,
-            slots: Vec::new(),
-            sums: Vec::new(),
-            scratch: Scratch::default(),
-            samples: Vec::new(),
+            memory: Memory::default(),
             steps: 0,
         }
     }
@@ -69,9 +53,10 @@ impl Machine {
     /// Goes back to the first predictions of a problem.
     pub fn reset(&mut self, problem: &Problem) {
         self.steps = 0;
-        self.samples
+        self.memory
+            .samples
             .resize_with(problem.shape.samples, Sample::default);
-        for (sample, raw) in self.samples.iter_mut().zip(&problem.raw) {
+        for (sample, raw) in self.memory.samples.iter_mut().zip(&problem.raw) {
             sample.x.clone_from(raw);
             for average in [&mut sample.first, &mut sample.second] {
                 average.clear();
@@ -89,7 +74,7 @@ impl Machine {
     /// A part of the predictions ŷ as they are, (N, C, H, W), into `out`; most problems have part 0 alone.
     pub fn predictions(&mut self, problem: &Problem, part: u8, out: &mut Vec<f32>) {
         out.clear();
-        for number in 0..self.samples.len() {
+        for number in 0..self.memory.samples.len() {
             self.add_predictions(problem, part, number, out);
         }
     }
@@ -108,7 +93,7 @@ impl Machine {
         let sizes = problem.sizes();
         let mut tile = vec![0.0; sizes.channels * TILE];
         let mut field = Vec::new();
-        let raw = self.samples[number]
+        let raw = self.memory.samples[number]
             .x
             .chunks_exact(problem.raw_rows() * TILE);
         for (at, x) in raw.enumerate() {
@@ -123,18 +108,18 @@ impl Machine {
     #[must_use]
     pub fn is_finite(&self) -> bool {
         let finite = |sample: &Sample| sample.x.iter().all(|x| x.is_finite());
-        self.samples.iter().all(finite)
+        self.memory.samples.iter().all(finite)
     }
 
     /// Value and gradient at the predictions as they are.
     pub fn gradient(&mut self, problem: &Problem, program: &Program) -> Gradient {
-        self.load(program);
+        self.memory.load(program);
         let mut found = Gradient::default();
         let mut terms = 0.0f64;
         for number in 0..problem.shape.samples {
-            self.enter(problem, program, number);
+            self.memory.enter(problem, program, number);
             let run = Run::new(problem, program, number);
-            let measured = dispatch!(self.level, simd => run.measure(simd, self));
+            let measured = dispatch!(self.level, simd => run.measure(simd, &mut self.memory));
             found.losses.push(measured.loss * program.weight);
             found.norms.push(measured.square.sqrt());
             found.alignments.push(measured.alignment);
@@ -148,13 +133,13 @@ impl Machine {
     /// does not depend on them.
     pub fn raw_gradient(&mut self, problem: &Problem, program: &Program, out: &mut Vec<f32>) {
         out.clear();
-        self.load(program);
+        self.memory.load(program);
         let (sizes, rows) = (problem.sizes(), problem.raw_rows());
         let mut field = vec![0.0; sizes.tiles() * rows * TILE];
         for number in 0..problem.shape.samples {
-            self.enter(problem, program, number);
+            self.memory.enter(problem, program, number);
             let run = Run::new(problem, program, number);
-            dispatch!(self.level, simd => run.write_gradient(simd, self, &mut field));
+            dispatch!(self.level, simd => run.write_gradient(simd, &mut self.memory, &mut field));
             untiled(&field, rows, sizes.positions, out);
         }
     }
@@ -171,12 +156,13 @@ impl Machine {
         let steps: Vec<Adam> = (1..=count)
             .map(|step| Adam::at(learning_rate, self.steps + step))
             .collect();
-        self.load(program);
+        self.memory.load(program);
         let mut limit = count;
         for number in 0..problem.shape.samples {
-            self.enter(problem, program, number);
+            self.memory.enter(problem, program, number);
             let run = Run::new(problem, program, number);
-            let sound = dispatch!(self.level, simd => run.descend(simd, self, &steps[..limit]));
+            let sound =
+                dispatch!(self.level, simd => run.descend(simd, &mut self.memory, &steps[..limit]));
             limit = limit.min(sound);
         }
         let ended = self.steps + limit;
@@ -185,41 +171,6 @@ impl Machine {
             ControlFlow::Break(ended)
         } else {
             ControlFlow::Continue(())
-        }
-    }
-
-    /// Memory for a program.
-    fn load(&mut self, program: &Program) {
-        let count = program.slots.len().max(self.slots.len());
-        self.slots.resize_with(count, Vec::new);
-        // Large ones to large ones, or each would grow to the largest it has ever been.
-        self.slots.sort_by_key(|slot| Reverse(slot.capacity()));
-        let mut found = std::mem::take(&mut self.slots).into_iter();
-        self.slots.resize_with(program.slots.len(), Vec::new);
-        for (&slot, mut memory) in program.by_length.iter().zip(found.by_ref()) {
-            memory.resize(program.slots[slot], 0.0);
-            self.slots[slot] = memory;
-        }
-        self.slots.extend(found);
-        for &(slot, value) in &program.constants {
-            self.slots[slot].fill(value);
-        }
-        self.sums
-            .resize_with(program.sums.len().max(self.sums.len()), Vec::new);
-        for (sums, &rows) in self.sums.iter_mut().zip(&program.sums) {
-            sums.clear();
-            sums.resize(rows, [0.0; LANES]);
-        }
-    }
-
-    /// The fixed inputs of a sample.
-    fn enter(&mut self, problem: &Problem, program: &Program, number: usize) {
-        self.scratch
-            .prepare(problem.shape.width, problem.shape.positions());
-        for &(input, slot) in &program.inputs {
-            if let Some(Some(samples)) = problem.fixed.get(usize::from(input)) {
-                self.slots[slot].copy_from_slice(&samples[number]);
-            }
         }
     }
 }

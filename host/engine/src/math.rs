@@ -240,8 +240,8 @@ mod tests {
         (0..200_000).map(move |i| from + (to - from) * i as f32 / 200_000.0)
     }
 
-    /// Powers of ten and their neighbours.
-    fn decades(from: i32, to: i32) -> impl Iterator<Item = f32> {
+    /// Powers of ten and numbers near them.
+    fn powers_of_ten(from: i32, to: i32) -> impl Iterator<Item = f32> {
         (from..to).flat_map(|d| (0..500).map(move |i| (1.0 + i as f32 / 55.0) * 10f32.powi(d)))
     }
 
@@ -267,10 +267,10 @@ mod tests {
                 f64::exp,
                 2e-7,
             );
-            close(apply!(level, decades(-12, 38), ln), f64::ln, 2e-7);
+            close(apply!(level, powers_of_ten(-12, 38), ln), f64::ln, 2e-7);
             close(apply!(level, spread(0.5, 2.0), ln), f64::ln, 3e-7);
             close(apply!(level, spread(-12.0, 12.0), tanh), f64::tanh, 3e-7);
-            close(apply!(level, decades(-30, 1), tanh), f64::tanh, 3e-7);
+            close(apply!(level, powers_of_ten(-30, 1), tanh), f64::tanh, 3e-7);
         }
     }
 

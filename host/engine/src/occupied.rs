@@ -36,7 +36,7 @@ pub(crate) struct Occupied {
 }
 
 impl Occupied {
-    /// Of a sample in tiles; none where no row is 0 throughout, or where there are too many channels.
+    /// Of a sample in tiles; None where no row is 0 throughout, or where there are too many channels.
     pub(crate) fn of(sample: &[f32], channels: usize) -> Option<Self> {
         if channels > MOST {
             return None;

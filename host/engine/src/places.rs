@@ -10,7 +10,7 @@ pub(crate) struct Places {
     sizes: Sizes,
     /// Length of each slot.
     pub(crate) slots: Vec<usize>,
-    /// Complete fields with the last level that uses them.
+    /// Complete fields with the last phase that uses them.
     live: Vec<(View, usize)>,
     /// Those that nothing uses any more.
     free: Vec<View>,
@@ -64,7 +64,7 @@ impl Places {
         self.slot(self.plane(extent))
     }
 
-    /// A place for a complete field, which others take over after the level `until`; without one it stays.
+    /// A place for a complete field, which others take over after the phase `until`; without one it stays.
     pub(crate) fn complete(&mut self, extent: Extent, until: Option<usize>) -> View {
         let (length, tile, row) = self.plane(extent);
         let fits =
@@ -77,9 +77,9 @@ impl Places {
         view
     }
 
-    /// Frees the complete fields that no level from this one on uses.
-    pub(crate) fn release(&mut self, level: usize) {
-        let ended = self.live.extract_if(.., |(_, until)| *until < level);
+    /// Frees the complete fields that no phase from this one on uses.
+    pub(crate) fn release(&mut self, phase: usize) {
+        let ended = self.live.extract_if(.., |(_, until)| *until < phase);
         self.free.extend(ended.map(|(view, _)| view));
     }
 

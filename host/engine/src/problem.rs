@@ -1,14 +1,16 @@
 //! What a loss graph is screened on: samples with their targets, and the predictions to start from.
 
 use crate::boxes::{NUMBERS, PARTS};
+use crate::compile::compile;
 use crate::kernels::Pick;
 use crate::lower::Sizes;
 use crate::occupied::{Occupied, RowSet};
 use crate::program::Program;
-use crate::range::{Facts, Range};
+use crate::range::{InputFacts, finite, of_numbers};
 use crate::sparse::{Grain, Where};
 use crate::tile::{TILE, tiled};
 use autoloss_graph::LossGraph;
+use autoloss_graph::facts::Interval;
 use thiserror::Error;
 
 /// How ŷ is made of raw predictions.
@@ -42,7 +44,7 @@ impl Shape {
         self.samples * self.channels * self.positions()
     }
 
-    /// Whether there is none.
+    /// Whether a field has no values.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
@@ -64,7 +66,7 @@ pub enum Input {
     Fixed(Vec<f32>),
 }
 
-/// Why there is no such problem.
+/// Why a problem cannot be made.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ProblemError {
@@ -88,7 +90,7 @@ pub enum ProblemError {
 pub struct Problem {
     pub(crate) shape: Shape,
     pub(crate) activation: Activation,
-    /// By input, then by sample; none for ŷ.
+    /// By input, then by sample; None for ŷ.
     pub(crate) fixed: Vec<Option<Vec<Vec<f32>>>>,
     /// By sample: 1 where there is a label, else 0; (1, H·W).
     pub(crate) valid: Option<Vec<Vec<f32>>>,
@@ -96,10 +98,10 @@ pub struct Problem {
     pub(crate) raw: Vec<Vec<f32>>,
     /// The input that ŷ should become.
     pub(crate) target: Option<usize>,
-    /// By sample: what the raw predictions should become, where they tell boxes.
+    /// By sample: what the raw predictions should become, where they are boxes.
     pub(crate) boxes: Option<Vec<Vec<f32>>>,
-    facts: Facts,
-    /// By input, then by sample; none where a sample of it has no row of zeros.
+    facts: InputFacts,
+    /// By input, then by sample; None where a sample of it has no row of zeros.
     occupied: Vec<Option<Vec<Occupied>>>,
 }
 
@@ -119,8 +121,8 @@ impl Problem {
         Self::with_rows(shape.channels, shape, activation, inputs, raw, valid)
     }
 
-    /// A problem whose raw predictions tell boxes, (N, 4, H, W): dx, dy, ln w and ln h, as Faster R-CNN
-    /// codes them (arXiv 1506.01497, equation 2), in units of a box of reference. `target` tells in the
+    /// A problem whose raw predictions are boxes, (N, 4, H, W): dx, dy, ln w and ln h, as Faster R-CNN
+    /// codes them (arXiv 1506.01497, equation 2), in units of a box of reference. `target` says in the
     /// same way what they should become. ŷ is, one prediction input after the other, the intersection of
     /// the two, their union and their smallest enclosing box, as areas in units of the reference's.
     ///
@@ -141,7 +143,7 @@ impl Problem {
         Ok(Self {
             boxes: Some(by_sample(target, shape, NUMBERS)),
             // Areas have no bound.
-            facts: Facts::default(),
+            facts: InputFacts::default(),
             ..problem
         })
     }
@@ -183,11 +185,11 @@ impl Problem {
                     .collect()
             })
             .collect();
-        let facts = Facts {
+        let facts = InputFacts {
             prediction: prediction_range(activation, raw),
             fixed: fixed
                 .iter()
-                .map(|input| Range::of(input.as_ref()?.iter().flatten().copied()))
+                .map(|input| of_numbers(input.as_ref()?.iter().flatten().copied()))
                 .collect(),
             sparse: occupied.iter().map(Option::is_some).collect(),
         };
@@ -229,7 +231,7 @@ impl Problem {
             None => Some(0),
         });
         let part_of: Vec<Option<u8>> = part_of.collect();
-        Program::new(graph, &part_of, &self.facts, self.sizes())
+        compile(graph, &part_of, &self.facts, self.sizes())
     }
 
     /// The same without knowledge of rows that are 0.
@@ -269,7 +271,7 @@ impl Problem {
         self.boxes.as_ref()?[sample].get(tile * length..(tile + 1) * length)
     }
 
-    /// Which positions of a tile have a label; none where all have.
+    /// Which positions of a tile have a label; None where all have.
     pub(crate) fn valid_of(&self, sample: usize, tile: usize) -> Option<&[f32; TILE]> {
         self.valid.as_ref()?[sample]
             .get(tile * TILE..)?
@@ -285,10 +287,10 @@ impl Problem {
 }
 
 /// The values that ŷ can have while the raw predictions are finite.
-fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Range> {
-    Range::of(raw.iter().copied())?;
+fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Interval> {
+    of_numbers(raw.iter().copied())?;
     match activation {
-        Activation::Softmax | Activation::Sigmoid => Range::new(0.0, 1.0),
+        Activation::Softmax | Activation::Sigmoid => finite(Interval::new(0.0, 1.0)),
         Activation::Identity => None,
     }
 }

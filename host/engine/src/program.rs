@@ -1,19 +1,16 @@
 //! A loss graph as a linear program over tiles.
 //!
-//! A *stage* is a list of *levels*. In a level, first *whole* instructions work on complete fields (pools,
+//! A *stage* is a list of *phases*. In a phase, first *whole* instructions work on complete fields (pools,
 //! what depends on no position), then *tile* instructions run one after the other on a tile, and that for
-//! tile after tile. Another level begins where an instruction needs other tiles' results: behind a sum
-//! over the positions, before a pool. A program of one level without whole instructions is *local*: all
+//! tile after tile. Another phase begins where an instruction needs other tiles' results: behind a sum
+//! over the positions, before a pool. A program of one phase without whole instructions is *local*: all
 //! steps of a tile can be made before the next tile is touched.
 //!
 //! What does not depend on the prediction is a stage of its own, run once for each sample.
 
-use crate::compile::Compiler;
 use crate::expr::{Back, Map, Pool};
-use crate::lower::{Lowered, Part, Sizes};
-use crate::range::Facts;
+use crate::lower::Part;
 use crate::sparse::Where;
-use autoloss_graph::LossGraph;
 
 /// Where a value lies, seen from an instruction: row c of tile t begins at t·`tile` + c·`row`.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -66,7 +63,7 @@ pub(crate) struct Instruction {
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Level {
+pub(crate) struct Phase {
     pub(crate) whole: Vec<Instruction>,
     pub(crate) tile: Vec<Instruction>,
 }
@@ -74,8 +71,8 @@ pub(crate) struct Level {
 /// A compiled loss graph.
 #[derive(Clone, Debug)]
 pub struct Program {
-    pub(crate) fixed: Vec<Level>,
-    pub(crate) moving: Vec<Level>,
+    pub(crate) fixed: Vec<Phase>,
+    pub(crate) moving: Vec<Phase>,
     /// Length of each slot.
     pub(crate) slots: Vec<usize>,
     /// The slots by falling length.
@@ -92,21 +89,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compiles a graph. `part_of` tells of each input which part of the prediction it is.
-    pub(crate) fn new(
-        graph: &LossGraph,
-        part_of: &[Option<u8>],
-        facts: &Facts,
-        sizes: Sizes,
-    ) -> Self {
-        let lowered = Lowered::new(graph, part_of, sizes);
-        Compiler::new(&lowered, facts, sizes).program(&lowered)
-    }
-
     /// Whether all steps of a tile can be made before the next tile.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.moving.len() <= 1 && self.moving.iter().all(|level| level.whole.is_empty())
+        self.moving.len() <= 1 && self.moving.iter().all(|phase| phase.whole.is_empty())
     }
 
     /// Whether the loss has a gradient, by its structure.
@@ -118,7 +104,7 @@ impl Program {
     /// Number of pools, and of their gradients, of a step.
     #[must_use]
     pub fn pools(&self) -> usize {
-        let whole = self.moving.iter().flat_map(|level| &level.whole);
+        let whole = self.moving.iter().flat_map(|phase| &phase.whole);
         let pool = |work: Work| matches!(work, Work::Pool(..) | Work::PoolBack(..));
         whole.filter(|instruction| pool(instruction.work)).count()
     }
@@ -126,7 +112,7 @@ impl Program {
     /// Number of instructions of a step.
     #[must_use]
     pub fn instructions(&self) -> usize {
-        let count = |level: &Level| level.whole.len() + level.tile.len();
+        let count = |phase: &Phase| phase.whole.len() + phase.tile.len();
         self.moving.iter().map(count).sum()
     }
 }

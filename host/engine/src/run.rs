@@ -1,15 +1,15 @@
-//! One program on one sample: the order of levels and tiles, and what is done at the end of a step.
-
-mod instructions;
+//! One program on one sample: the order of phases and tiles, and what is done at the end of a step.
 
 use crate::boxes::{Boxes, PARTS};
-use crate::kernels::{self, Adam, Arrived, Rows, State};
+use crate::descent::{self, Adam, Arrived, State};
+use crate::kernels::{self, LANES, Rows, To};
 use crate::lower::Sizes;
-use crate::machine::Machine;
-use crate::problem::Problem;
-use crate::program::{Level, Program, View};
+use crate::pool::{Field, Scratch};
+use crate::problem::{Activation, Problem};
+use crate::program::{Instruction, Phase, Program, View, Work};
 use crate::tile::TILE;
 use fearless_simd::prelude::*;
+use std::cmp::Reverse;
 
 /// A part of ŷ of a sample's tile.
 #[inline(always)]
@@ -26,10 +26,64 @@ pub(crate) fn activate<S: Simd>(
         return Boxes::new(x, target).area(simd, part, to, valid);
     }
     match problem.activation {
-        crate::Activation::Softmax => kernels::softmax(simd, x, to, valid),
-        crate::Activation::Sigmoid => kernels::sigmoid(simd, x, to, valid),
-        crate::Activation::Identity => kernels::copy(simd, x, to, valid),
+        Activation::Softmax => descent::softmax(simd, x, to, valid),
+        Activation::Sigmoid => descent::sigmoid(simd, x, to, valid),
+        Activation::Identity => descent::copy(simd, x, to, valid),
     }
+}
+
+/// What programs work on; it grows to the largest that has run and is then reused.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) slots: Vec<Vec<f32>>,
+    pub(crate) sums: Vec<Vec<[f64; LANES]>>,
+    pub(crate) scratch: Scratch,
+    pub(crate) samples: Vec<Sample>,
+}
+
+impl Memory {
+    /// Makes room for a program, and writes its constants.
+    pub(crate) fn load(&mut self, program: &Program) {
+        let count = program.slots.len().max(self.slots.len());
+        self.slots.resize_with(count, Vec::new);
+        // Large ones to large ones, or each would grow to the largest it has ever been.
+        self.slots.sort_by_key(|slot| Reverse(slot.capacity()));
+        let mut found = std::mem::take(&mut self.slots).into_iter();
+        self.slots.resize_with(program.slots.len(), Vec::new);
+        for (&slot, mut values) in program.by_length.iter().zip(found.by_ref()) {
+            values.resize(program.slots[slot], 0.0);
+            self.slots[slot] = values;
+        }
+        self.slots.extend(found);
+        for &(slot, value) in &program.constants {
+            self.slots[slot].fill(value);
+        }
+        self.sums
+            .resize_with(program.sums.len().max(self.sums.len()), Vec::new);
+        for (sums, &rows) in self.sums.iter_mut().zip(&program.sums) {
+            sums.clear();
+            sums.resize(rows, [0.0; LANES]);
+        }
+    }
+
+    /// Takes the fixed inputs of a sample.
+    pub(crate) fn enter(&mut self, problem: &Problem, program: &Program, number: usize) {
+        self.scratch
+            .prepare(problem.shape.width, problem.shape.positions());
+        for &(input, slot) in &program.inputs {
+            if let Some(Some(samples)) = problem.fixed.get(usize::from(input)) {
+                self.slots[slot].copy_from_slice(&samples[number]);
+            }
+        }
+    }
+}
+
+/// The predictions of one sample while they are optimised.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sample {
+    pub(crate) x: Vec<f32>,
+    pub(crate) first: Vec<f32>,
+    pub(crate) second: Vec<f32>,
 }
 
 /// Sums of a sample.
@@ -65,24 +119,24 @@ impl<'a> Run<'a> {
 
     /// Steps until the first that is not sound; how many were.
     #[inline(always)]
-    pub(crate) fn descend<S: Simd>(self, simd: S, machine: &mut Machine, steps: &[Adam]) -> usize {
-        self.prepare(simd, machine);
+    pub(crate) fn descend<S: Simd>(self, simd: S, memory: &mut Memory, steps: &[Adam]) -> usize {
+        self.prepare(simd, memory);
         if !self.program.has_gradient() {
             return steps.len();
         }
         if self.program.is_local() {
-            return self.descend_by_tile(simd, machine, steps);
+            return self.descend_by_tile(simd, memory, steps);
         }
         for (step, adam) in steps.iter().enumerate() {
             let with_value = step + 1 == steps.len();
             let mut finite = true;
             let loss = self.evaluate(
                 simd,
-                machine,
+                memory,
                 with_value,
                 #[inline(always)]
-                |machine, tile| {
-                    finite &= self.step(simd, machine, tile, *adam);
+                |memory, tile| {
+                    finite &= self.step(simd, memory, tile, *adam);
                 },
             );
             if !finite || !loss.is_finite() {
@@ -94,16 +148,16 @@ impl<'a> Run<'a> {
 
     /// All steps of a tile before the next tile.
     #[inline(always)]
-    fn descend_by_tile<S: Simd>(self, simd: S, machine: &mut Machine, steps: &[Adam]) -> usize {
+    fn descend_by_tile<S: Simd>(self, simd: S, memory: &mut Memory, steps: &[Adam]) -> usize {
         let mut sound = steps.len();
         for tile in 0..self.sizes.tiles() {
             for (step, adam) in steps.iter().enumerate().take(sound) {
                 let with_value = step + 1 == steps.len();
                 let mut loss = 0.0;
-                for level in &self.program.moving {
-                    self.tile(simd, machine, level, tile, with_value, &mut loss);
+                for phase in &self.program.moving {
+                    self.tile(simd, memory, phase, tile, with_value, &mut loss);
                 }
-                let finite = self.step(simd, machine, tile, *adam);
+                let finite = self.step(simd, memory, tile, *adam);
                 if !finite || !loss.is_finite() {
                     sound = step;
                     break;
@@ -115,13 +169,13 @@ impl<'a> Run<'a> {
 
     /// Loss, gradient and what is derived of them.
     #[inline(always)]
-    pub(crate) fn measure<S: Simd>(self, simd: S, machine: &mut Machine) -> Measured {
+    pub(crate) fn measure<S: Simd>(self, simd: S, memory: &mut Memory) -> Measured {
         let mut found = Measured::default();
         let length = self.sizes.channels * TILE;
         let target = self.target();
         let loss = self.gradient(
             simd,
-            machine,
+            memory,
             #[inline(always)]
             |arrived, tile| {
                 let target = target.map(|target| Rows::new(&target[tile * length..], TILE));
@@ -134,7 +188,7 @@ impl<'a> Run<'a> {
                     (None, None) => 1.0,
                 };
                 let own = self.lanes(tile);
-                kernels::through_activation(
+                descent::through_activation(
                     simd,
                     arrived,
                     #[inline(always)]
@@ -155,15 +209,15 @@ impl<'a> Run<'a> {
 
     /// ∂L/∂x into `out`, in tiles.
     #[inline(always)]
-    pub(crate) fn write_gradient<S: Simd>(self, simd: S, machine: &mut Machine, out: &mut [f32]) {
+    pub(crate) fn write_gradient<S: Simd>(self, simd: S, memory: &mut Memory, out: &mut [f32]) {
         out.fill(0.0);
         self.gradient(
             simd,
-            machine,
+            memory,
             #[inline(always)]
             |arrived, tile| {
                 let rows = kernels::rows_of(&mut out[self.range(tile)]);
-                kernels::through_activation(
+                descent::through_activation(
                     simd,
                     arrived,
                     #[inline(always)]
@@ -179,19 +233,19 @@ impl<'a> Run<'a> {
     fn gradient<S: Simd>(
         self,
         simd: S,
-        machine: &mut Machine,
+        memory: &mut Memory,
         mut each: impl FnMut(&Arrived<'_>, usize),
     ) -> f64 {
-        self.prepare(simd, machine);
+        self.prepare(simd, memory);
         self.evaluate(
             simd,
-            machine,
+            memory,
             true,
             #[inline(always)]
-            |machine, tile| {
+            |memory, tile| {
                 if self.program.has_gradient() {
-                    let x = &machine.samples[self.number].x[self.range(tile)];
-                    each(&self.arrived(machine, x, tile), tile);
+                    let x = &memory.samples[self.number].x[self.range(tile)];
+                    each(&self.arrived(memory, x, tile), tile);
                 }
             },
         )
@@ -199,28 +253,28 @@ impl<'a> Run<'a> {
 
     /// Moves the predictions of a tile. Whether its gradient was finite.
     #[inline(always)]
-    fn step<S: Simd>(self, simd: S, machine: &mut Machine, tile: usize, adam: Adam) -> bool {
-        let mut sample = std::mem::take(&mut machine.samples[self.number]);
+    fn step<S: Simd>(self, simd: S, memory: &mut Memory, tile: usize, adam: Adam) -> bool {
+        let mut sample = std::mem::take(&mut memory.samples[self.number]);
         let range = self.range(tile);
-        let arrived = self.arrived(machine, &sample.x[range.clone()], tile);
+        let arrived = self.arrived(memory, &sample.x[range.clone()], tile);
         let mut state = State {
             x: &mut sample.x[range.clone()],
             first: &mut sample.first[range.clone()],
             second: &mut sample.second[range],
         };
-        let finite = kernels::descend(simd, &mut state, &arrived, adam);
-        machine.samples[self.number] = sample;
+        let finite = descent::descend(simd, &mut state, &arrived, adam);
+        memory.samples[self.number] = sample;
         finite
     }
 
     /// ŷ and ∂L/∂ŷ of a tile with the raw predictions `x`.
     #[inline(always)]
-    fn arrived<'m>(self, machine: &'m Machine, x: &[f32], tile: usize) -> Arrived<'m>
+    fn arrived<'m>(self, memory: &'m Memory, x: &[f32], tile: usize) -> Arrived<'m>
     where
         'a: 'm,
     {
         let rows = |view: Option<View>| match view {
-            Some(view) => self.field(machine, view).tile(tile),
+            Some(view) => self.field(memory, view).tile(tile),
             None => Rows::new(&[], 0),
         };
         let mut parts = [(rows(None), rows(None)); PARTS];
@@ -244,8 +298,8 @@ impl<'a> Run<'a> {
 
     /// Everything that does not depend on the prediction.
     #[inline(always)]
-    fn prepare<S: Simd>(self, simd: S, machine: &mut Machine) {
-        self.sweep(simd, machine, &self.program.fixed, true, |_, _| {});
+    fn prepare<S: Simd>(self, simd: S, memory: &mut Memory) {
+        self.sweep(simd, memory, &self.program.fixed, true, |_, _| {});
     }
 
     /// One evaluation; `end` is given each tile when its gradient is there.
@@ -253,36 +307,305 @@ impl<'a> Run<'a> {
     fn evaluate<S: Simd>(
         self,
         simd: S,
-        machine: &mut Machine,
+        memory: &mut Memory,
         with_value: bool,
-        end: impl FnMut(&mut Machine, usize),
+        end: impl FnMut(&mut Memory, usize),
     ) -> f64 {
-        self.sweep(simd, machine, &self.program.moving, with_value, end)
+        self.sweep(simd, memory, &self.program.moving, with_value, end)
     }
 
-    /// All levels of a stage, and `end` behind the last of each tile. The loss, with its value.
+    /// All phases of a stage, and `end` behind the last of each tile. The loss, with its value.
     #[inline(always)]
     fn sweep<S: Simd>(
         self,
         simd: S,
-        machine: &mut Machine,
-        levels: &[Level],
+        memory: &mut Memory,
+        phases: &[Phase],
         with_value: bool,
-        mut end: impl FnMut(&mut Machine, usize),
+        mut end: impl FnMut(&mut Memory, usize),
     ) -> f64 {
         let mut loss = 0.0;
-        for (number, level) in levels.iter().enumerate() {
-            for instruction in level.whole.iter().filter(|i| with_value || !i.for_value) {
-                self.whole(simd, machine, instruction, &mut loss);
+        for (number, phase) in phases.iter().enumerate() {
+            for instruction in phase.whole.iter().filter(|i| with_value || !i.for_value) {
+                self.whole(simd, memory, instruction, &mut loss);
             }
             for tile in 0..self.sizes.tiles() {
-                self.tile(simd, machine, level, tile, with_value, &mut loss);
-                if number + 1 == levels.len() {
-                    end(machine, tile);
+                self.tile(simd, memory, phase, tile, with_value, &mut loss);
+                if number + 1 == phases.len() {
+                    end(memory, tile);
                 }
             }
         }
         loss
+    }
+
+    // What each instruction does.
+
+    /// The tile instructions of a phase.
+    #[inline(always)]
+    fn tile<S: Simd>(
+        self,
+        simd: S,
+        memory: &mut Memory,
+        phase: &Phase,
+        tile: usize,
+        with_value: bool,
+        loss: &mut f64,
+    ) {
+        for instruction in phase.tile.iter().filter(|i| with_value || !i.for_value) {
+            match instruction.work {
+                Work::Accumulate(number, a) => self.accumulate(simd, memory, number, a, tile),
+                Work::Total(a) => {
+                    let a = self.field(memory, a).tile(tile);
+                    let lanes = self.lanes(tile);
+                    *loss += (0..instruction.rows)
+                        .map(|c| kernels::sum_lanes(a.row(c), lanes))
+                        .sum::<f64>();
+                }
+                _ => self.compute(simd, memory, instruction, tile),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn accumulate<S: Simd>(
+        self,
+        simd: S,
+        memory: &mut Memory,
+        number: usize,
+        a: View,
+        tile: usize,
+    ) {
+        let lanes = self.lanes(tile);
+        let a = Rows::new(&memory.slots[a.slot][tile * a.tile..], a.row);
+        for (c, sum) in memory.sums[number].iter_mut().enumerate() {
+            if lanes == TILE {
+                kernels::accumulate(simd, a.row(c), sum);
+            } else {
+                sum[0] += kernels::sum_lanes(a.row(c), lanes);
+            }
+        }
+    }
+
+    /// A whole instruction.
+    #[inline(always)]
+    fn whole<S: Simd>(
+        self,
+        simd: S,
+        memory: &mut Memory,
+        instruction: &Instruction,
+        loss: &mut f64,
+    ) {
+        let to = instruction.to.slot;
+        // Pools are computed by channel, the same in all tiles.
+        let pick = self.problem.pick(instruction.on, self.number, 0);
+        match instruction.work {
+            Work::Pool(pool, a) => self.fill_with(
+                memory,
+                to,
+                #[inline(always)]
+                |memory, scratch, to| {
+                    let to = To { data: to, pick };
+                    scratch.pool(simd, pool, to, self.field(memory, a));
+                },
+            ),
+            Work::PoolBack(pool, g, x) => self.fill_with(
+                memory,
+                to,
+                #[inline(always)]
+                |memory, scratch, to| {
+                    let (g, x) = (self.field(memory, g), self.field(memory, x));
+                    scratch.back(simd, pool, To { data: to, pick }, g, x);
+                },
+            ),
+            Work::Collect(number) => {
+                let rows = kernels::rows_of(&mut memory.slots[to]);
+                for (row, sum) in rows.iter_mut().zip(&mut memory.sums[number]) {
+                    row.fill(std::mem::take(sum).iter().sum::<f64>() as f32);
+                }
+            }
+            Work::SumPositions(a) => self.fill(
+                memory,
+                to,
+                #[inline(always)]
+                |memory, to| {
+                    let field = self.field(memory, a);
+                    for (c, row) in kernels::rows_of(to).iter_mut().enumerate() {
+                        let sum: f64 = (0..self.sizes.tiles())
+                            .map(|tile| {
+                                kernels::sum_lanes(field.tile(tile).row(c), self.lanes(tile))
+                            })
+                            .sum();
+                        row.fill(sum as f32);
+                    }
+                },
+            ),
+            Work::Total(a) => {
+                let a = self.field(memory, a).tile(0);
+                *loss += (0..instruction.rows)
+                    .map(|c| f64::from(a.row(c)[0]))
+                    .sum::<f64>();
+            }
+            _ => self.compute(simd, memory, instruction, 0),
+        }
+    }
+
+    /// An instruction whose result is a tile, or the same for all of them.
+    #[inline(always)]
+    fn compute<S: Simd>(
+        self,
+        simd: S,
+        memory: &mut Memory,
+        instruction: &Instruction,
+        tile: usize,
+    ) {
+        let (place, rows) = (instruction.to, instruction.rows);
+        let length = match instruction.work {
+            Work::SumChannels(_) => TILE,
+            _ => rows * TILE,
+        };
+        self.fill(
+            memory,
+            place.slot,
+            #[inline(always)]
+            |memory, to| {
+                let to = &mut to[tile * place.tile..][..length];
+                self.write(simd, memory, instruction, tile, to);
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn write<S: Simd>(
+        self,
+        simd: S,
+        memory: &Memory,
+        instruction: &Instruction,
+        tile: usize,
+        to: &mut [f32],
+    ) {
+        let at = |view: View| self.field(memory, view).tile(tile);
+        match instruction.work {
+            Work::SumChannels(a) => {
+                return kernels::sum_rows(simd, to, at(a), instruction.rows);
+            }
+            Work::Activate(part) => {
+                let x = &memory.samples[self.number].x[self.range(tile)];
+                return activate(simd, self.problem, (self.number, tile), part, x, to);
+            }
+            _ => {}
+        }
+        let to = To {
+            data: to,
+            pick: self.problem.pick(instruction.on, self.number, tile),
+        };
+        match instruction.work {
+            Work::Add(a, b) => kernels::map2(
+                simd,
+                to,
+                (at(a), at(b)),
+                #[inline(always)]
+                |a, b| a + b,
+            ),
+            Work::Sub(a, b) => kernels::map2(
+                simd,
+                to,
+                (at(a), at(b)),
+                #[inline(always)]
+                |a, b| a - b,
+            ),
+            Work::Mul(a, b) => kernels::map2(
+                simd,
+                to,
+                (at(a), at(b)),
+                #[inline(always)]
+                |a, b| a * b,
+            ),
+            Work::MulAdd(a, b, c) => kernels::map3(
+                simd,
+                to,
+                (at(a), at(b), at(c)),
+                #[inline(always)]
+                |a, b, c| a.mul_add(b, c),
+            ),
+            Work::MulSub(a, b, c) => kernels::map3(
+                simd,
+                to,
+                (at(a), at(b), at(c)),
+                #[inline(always)]
+                |a, b, c| a.mul_add(b, -c),
+            ),
+            Work::SubMul(a, b, c) => kernels::map3(
+                simd,
+                to,
+                (at(a), at(b), at(c)),
+                #[inline(always)]
+                |a, b, c| (-a).mul_add(b, c),
+            ),
+            Work::Map(map, a) => kernels::map(simd, map, to, at(a)),
+            Work::MapMul(map, a, b) => kernels::map_mul(simd, map, to, at(a), at(b)),
+            Work::Back(rule, g, x) => kernels::back(simd, rule, to, at(g), at(x)),
+            Work::BackMul(rule, [a, b], x) => {
+                kernels::back_mul(simd, rule, to, (at(a), at(b)), at(x));
+            }
+            // Dealt with above, and by `tile` and `whole`.
+            Work::SumChannels(_)
+            | Work::Activate(_)
+            | Work::Accumulate(..)
+            | Work::Total(_)
+            | Work::Collect(_)
+            | Work::SumPositions(_)
+            | Work::Pool(..)
+            | Work::PoolBack(..) => {}
+        }
+    }
+
+    /// Lets `work` write a slot while it reads others.
+    #[inline(always)]
+    fn fill(self, memory: &mut Memory, slot: usize, work: impl FnOnce(&Memory, &mut [f32])) {
+        let mut to = std::mem::take(&mut memory.slots[slot]);
+        work(memory, &mut to);
+        memory.slots[slot] = to;
+    }
+
+    /// The same, with flat fields to work in.
+    #[inline(always)]
+    fn fill_with(
+        self,
+        memory: &mut Memory,
+        slot: usize,
+        work: impl FnOnce(&Memory, &mut Scratch, &mut [f32]),
+    ) {
+        let mut scratch = std::mem::take(&mut memory.scratch);
+        self.fill(
+            memory,
+            slot,
+            #[inline(always)]
+            |memory, to| work(memory, &mut scratch, to),
+        );
+        memory.scratch = scratch;
+    }
+
+    #[inline(always)]
+    fn field(self, memory: &Memory, view: View) -> Field<'_> {
+        let one = view.row == 0;
+        Field {
+            data: &memory.slots[view.slot],
+            tile: view.tile,
+            row: view.row,
+            rows: if one { 1 } else { self.sizes.channels },
+        }
+    }
+
+    /// Positions of a tile that are the sample's own.
+    fn lanes(self, tile: usize) -> usize {
+        TILE.min(self.sizes.positions - tile * TILE)
+    }
+
+    /// Where the raw predictions of a tile lie.
+    fn range(self, tile: usize) -> std::ops::Range<usize> {
+        let length = self.problem.raw_rows() * TILE;
+        tile * length..(tile + 1) * length
     }
 }
 

@@ -5,9 +5,10 @@
 //! it through maps that keep 0. Such a *silent* row is cleared instead of computed, and where all users of a
 //! value are silent, or are themselves read by silent ones only, not even that.
 
-use crate::expr::{Back, Expr, Exprs, Extent, Id, Map};
+use crate::expr::{Back, Expr, Exprs, Extent, Id};
 use crate::lower::Sizes;
-use crate::range::{Facts, Range, ranges};
+use crate::range::{InputFacts, image, ranges};
+use autoloss_graph::facts::Interval;
 use std::cmp::Ordering;
 
 /// How large the parts are that are 0 throughout.
@@ -52,7 +53,12 @@ impl Support {
 }
 
 /// Where each expression has to be computed; `outputs` are read everywhere.
-pub(crate) fn places(exprs: &Exprs, outputs: &[Id], facts: &Facts, sizes: Sizes) -> Vec<Where> {
+pub(crate) fn places(
+    exprs: &Exprs,
+    outputs: &[Id],
+    facts: &InputFacts,
+    sizes: Sizes,
+) -> Vec<Where> {
     let supports = Supports::new(exprs, facts, sizes).found;
     // What is read of each; nothing so far.
     let mut read: Vec<Option<Demand>> = vec![None; exprs.len()];
@@ -138,12 +144,12 @@ fn place(expr: Expr, silent: Option<Support>, demand: Demand) -> Where {
 
 /// Outside of which rows each expression is 0, if that is known.
 struct Supports {
-    ranges: Vec<Option<Range>>,
+    ranges: Vec<Option<Interval>>,
     found: Vec<Option<Support>>,
 }
 
 impl Supports {
-    fn new(exprs: &Exprs, facts: &Facts, sizes: Sizes) -> Self {
+    fn new(exprs: &Exprs, facts: &InputFacts, sizes: Sizes) -> Self {
         let mut all = Self {
             ranges: ranges(exprs, facts, sizes),
             found: Vec::with_capacity(exprs.len()),
@@ -166,7 +172,7 @@ impl Supports {
         self.ranges[id.index()].is_some()
     }
 
-    fn of(&self, expr: Expr, facts: &Facts) -> Option<Support> {
+    fn of(&self, expr: Expr, facts: &InputFacts) -> Option<Support> {
         match expr {
             Expr::Constant(_)
             | Expr::Prediction(_)
@@ -181,10 +187,11 @@ impl Supports {
             Expr::MulAdd(a, b, c) | Expr::MulSub(a, b, c) | Expr::SubMul(a, b, c) => {
                 self.product(a, b)?.join(self.get(c)?)
             }
-            Expr::Map(map, a) => self.get(a).filter(|_| keeps_zero(map)),
+            Expr::Map(map, a) => self.get(a).filter(|_| map.op().keeps_zero()),
             Expr::MapMul(map, a, b) => {
-                let mapped = self.ranges[a.index()].and_then(|range| range.map(map));
-                let by_map = self.get(a).filter(|_| keeps_zero(map) && self.is_finite(b));
+                let mapped = self.ranges[a.index()].and_then(|range| image(map.op(), range));
+                let keeps_zero = map.op().keeps_zero();
+                let by_map = self.get(a).filter(|_| keeps_zero && self.is_finite(b));
                 smaller(by_map, self.get(b).filter(|_| mapped.is_some()))
             }
             Expr::Back(rule, g, x) => self.back(rule, self.get(g), self.is_finite(g), x),
@@ -218,14 +225,6 @@ impl Supports {
             Back::Abs | Back::Inv | Back::Log | Back::Sqrt => self.get(value),
         };
         smaller(by_arriving, by_value.filter(|_| finite))
-    }
-}
-
-/// Whether a map of 0 is 0.
-fn keeps_zero(map: Map) -> bool {
-    match map {
-        Map::Abs | Map::Log | Map::Tanh | Map::Square | Map::Sqrt => true,
-        Map::Inv | Map::Exp => false,
     }
 }
 
@@ -303,19 +302,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_where_rows_are_left_out() {
+    fn nothing_changes_where_rows_are_skipped() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let sparse = SIZES.map(|size| problem(&mut rng, size));
         let dense = sparse.clone().map(Problem::dense);
         let (signature, limits) = (Signature::dense(), Limits::default());
-        let mut left_out = 0;
+        let mut skipped = 0;
         for depth in [3, 3, 4, 5] {
             for turn in 0..500 {
                 let (sparse, dense) = (&sparse[turn % 2], &dense[turn % 2]);
                 let config = GenerateConfig { depth };
                 let graph = random_graph(&mut rng, &signature, &config, &limits);
                 let program = sparse.compile(&graph);
-                left_out += usize::from(skips(&program));
+                skipped += usize::from(skips(&program));
                 assert_eq!(
                     computed(sparse, &program),
                     computed(dense, &dense.compile(&graph)),
@@ -324,13 +323,13 @@ mod tests {
                 );
             }
         }
-        assert!(left_out > 50, "{left_out}");
+        assert!(skipped > 50, "{skipped}");
     }
 
     fn skips(program: &Program) -> bool {
         let mut all = program.moving.iter();
-        all.any(|level| {
-            let mut all = level.tile.iter().chain(&level.whole);
+        all.any(|phase| {
+            let mut all = phase.tile.iter().chain(&phase.whole);
             all.any(|instruction| instruction.on != Where::Everywhere)
         })
     }
@@ -341,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_left_out_only_where_that_is_certain_to_be_zero() {
+    fn rows_are_skipped_only_where_that_is_certain_to_be_zero() {
         assert!(skips(&compiled("neg(mul(y, log(yhat)))")));
         assert!(skips(&compiled("mul(max_pool3x3(yhat), neg(y))")));
         // 1 / (ŷ − ŷ²) may be infinite, and e⁰ is not 0.

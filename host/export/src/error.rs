@@ -13,7 +13,7 @@ pub enum ExportError {
          give the task's plugin as well, or a file that a search has written"
     )]
     NoConvention(String),
-    /// A name of a branch that is none.
+    /// A branch name that is not allowed.
     #[error("branch '{branch}': {error}")]
     Name {
         /// The name.
@@ -29,7 +29,7 @@ pub enum ExportError {
         /// What is wrong, and where.
         error: ParseError,
     },
-    /// All branches are held at losses of their task.
+    /// The task's plugin computes the loss of every branch.
     #[error("no branch has a loss graph: the task's plugin computes {}", computed(.0))]
     Computed(Vec<(String, String)>),
     /// A file without any branch.
@@ -49,7 +49,7 @@ pub enum ExportError {
         /// Those that code is written for.
         expected: &'static str,
     },
-    /// A format that there is not.
+    /// An unknown format.
     #[error("there is no format '{0}' (there are: pytorch, latex, mathml, rust, json, text)")]
     Format(String),
 }

@@ -4,8 +4,8 @@
 //! [`escaped`].
 
 use crate::loss::Loss;
-use crate::notation::{Expr, Notation, Symbol};
-use autoloss_graph::{LossGraph, Signature};
+use autoloss_graph::infix::{Infix, Layout, Marks};
+use autoloss_graph::{LossGraph, Notation, Signature, UnaryOp};
 
 /// The formula of a graph. It needs an environment of mathematics around it, such as `\[ … \]`; where
 /// a large graph is written with definitions, it is an `aligned` block that ends with the loss ℓ.
@@ -23,11 +23,11 @@ use autoloss_graph::{LossGraph, Signature};
 /// ```
 #[must_use]
 pub fn latex(graph: &LossGraph, signature: &Signature) -> String {
-    let notation = Notation::of(graph, signature);
-    if notation.definitions.is_empty() {
-        return expression(&notation.formula);
+    let infix = Infix::of(graph, signature, &Latex);
+    if infix.definitions.is_empty() {
+        return infix.formula;
     }
-    let rows = rows(&notation, r"\ell");
+    let rows = rows(&infix, r"\ell");
     format!(
         "\\begin{{aligned}}\n{}\n\\end{{aligned}}",
         rows.join(" \\\\\n")
@@ -38,9 +38,9 @@ pub fn latex(graph: &LossGraph, signature: &Signature) -> String {
 pub(crate) fn block(loss: &Loss) -> String {
     let mut all = Vec::new();
     for (name, branch) in &loss.branches {
-        let notation = Notation::of(&branch.graph, &branch.convention.inputs);
+        let infix = Infix::of(&branch.graph, &branch.convention.inputs, &Latex);
         let name = format!("\\ell_{{\\text{{{}}}}}", escaped(name.as_str()));
-        all.extend(rows(&notation, &name));
+        all.extend(rows(&infix, &name));
     }
     format!(
         "\\begin{{aligned}}\n{}\n\\end{{aligned}}\n",
@@ -49,16 +49,16 @@ pub(crate) fn block(loss: &Loss) -> String {
 }
 
 /// The definitions and the formula as rows of an aligned block.
-fn rows(notation: &Notation, name: &str) -> Vec<String> {
-    let definitions = notation.definitions.iter();
+fn rows(infix: &Infix, name: &str) -> Vec<String> {
+    let definitions = infix.definitions.iter();
     let mut rows: Vec<String> = definitions
-        .map(|(name, expr)| format!("{} &= {}", symbol(name), expression(expr)))
+        .map(|(name, value)| format!("{name} &= {value}"))
         .collect();
-    rows.push(format!("{name} &= {}", expression(&notation.formula)));
+    rows.push(format!("{name} &= {}", infix.formula));
     rows
 }
 
-/// Text for `\text{…}`, in which no character means anything; what has no place on a page is left out.
+/// Text for `\text{…}`, in which no character has a meaning; characters that show nothing become spaces.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -77,80 +77,87 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn symbol(symbol: &Symbol) -> String {
-    match symbol {
-        Symbol::Defined { letter, number } => format!("{letter}_{{{number}}}"),
-        Symbol::Input { name, hat } => {
-            let name = match name.len() {
-                1 if name != "_" => name.clone(),
-                _ => format!("\\mathit{{{}}}", escaped(name)),
-            };
-            if *hat {
-                format!("\\hat{{{name}}}")
-            } else {
-                name
-            }
+struct Latex;
+
+impl Marks for Latex {
+    fn layout(&self) -> Layout {
+        Layout::Paper
+    }
+
+    fn number(&self, number: u64) -> String {
+        number.to_string()
+    }
+
+    fn input(&self, name: &str, hat: bool) -> String {
+        let name = match name.len() {
+            1 if name != "_" => name.to_owned(),
+            _ => format!("\\mathit{{{}}}", escaped(name)),
+        };
+        match hat {
+            true => format!("\\hat{{{name}}}"),
+            false => name,
         }
     }
-}
 
-fn expression(expr: &Expr) -> String {
-    match expr {
-        Expr::Number(number) => number.to_string(),
-        Expr::Symbol(name) => symbol(name),
-        Expr::Sum(terms) => sum(terms),
-        Expr::Product(factors) => {
-            let factors: Vec<String> = factors.iter().map(factor).collect();
-            factors.join(r" \cdot ")
-        }
-        Expr::Fraction(above, below) => {
-            format!("\\frac{{{}}}{{{}}}", expression(above), expression(below))
-        }
-        Expr::Squared(base) if base.is_closed() => format!("{{{}}}^{{2}}", expression(base)),
-        Expr::Squared(base) => format!("{}^{{2}}", bracketed(base)),
-        Expr::Exponential(exponent) => format!("e^{{{}}}", expression(exponent)),
-        Expr::Root(inner) => format!("\\sqrt{{{}}}", expression(inner)),
-        Expr::Abs(inner) => format!("\\left|{}\\right|", expression(inner)),
-        Expr::Call(function, inner) => {
-            let name = match (function.name, function.over) {
-                ("mean", Some(over)) => format!("\\operatorname{{mean}}_{{{over}}}"),
-                (name, Some(_)) => format!("\\{name}_{{3\\times 3}}"),
-                (name, None) => format!("\\{name}"),
-            };
-            format!("{name}{}", bracketed(inner))
+    fn named(&self, letter: char, number: usize) -> String {
+        format!("{letter}_{{{number}}}")
+    }
+
+    fn sign(&self, negative: bool, first: bool) -> &'static str {
+        match (negative, first) {
+            (false, true) => "",
+            (true, true) => "-",
+            (false, false) => " + ",
+            (true, false) => " - ",
         }
     }
-}
 
-fn sum(terms: &[(bool, Expr)]) -> String {
-    let mut out = String::new();
-    for (at, (negative, term)) in terms.iter().enumerate() {
-        out.push_str(match (at, negative) {
-            (0, false) => "",
-            (0, true) => "-",
-            (_, false) => " + ",
-            (_, true) => " - ",
-        });
-        out.push_str(&factor(term));
+    fn times(&self) -> &'static str {
+        r" \cdot "
     }
-    out
-}
 
-fn factor(expr: &Expr) -> String {
-    match expr.is_sum() {
-        true => bracketed(expr),
-        false => expression(expr),
+    fn fraction(&self, above: &str, below: &str) -> String {
+        format!("\\frac{{{above}}}{{{below}}}")
     }
-}
 
-fn bracketed(expr: &Expr) -> String {
-    format!("\\left({}\\right)", expression(expr))
+    fn squared(&self, base: &str, closed: bool) -> String {
+        match closed {
+            true => format!("{{{base}}}^{{2}}"),
+            false => format!("{}^{{2}}", self.bracketed(base)),
+        }
+    }
+
+    fn exponential(&self, exponent: &str) -> Option<String> {
+        Some(format!("e^{{{exponent}}}"))
+    }
+
+    fn root(&self, inner: &str) -> String {
+        format!("\\sqrt{{{inner}}}")
+    }
+
+    fn absolute(&self, inner: &str, _: bool) -> String {
+        format!("\\left|{inner}\\right|")
+    }
+
+    fn call(&self, op: UnaryOp, argument: &str) -> String {
+        let name = match op.facts().notation {
+            Notation::Function("mean", Some(over)) => format!("\\operatorname{{mean}}_{{{over}}}"),
+            Notation::Function(name, Some(_)) => format!("\\{name}_{{3\\times 3}}"),
+            Notation::Function(name, None) => format!("\\{name}"),
+            _ => format!("\\{}", op.name()),
+        };
+        format!("{name}{}", self.bracketed(argument))
+    }
+
+    fn bracketed(&self, inner: &str) -> String {
+        format!("\\left({inner}\\right)")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notation::tests::{deep, doubled, graph};
+    use crate::testing::{deep, doubled, graph};
 
     #[test]
     fn each_operator_has_its_sign() {
@@ -203,5 +210,36 @@ mod tests {
     #[test]
     fn hostile_text_is_only_text() {
         assert_eq!(escaped("a}$\\x\u{202e}\n"), "a\\}\\$\\textbackslash{}x  ");
+    }
+
+    #[test]
+    fn small_graphs_have_no_definitions() {
+        let signature = Signature::dense();
+        let twice = graph("mul(add(y, log(yhat)), add(y, log(yhat)))", &signature);
+        assert_eq!(Infix::of(&twice, &signature, &Latex).definitions, []);
+    }
+
+    #[test]
+    fn astronomical_trees_are_written_in_definitions() {
+        let infix = Infix::of(&doubled(70), &Signature::dense(), &Latex);
+        let size = format!("{infix:?}").len();
+        assert!(infix.definitions.len() > 20 && size < 50_000, "{size}");
+        for (at, (symbol, _)) in infix.definitions.iter().enumerate() {
+            assert_eq!(*symbol, format!("q_{{{}}}", at + 1));
+        }
+    }
+
+    #[test]
+    fn deep_graphs_are_cut() {
+        let infix = Infix::of(&deep(5000), &Signature::dense(), &Latex);
+        assert_eq!(infix.definitions.len(), 4999 / 24);
+    }
+
+    #[test]
+    fn letters_of_definitions_are_no_inputs() {
+        let inputs = ["yhat", "q", "rest", "s"].map(autoloss_graph::InputSpec::target);
+        let signature = Signature::new(inputs.to_vec()).unwrap();
+        let text = latex(&deep(100), &signature);
+        assert!(text.contains("t_{1} &= ") && !text.contains("q_"), "{text}");
     }
 }

@@ -13,7 +13,6 @@ mod format;
 mod latex;
 mod loss;
 mod mathml;
-mod notation;
 mod pytorch;
 mod rust;
 mod simplify;

@@ -5,8 +5,8 @@
 
 use crate::escape::xml;
 use crate::loss::Loss;
-use crate::notation::{Expr, Function, Notation, Symbol};
-use autoloss_graph::{LossGraph, Signature};
+use autoloss_graph::infix::{Infix, Layout, Marks};
+use autoloss_graph::{LossGraph, Notation, Signature, UnaryOp};
 
 /// The formula of a graph as one `<math>` element, whose `alttext` is the formula in characters. Where
 /// a large graph is written with definitions, it is a table of them that ends with the loss ℓ; the page around
@@ -23,11 +23,11 @@ use autoloss_graph::{LossGraph, Signature};
 /// ```
 #[must_use]
 pub fn mathml(graph: &LossGraph, signature: &Signature) -> String {
-    let notation = Notation::of(graph, signature);
-    let content = if notation.definitions.is_empty() {
-        format!("<mrow>{}</mrow>", expression(&notation.formula))
+    let infix = Infix::of(graph, signature, &MathMl);
+    let content = if infix.definitions.is_empty() {
+        row(&infix.formula)
     } else {
-        format!("<mtable>{}</mtable>", rows(&notation, "<mi>ℓ</mi>", &PLAIN))
+        format!("<mtable>{}</mtable>", rows(&infix, "<mi>ℓ</mi>", &PLAIN))
     };
     element(&graph.formula(signature).to_string(), &content)
 }
@@ -37,12 +37,12 @@ pub(crate) fn block(loss: &Loss) -> String {
     let (mut all, mut alternatives) = (String::new(), Vec::new());
     for (name, branch) in &loss.branches {
         let inputs = &branch.convention.inputs;
-        let notation = Notation::of(&branch.graph, inputs);
+        let infix = Infix::of(&branch.graph, inputs, &MathMl);
         let symbol = format!(
             "<msub><mi>ℓ</mi><mtext>{}</mtext></msub>",
             xml(name.as_str())
         );
-        all.push_str(&rows(&notation, &symbol, &ALIGNED));
+        all.push_str(&rows(&infix, &symbol, &ALIGNED));
         alternatives.push(format!("{name}: {}", branch.graph.formula(inputs)));
     }
     let content = format!("<mtable>{all}</mtable>");
@@ -66,99 +66,26 @@ const ALIGNED: Columns = [
 ];
 
 /// The definitions and the formula as rows of a table.
-fn rows(notation: &Notation, name: &str, columns: &Columns) -> String {
-    let definitions = notation.definitions.iter();
-    let definitions = definitions.map(|(name, expr)| row(&symbol(name), expr, columns));
-    let formula = std::iter::once(row(name, &notation.formula, columns));
+fn rows(infix: &Infix, name: &str, [left, right]: &Columns) -> String {
+    let row = |name: &str, value: &str| {
+        format!(
+            "<mtr><mtd{left}>{name}</mtd><mtd{right}><mrow><mo>=</mo>{value}</mrow></mtd></mtr>"
+        )
+    };
+    let definitions = infix.definitions.iter();
+    let definitions = definitions.map(|(name, value)| row(name, value));
+    let formula = std::iter::once(row(name, &infix.formula));
     definitions.chain(formula).collect()
 }
 
-fn row(name: &str, expr: &Expr, [left, right]: &Columns) -> String {
-    format!(
-        "<mtr><mtd{left}>{name}</mtd><mtd{right}><mrow><mo>=</mo>{}</mrow></mtd></mtr>",
-        expression(expr)
-    )
-}
-
-fn symbol(symbol: &Symbol) -> String {
-    match symbol {
-        Symbol::Defined { letter, number } => {
-            format!("<msub><mi>{letter}</mi><mn>{number}</mn></msub>")
-        }
-        Symbol::Input { name, hat: true } => {
-            format!("<mover><mi>{}</mi><mo>^</mo></mover>", xml(name))
-        }
-        Symbol::Input { name, hat: false } => format!("<mi>{}</mi>", xml(name)),
-    }
-}
-
-/// Elements that must stand in a row.
-fn expression(expr: &Expr) -> String {
-    match expr {
-        Expr::Number(number) => format!("<mn>{number}</mn>"),
-        Expr::Symbol(name) => symbol(name),
-        Expr::Sum(terms) => sum(terms),
-        Expr::Product(factors) => {
-            let factors: Vec<String> = factors.iter().map(factor).collect();
-            factors.join("<mo>·</mo>")
-        }
-        Expr::Fraction(above, below) => {
-            format!("<mfrac>{}{}</mfrac>", one(above), one(below))
-        }
-        Expr::Squared(base) if base.is_closed() => {
-            format!("<msup>{}<mn>2</mn></msup>", one(base))
-        }
-        Expr::Squared(base) => format!("<msup>{}<mn>2</mn></msup>", bracketed(base)),
-        Expr::Exponential(exponent) => format!("<msup><mi>e</mi>{}</msup>", one(exponent)),
-        Expr::Root(inner) => format!("<msqrt>{}</msqrt>", expression(inner)),
-        Expr::Abs(inner) => fenced("|", "|", inner),
-        Expr::Call(name, inner) => {
-            format!("{}<mo>&#x2061;</mo>{}", function(*name), bracketed(inner))
-        }
-    }
-}
-
-fn function(function: Function) -> String {
-    let name = format!("<mi>{}</mi>", function.name);
-    match function.over {
-        Some(over) => format!("<msub>{name}<mi>{over}</mi></msub>"),
-        None => name,
-    }
-}
-
-fn sum(terms: &[(bool, Expr)]) -> String {
-    let mut out = String::new();
-    for (at, (negative, term)) in terms.iter().enumerate() {
-        out.push_str(match (at, negative) {
-            (0, false) => "",
-            (_, true) => "<mo>−</mo>",
-            (_, false) => "<mo>+</mo>",
-        });
-        out.push_str(&factor(term));
-    }
-    out
-}
-
-fn factor(expr: &Expr) -> String {
-    match expr.is_sum() {
-        true => bracketed(expr),
-        false => expression(expr),
-    }
-}
-
-/// One element.
-fn one(expr: &Expr) -> String {
-    format!("<mrow>{}</mrow>", expression(expr))
-}
-
-fn bracketed(expr: &Expr) -> String {
-    fenced("(", ")", expr)
+/// Several elements as one.
+fn row(elements: &str) -> String {
+    format!("<mrow>{elements}</mrow>")
 }
 
 /// The forms are said, since a bar alone is no bracket yet. Only around fractions may it grow: browsers draw
 /// a bracket that may a size larger than its content needs, around a single letter already.
-fn fenced(open: &str, close: &str, expr: &Expr) -> String {
-    let inner = expression(expr);
+fn fenced(open: &str, close: &str, inner: &str) -> String {
     let grows = inner.contains("<mfrac>");
     format!(
         "<mrow><mo form=\"prefix\" stretchy=\"{grows}\">{open}</mo>{inner}\
@@ -166,10 +93,88 @@ fn fenced(open: &str, close: &str, expr: &Expr) -> String {
     )
 }
 
+/// Writes elements that must stand in a row.
+struct MathMl;
+
+impl Marks for MathMl {
+    fn layout(&self) -> Layout {
+        Layout::Paper
+    }
+
+    fn number(&self, number: u64) -> String {
+        format!("<mn>{number}</mn>")
+    }
+
+    fn input(&self, name: &str, hat: bool) -> String {
+        match hat {
+            true => format!("<mover><mi>{}</mi><mo>^</mo></mover>", xml(name)),
+            false => format!("<mi>{}</mi>", xml(name)),
+        }
+    }
+
+    fn named(&self, letter: char, number: usize) -> String {
+        format!("<msub><mi>{letter}</mi><mn>{number}</mn></msub>")
+    }
+
+    fn sign(&self, negative: bool, first: bool) -> &'static str {
+        match (negative, first) {
+            (true, _) => "<mo>−</mo>",
+            (false, true) => "",
+            (false, false) => "<mo>+</mo>",
+        }
+    }
+
+    fn times(&self) -> &'static str {
+        "<mo>·</mo>"
+    }
+
+    fn fraction(&self, above: &str, below: &str) -> String {
+        format!("<mfrac>{}{}</mfrac>", row(above), row(below))
+    }
+
+    fn squared(&self, base: &str, closed: bool) -> String {
+        let base = if closed {
+            row(base)
+        } else {
+            self.bracketed(base)
+        };
+        format!("<msup>{base}<mn>2</mn></msup>")
+    }
+
+    fn exponential(&self, exponent: &str) -> Option<String> {
+        Some(format!("<msup><mi>e</mi>{}</msup>", row(exponent)))
+    }
+
+    fn root(&self, inner: &str) -> String {
+        format!("<msqrt>{inner}</msqrt>")
+    }
+
+    fn absolute(&self, inner: &str, _: bool) -> String {
+        fenced("|", "|", inner)
+    }
+
+    fn call(&self, op: UnaryOp, argument: &str) -> String {
+        let (name, over) = match op.facts().notation {
+            Notation::Function(name, over) => (name, over),
+            _ => (op.name(), None),
+        };
+        let name = format!("<mi>{name}</mi>");
+        let name = match over {
+            Some(over) => format!("<msub>{name}<mi>{over}</mi></msub>"),
+            None => name,
+        };
+        format!("{name}<mo>&#x2061;</mo>{}", self.bracketed(argument))
+    }
+
+    fn bracketed(&self, inner: &str) -> String {
+        fenced("(", ")", inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notation::tests::{deep, doubled, graph};
+    use crate::testing::{deep, doubled, graph};
 
     /// Whether every element is closed by its own end.
     fn is_well_formed(markup: &str) -> bool {

@@ -75,7 +75,7 @@ fn check(name: &BranchName, convention: &Convention) -> Result<(), ExportError> 
 
 fn header(loss: &Loss, written: &Loss, ops: &BTreeSet<Op>, several: bool) -> String {
     let types = if several { "Dict, Tuple" } else { "Tuple" };
-    let pools = ops.contains(&Op::MaxPool3x3) || ops.contains(&Op::MinPool3x3);
+    let pools = ops.iter().any(|op| op.is_pool());
     let functional = if pools {
         "import torch.nn.functional as F\n"
     } else {
@@ -97,13 +97,8 @@ fn helpers(written: &Loss, ops: &BTreeSet<Op>) -> Vec<String> {
     texts.extend(has(false).then_some(parts::TARGET));
     texts.extend(has(true).then_some(parts::AREAS));
     texts.push(parts::REDUCED);
-    let small = [Op::Inv, Op::Log, Op::Sqrt];
-    texts.extend(
-        small
-            .iter()
-            .any(|op| ops.contains(op))
-            .then_some(parts::EPSILON),
-    );
+    let has_epsilon = |op: &Op| matches!(op, Op::Unary(op) if op.facts().has_epsilon);
+    texts.extend(ops.iter().any(has_epsilon).then_some(parts::EPSILON));
     texts.extend(ops.iter().filter_map(|op| parts::operator(*op)));
     texts.iter().map(|text| text.trim().to_owned()).collect()
 }

@@ -6,7 +6,7 @@
 use crate::escape::shown;
 use crate::loss::{Branch, Loss};
 use crate::text::{left_out, meaning, provenance, title};
-use autoloss_graph::{BranchName, LossGraph, Node, NodeId, Op, Signature};
+use autoloss_graph::{BranchName, LossGraph, Node, NodeId, Op, Signature, UnaryOp};
 use std::collections::BTreeSet;
 
 /// Words that cannot be names of variables, and names of the functions below.
@@ -176,14 +176,11 @@ fn body(graph: &LossGraph, inputs: &[String]) -> String {
             }
             Node::One => format!("{like}.f_ones_like()?"),
             Node::Binary(op, a, b) => {
-                let method = if op == Op::Add { "f_add" } else { "f_mul" };
-                format!("{}.{method}({})?", names[a.index()], of(b))
+                format!("{}.f_{}({})?", names[a.index()], op.name(), of(b))
             }
-            Node::Unary(op, a) => match op {
-                Op::Neg | Op::Abs | Op::Exp | Op::Tanh | Op::Square => {
-                    format!("{}.f_{}()?", names[a.index()], op.name())
-                }
-                _ => format!("{}({})?", op.name(), of(a)),
+            Node::Unary(op, a) => match op.facts().in_pytorch {
+                true => format!("{}.f_{}()?", names[a.index()], op.name()),
+                false => format!("{}({})?", op.name(), of(a)),
             },
         };
         let name = format!("t{}", lines.len() + 1);
@@ -199,14 +196,15 @@ fn body(graph: &LossGraph, inputs: &[String]) -> String {
 }
 
 const fn operator(op: Op) -> Option<&'static str> {
+    let Op::Unary(op) = op else { return None };
     Some(match op {
-        Op::Inv => INV,
-        Op::Log => LOG,
-        Op::Sqrt => SQRT,
-        Op::MeanNhw => MEAN_NHW,
-        Op::MeanC => MEAN_C,
-        Op::MaxPool3x3 => MAX_POOL,
-        Op::MinPool3x3 => MIN_POOL,
+        UnaryOp::Inv => INV,
+        UnaryOp::Log => LOG,
+        UnaryOp::Sqrt => SQRT,
+        UnaryOp::MeanNhw => MEAN_NHW,
+        UnaryOp::MeanC => MEAN_C,
+        UnaryOp::MaxPool3x3 => MAX_POOL,
+        UnaryOp::MinPool3x3 => MIN_POOL,
         _ => return None,
     })
 }

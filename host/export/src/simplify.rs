@@ -13,7 +13,9 @@ mod cost;
 mod facts;
 mod rules;
 
-use autoloss_graph::{GraphBuilder, GraphError, InputId, LossGraph, Node, NodeId, Op, Signature};
+use autoloss_graph::{
+    BinaryOp, GraphBuilder, GraphError, InputId, LossGraph, Node, NodeId, Op, Signature, UnaryOp,
+};
 use cost::Readable;
 use egg::{EGraph, Extractor, Id, RecExpr, Runner, SimpleScheduler};
 use facts::Domain;
@@ -72,22 +74,20 @@ impl FromStr for Leaf {
 }
 
 impl Term {
-    fn unary(op: Op, a: Id) -> Self {
+    fn unary(op: UnaryOp, a: Id) -> Self {
         match op {
-            Op::Add => Term::Add([a, a]),
-            Op::Mul => Term::Mul([a, a]),
-            Op::Neg => Term::Neg(a),
-            Op::Abs => Term::Abs(a),
-            Op::Inv => Term::Inv(a),
-            Op::Log => Term::Log(a),
-            Op::Exp => Term::Exp(a),
-            Op::Tanh => Term::Tanh(a),
-            Op::Square => Term::Square(a),
-            Op::Sqrt => Term::Sqrt(a),
-            Op::MeanNhw => Term::MeanNhw(a),
-            Op::MeanC => Term::MeanC(a),
-            Op::MaxPool3x3 => Term::MaxPool3x3(a),
-            Op::MinPool3x3 => Term::MinPool3x3(a),
+            UnaryOp::Neg => Term::Neg(a),
+            UnaryOp::Abs => Term::Abs(a),
+            UnaryOp::Inv => Term::Inv(a),
+            UnaryOp::Log => Term::Log(a),
+            UnaryOp::Exp => Term::Exp(a),
+            UnaryOp::Tanh => Term::Tanh(a),
+            UnaryOp::Square => Term::Square(a),
+            UnaryOp::Sqrt => Term::Sqrt(a),
+            UnaryOp::MeanNhw => Term::MeanNhw(a),
+            UnaryOp::MeanC => Term::MeanC(a),
+            UnaryOp::MaxPool3x3 => Term::MaxPool3x3(a),
+            UnaryOp::MinPool3x3 => Term::MinPool3x3(a),
         }
     }
 
@@ -95,20 +95,20 @@ impl Term {
     fn op(&self) -> Option<Op> {
         Some(match self {
             Term::One | Term::Input(_) => return None,
-            Term::Add(_) => Op::Add,
-            Term::Mul(_) => Op::Mul,
-            Term::Neg(_) => Op::Neg,
-            Term::Abs(_) => Op::Abs,
-            Term::Inv(_) => Op::Inv,
-            Term::Log(_) => Op::Log,
-            Term::Exp(_) => Op::Exp,
-            Term::Tanh(_) => Op::Tanh,
-            Term::Square(_) => Op::Square,
-            Term::Sqrt(_) => Op::Sqrt,
-            Term::MeanNhw(_) => Op::MeanNhw,
-            Term::MeanC(_) => Op::MeanC,
-            Term::MaxPool3x3(_) => Op::MaxPool3x3,
-            Term::MinPool3x3(_) => Op::MinPool3x3,
+            Term::Add(_) => BinaryOp::Add.into(),
+            Term::Mul(_) => BinaryOp::Mul.into(),
+            Term::Neg(_) => UnaryOp::Neg.into(),
+            Term::Abs(_) => UnaryOp::Abs.into(),
+            Term::Inv(_) => UnaryOp::Inv.into(),
+            Term::Log(_) => UnaryOp::Log.into(),
+            Term::Exp(_) => UnaryOp::Exp.into(),
+            Term::Tanh(_) => UnaryOp::Tanh.into(),
+            Term::Square(_) => UnaryOp::Square.into(),
+            Term::Sqrt(_) => UnaryOp::Sqrt.into(),
+            Term::MeanNhw(_) => UnaryOp::MeanNhw.into(),
+            Term::MeanC(_) => UnaryOp::MeanC.into(),
+            Term::MaxPool3x3(_) => UnaryOp::MaxPool3x3.into(),
+            Term::MinPool3x3(_) => UnaryOp::MinPool3x3.into(),
         })
     }
 }
@@ -185,8 +185,8 @@ fn insert(graph: &LossGraph, egraph: &mut EGraph<Term, Domain>) -> (Id, BTreeMap
                 Term::Input(Leaf(position))
             }
             Node::Unary(op, a) => Term::unary(op, at(a)),
-            Node::Binary(Op::Add, a, b) => Term::Add([at(a), at(b)]),
-            Node::Binary(_, a, b) => Term::Mul([at(a), at(b)]),
+            Node::Binary(BinaryOp::Add, a, b) => Term::Add([at(a), at(b)]),
+            Node::Binary(BinaryOp::Mul, a, b) => Term::Mul([at(a), at(b)]),
         };
         root = egraph.add(term);
         ids.push(root);

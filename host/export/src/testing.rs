@@ -6,7 +6,9 @@
 mod support;
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
-use autoloss_graph::{InputSpec, LossGraph, Signature, Values};
+use autoloss_graph::{
+    BinaryOp, GraphBuilder, InputSpec, Limits, LossGraph, Signature, UnaryOp, Values,
+};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use support::{awkward, boxes, field, finite, gradient_terms, largest, one_hot, softmax, void};
@@ -120,4 +122,36 @@ pub(crate) fn largest_value(graph: &LossGraph, inputs: &[Field]) -> f64 {
 /// The largest term that is added up in a gradient.
 pub(crate) fn gradient_scale(graph: &LossGraph, inputs: &[Field]) -> f64 {
     gradient_terms(graph, inputs)
+}
+
+/// A graph beyond the usual limits.
+pub(crate) fn graph(text: &str, signature: &Signature) -> LossGraph {
+    let limits = Limits {
+        max_nodes: 1000,
+        max_depth: 1000,
+        max_tree_size: 10_000,
+    };
+    LossGraph::parse(text, signature, &limits).unwrap()
+}
+
+/// A node that is added to itself over and over.
+pub(crate) fn doubled(times: usize) -> LossGraph {
+    let signature = Signature::dense();
+    let mut builder = GraphBuilder::new();
+    let mut id = builder.input(signature.index_of("yhat").unwrap());
+    for _ in 0..times {
+        id = builder.apply(BinaryOp::Add, &[id, id]).unwrap();
+    }
+    builder.finish(id).unwrap()
+}
+
+/// A node under many operators.
+pub(crate) fn deep(depth: usize) -> LossGraph {
+    let signature = Signature::dense();
+    let mut builder = GraphBuilder::new();
+    let mut id = builder.input(signature.index_of("yhat").unwrap());
+    for _ in 0..depth {
+        id = builder.apply(UnaryOp::Tanh, &[id]).unwrap();
+    }
+    builder.finish(id).unwrap()
 }

@@ -13,7 +13,8 @@
 
 use std::fmt;
 
-use crate::{InputId, LossGraph, Node, NodeId, Op, Signature};
+use crate::facts::Traits;
+use crate::{BinaryOp, InputId, LossGraph, Node, NodeId, Signature, UnaryOp};
 
 /// Why a graph cannot train anything.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,8 +165,9 @@ fn mentioned(graph: &LossGraph, signature: &Signature) -> Sources {
     })
 }
 
+/// What the value of a node depends on.
 #[derive(Copy, Clone)]
-struct Facts {
+struct Dependence {
     /// What the value depends on.
     value: Sources,
     /// What its mean over the channels depends on.
@@ -174,24 +176,23 @@ struct Facts {
     separable: bool,
     /// The same of the mean over the channels.
     mean_separable: bool,
-    /// The value is equal over the channels.
-    even: bool,
+    traits: Traits,
     /// The value is 0 everywhere.
     zero: bool,
 }
 
-impl Facts {
-    const CONSTANT: Self = Self::of(Sources::NONE, true);
+impl Dependence {
+    const CONSTANT: Self = Self::of(Sources::NONE, Traits::ONE);
 
-    /// Facts where nothing particular is known of the channel mean.
-    const fn of(value: Sources, even: bool) -> Self {
+    /// Where nothing particular is known of the channel mean.
+    const fn of(value: Sources, traits: Traits) -> Self {
         let separable = value.0 & Sources::BOTH.0 != Sources::BOTH.0;
         Self {
             value,
             mean: value,
             separable,
             mean_separable: separable,
-            even,
+            traits,
             zero: false,
         }
     }
@@ -202,53 +203,54 @@ impl Facts {
     };
 }
 
-/// The facts of the root. Without `channel_means` the declared constancy of channel means is not
+/// What the root depends on. Without `channel_means` the declared constancy of channel means is not
 /// made use of.
-fn analyse(graph: &LossGraph, signature: &Signature, channel_means: bool) -> Facts {
-    let mut known: Vec<Facts> = Vec::with_capacity(graph.len());
+fn analyse(graph: &LossGraph, signature: &Signature, channel_means: bool) -> Dependence {
+    let mut known: Vec<Dependence> = Vec::with_capacity(graph.len());
     for node in graph.nodes() {
-        let facts = match *node {
-            Node::One => Facts::CONSTANT,
+        let found = match *node {
+            Node::One => Dependence::CONSTANT,
             Node::Input(input) => {
-                let mut facts = Facts::of(Sources::of(signature, input), false);
                 let spec = signature.get(input);
+                let sources = Sources::of(signature, input);
+                let mut found = Dependence::of(sources, Traits::input(spec));
                 if channel_means && spec.is_some_and(|spec| spec.channel_mean_constant) {
-                    facts.mean = Sources::NONE;
-                    facts.mean_separable = true;
+                    found.mean = Sources::NONE;
+                    found.mean_separable = true;
                 }
-                facts
+                found
             }
             Node::Unary(op, a) => unary(op, known[a.index()]),
-            Node::Binary(Op::Add, a, b) if cancels(graph, a, b) => Facts::ZERO,
-            Node::Binary(Op::Add, a, b) => sum(known[a.index()], known[b.index()]),
-            Node::Binary(_, a, b) => product(known[a.index()], known[b.index()]),
+            Node::Binary(BinaryOp::Add, a, b) if cancels(graph, a, b) => Dependence::ZERO,
+            Node::Binary(BinaryOp::Add, a, b) => sum(known[a.index()], known[b.index()]),
+            Node::Binary(BinaryOp::Mul, a, b) => product(known[a.index()], known[b.index()]),
         };
-        known.push(facts);
+        known.push(found);
     }
-    known.last().copied().unwrap_or(Facts::CONSTANT)
+    known.last().copied().unwrap_or(Dependence::CONSTANT)
 }
 
 /// Whether one of two terms is the negative of the other.
 fn cancels(graph: &LossGraph, a: NodeId, b: NodeId) -> bool {
-    graph.node(a) == Node::Unary(Op::Neg, b) || graph.node(b) == Node::Unary(Op::Neg, a)
+    graph.node(a) == Node::Unary(UnaryOp::Neg, b) || graph.node(b) == Node::Unary(UnaryOp::Neg, a)
 }
 
-fn unary(op: Op, a: Facts) -> Facts {
+fn unary(op: UnaryOp, a: Dependence) -> Dependence {
+    let traits = a.traits.unary(op);
     match op {
-        // Every unary operator but these two maps 0 to 0 and keeps it there.
-        Op::Inv | Op::Exp if a.zero => Facts::CONSTANT,
-        _ if a.zero => a,
-        Op::Neg | Op::MeanNhw => a,
-        Op::MeanC => Facts {
+        _ if a.zero && op.keeps_zero() => a,
+        _ if a.zero => Dependence::CONSTANT,
+        UnaryOp::Neg | UnaryOp::MeanNhw => Dependence { traits, ..a },
+        UnaryOp::MeanC => Dependence {
             separable: a.mean_separable,
             mean_separable: a.mean_separable,
-            ..Facts::of(a.mean, true)
+            ..Dependence::of(a.mean, traits)
         },
-        _ => Facts::of(a.value, a.even),
+        _ => Dependence::of(a.value, traits),
     }
 }
 
-fn sum(a: Facts, b: Facts) -> Facts {
+fn sum(a: Dependence, b: Dependence) -> Dependence {
     if a.zero {
         return b;
     }
@@ -257,19 +259,19 @@ fn sum(a: Facts, b: Facts) -> Facts {
     }
     let value = a.value.and(b.value);
     let mean = a.mean.and(b.mean);
-    Facts {
+    Dependence {
         value,
         mean,
         separable: a.separable && b.separable,
         mean_separable: a.mean_separable && b.mean_separable,
-        even: a.even && b.even,
+        traits: a.traits.binary(BinaryOp::Add, b.traits),
         zero: false,
     }
 }
 
-fn product(a: Facts, b: Facts) -> Facts {
+fn product(a: Dependence, b: Dependence) -> Dependence {
     if a.zero || b.zero {
-        return Facts::ZERO;
+        return Dependence::ZERO;
     }
     // A factor that depends on nothing is a number, equal everywhere: it only scales.
     if a.value == Sources::NONE {
@@ -279,21 +281,21 @@ fn product(a: Facts, b: Facts) -> Facts {
         return a;
     }
     let value = a.value.and(b.value);
-    let mut facts = Facts::of(value, a.even && b.even);
+    let mut found = Dependence::of(value, a.traits.binary(BinaryOp::Mul, b.traits));
     for (factor, rest) in [(a, b), (b, a)] {
         // A factor of neither prediction nor target scales both parts of a sum.
         let neutral = factor.value.common(Sources::BOTH) == Sources::NONE;
-        facts.separable |= neutral && rest.separable;
-        facts.mean_separable |= neutral && rest.separable;
-        if factor.even {
+        found.separable |= neutral && rest.separable;
+        found.mean_separable |= neutral && rest.separable;
+        if factor.traits.even_c {
             // mean_c(k·x) = k·mean_c(x)
-            facts.mean = facts.mean.common(factor.value.and(rest.mean));
-            facts.mean_separable |= neutral && rest.mean_separable;
-            facts.mean_separable |= rest.mean == Sources::NONE && factor.separable;
+            found.mean = found.mean.common(factor.value.and(rest.mean));
+            found.mean_separable |= neutral && rest.mean_separable;
+            found.mean_separable |= rest.mean == Sources::NONE && factor.separable;
         }
     }
-    facts.mean_separable |= !facts.mean.has(Sources::BOTH);
-    facts
+    found.mean_separable |= !found.mean.has(Sources::BOTH);
+    found
 }
 
 #[cfg(test)]

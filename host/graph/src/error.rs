@@ -3,12 +3,12 @@
 use crate::Op;
 use thiserror::Error;
 
-/// A graph, a signature or a name that cannot be.
+/// An invalid graph, signature or name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GraphError {
     /// An operator got another number of operands than it takes.
-    #[error("{} takes {} operand(s), not {given}", .op.name(), .op.arity())]
+    #[error("{op} takes {} operand(s), not {given}", .op.arity())]
     Arity {
         /// The operator.
         op: Op,

@@ -1,10 +1,9 @@
-//! Infix formulas for reports and terminals: what a person reads at a glance, not what is stored.
-//! ε is left out (`1/x` stands for 1/(x+ε), `log` and `√` for their signed forms), and so are
-//! brackets that only associativity would need.
+//! Infix formulas for reports and terminals: for people to read; files hold the text form.
 
 use std::fmt;
 
-use crate::{InputId, LossGraph, Node, NodeId, Op, Signature};
+use crate::infix::{Infix, Layout, Marks};
+use crate::{LossGraph, Signature, UnaryOp};
 
 /// Larger trees are not written out; a graph of few nodes that shares much can be astronomically
 /// large as a tree.
@@ -15,37 +14,8 @@ const LARGEST_TREE: u64 = 10_000;
 pub struct Formula<'a> {
     graph: &'a LossGraph,
     signature: &'a Signature,
-    style: &'static Style,
+    characters: Characters,
 }
-
-/// The marks of one character set.
-#[derive(Debug)]
-struct Style {
-    unicode: bool,
-    times: &'static str,
-    minus: &'static str,
-    subtract: &'static str,
-    squared: &'static str,
-    root: &'static str,
-}
-
-const UNICODE: Style = Style {
-    unicode: true,
-    times: "·",
-    minus: "−",
-    subtract: " − ",
-    squared: "²",
-    root: "√(",
-};
-
-const ASCII: Style = Style {
-    unicode: false,
-    times: "*",
-    minus: "-",
-    subtract: " - ",
-    squared: "^2",
-    root: "sqrt(",
-};
 
 impl LossGraph {
     /// Shows an infix formula, with the marks of mathematics unless [`Formula::ascii`] is asked for.
@@ -65,22 +35,9 @@ impl LossGraph {
         Formula {
             graph: self,
             signature,
-            style: &UNICODE,
+            characters: Characters::Unicode,
         }
     }
-}
-
-/// How tightly an expression binds; a weaker one inside a stronger place gets brackets.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Binding {
-    Sum,
-    Product,
-    Atom,
-}
-
-enum Piece {
-    Node(NodeId, Binding),
-    Mark(&'static str),
 }
 
 impl Formula<'_> {
@@ -88,76 +45,8 @@ impl Formula<'_> {
     #[must_use]
     pub fn ascii(self) -> Self {
         Self {
-            style: &ASCII,
+            characters: Characters::Ascii,
             ..self
-        }
-    }
-
-    /// How tightly a node binds as it is written.
-    fn binding(&self, id: NodeId) -> Binding {
-        match self.graph.node(id).op() {
-            Some(Op::Add | Op::Neg) => Binding::Sum,
-            Some(Op::Mul | Op::Inv) => Binding::Product,
-            // A square is written tightly, but a square of it needs brackets.
-            Some(Op::Square) => Binding::Product,
-            _ => Binding::Atom,
-        }
-    }
-
-    /// The pieces of a node in the order of reading.
-    fn pieces(&self, id: NodeId, bars: &[bool]) -> Vec<Piece> {
-        use Binding::{Atom, Product, Sum};
-        use Piece::Mark;
-        let style = self.style;
-        let node = |id, least| Piece::Node(id, least);
-        let inverse = |id| match self.graph.node(id) {
-            Node::Unary(Op::Inv, below) => Some(below),
-            _ => None,
-        };
-        match self.graph.node(id) {
-            Node::One => vec![Mark("1")],
-            Node::Input(_) => Vec::new(),
-            Node::Binary(Op::Mul, a, b) => match inverse(b) {
-                Some(b) => vec![node(a, Product), Mark("/"), node(b, Atom)],
-                None => vec![node(a, Product), Mark(style.times), node(b, Product)],
-            },
-            Node::Binary(_, a, b) => match self.graph.node(b) {
-                Node::Unary(Op::Neg, b) => {
-                    vec![node(a, Sum), Mark(style.subtract), node(b, Product)]
-                }
-                _ => vec![node(a, Sum), Mark(" + "), node(b, Sum)],
-            },
-            Node::Unary(Op::Neg, a) => vec![Mark(style.minus), node(a, Product)],
-            Node::Unary(Op::Inv, a) => vec![Mark("1/"), node(a, Atom)],
-            Node::Unary(Op::Square, a) => vec![node(a, Atom), Mark(style.squared)],
-            Node::Unary(Op::Abs, a) if style.unicode && !bars[a.index()] => {
-                vec![Mark("|"), node(a, Sum), Mark("|")]
-            }
-            Node::Unary(Op::Sqrt, a) => vec![Mark(style.root), node(a, Sum), Mark(")")],
-            Node::Unary(op, a) => vec![Mark(op.name()), Mark("("), node(a, Sum), Mark(")")],
-        }
-    }
-
-    /// Which nodes are written with bars somewhere, for bars within bars cannot be read.
-    fn bars(&self) -> Vec<bool> {
-        let mut bars: Vec<bool> = Vec::with_capacity(self.graph.len());
-        for node in self.graph.nodes() {
-            let below = node.operands().any(|operand| bars[operand.index()]);
-            bars.push(below || node.op() == Some(Op::Abs));
-        }
-        bars
-    }
-
-    fn input(&self, input: InputId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(spec) = self.signature.get(input) else {
-            return write!(f, "input{}", input.index());
-        };
-        match spec.name.strip_suffix("hat") {
-            Some("y") if self.style.unicode => f.write_str("ŷ"),
-            Some(letter) if self.style.unicode && letter.len() == 1 => {
-                write!(f, "{letter}\u{302}")
-            }
-            _ => f.write_str(&spec.name),
         }
     }
 }
@@ -167,35 +56,102 @@ impl fmt::Display for Formula<'_> {
         if self.graph.tree_size() > LARGEST_TREE {
             return write!(f, "(a graph of {} nodes)", self.graph.len());
         }
-        let bars = self.bars();
-        let mut rest = vec![Piece::Node(self.graph.root(), Binding::Sum)];
-        while let Some(piece) = rest.pop() {
-            let (id, least) = match piece {
-                Piece::Mark(mark) => {
-                    f.write_str(mark)?;
-                    continue;
-                }
-                Piece::Node(id, least) => (id, least),
-            };
-            if let Node::Input(input) = self.graph.node(id) {
-                self.input(input, f)?;
-                continue;
-            }
-            let pieces = self.pieces(id, &bars);
-            if self.binding(id) < least {
-                f.write_str("(")?;
-                rest.push(Piece::Mark(")"));
-            }
-            rest.extend(pieces.into_iter().rev());
+        f.write_str(&Infix::of(self.graph, self.signature, &self.characters).formula)
+    }
+}
+
+/// The marks of one character set.
+#[derive(Copy, Clone, Debug)]
+enum Characters {
+    Unicode,
+    Ascii,
+}
+
+impl Characters {
+    const fn of<'a>(self, unicode: &'a str, ascii: &'a str) -> &'a str {
+        match self {
+            Self::Unicode => unicode,
+            Self::Ascii => ascii,
         }
-        Ok(())
+    }
+}
+
+impl Marks for Characters {
+    fn layout(&self) -> Layout {
+        Layout::Line
+    }
+
+    fn number(&self, number: u64) -> String {
+        number.to_string()
+    }
+
+    fn input(&self, name: &str, hat: bool) -> String {
+        match (self, hat) {
+            (_, false) => name.to_owned(),
+            (Self::Unicode, true) if name == "y" => "ŷ".to_owned(),
+            (Self::Unicode, true) => format!("{name}\u{302}"),
+            (Self::Ascii, true) => format!("{name}hat"),
+        }
+    }
+
+    fn named(&self, letter: char, number: usize) -> String {
+        format!("{letter}{number}")
+    }
+
+    fn sign(&self, negative: bool, first: bool) -> &'static str {
+        match (negative, first) {
+            (false, true) => "",
+            (false, false) => " + ",
+            (true, true) => self.of("−", "-"),
+            (true, false) => self.of(" − ", " - "),
+        }
+    }
+
+    fn times(&self) -> &'static str {
+        self.of("·", "*")
+    }
+
+    fn fraction(&self, above: &str, below: &str) -> String {
+        format!("{above}/{below}")
+    }
+
+    fn squared(&self, base: &str, closed: bool) -> String {
+        let squared = self.of("²", "^2");
+        match closed {
+            true => format!("{base}{squared}"),
+            false => format!("({base}){squared}"),
+        }
+    }
+
+    fn exponential(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn root(&self, inner: &str) -> String {
+        format!("{}({inner})", self.of("√", "sqrt"))
+    }
+
+    fn absolute(&self, inner: &str, nested: bool) -> String {
+        match (self, nested) {
+            (Self::Unicode, false) => format!("|{inner}|"),
+            // Bars within bars cannot be read.
+            _ => format!("abs({inner})"),
+        }
+    }
+
+    fn call(&self, op: UnaryOp, argument: &str) -> String {
+        format!("{}({argument})", op.name())
+    }
+
+    fn bracketed(&self, inner: &str) -> String {
+        format!("({inner})")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::{BinaryOp, Limits};
 
     #[test]
     fn brackets_stand_where_they_are_needed() {
@@ -235,7 +191,7 @@ mod tests {
         let mut builder = crate::GraphBuilder::new();
         let mut id = builder.one();
         for _ in 0..70 {
-            id = builder.apply(Op::Add, &[id, id]).unwrap();
+            id = builder.apply(BinaryOp::Add, &[id, id]).unwrap();
         }
         let graph = builder.finish(id).unwrap();
         let formula = graph.formula(&Signature::dense()).to_string();

@@ -1,7 +1,7 @@
 //! Random graphs.
 
 use crate::graph::NodeId;
-use crate::{GraphBuilder, InputId, Limits, LossGraph, Op, Signature};
+use crate::{GraphBuilder, InputId, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -86,11 +86,13 @@ fn random_subgraph<R: Rng + ?Sized>(
     }
     let op = random_op(rng, signature);
     let a = random_subgraph(rng, builder, signature, depth - 1, room);
-    if op.arity() == 1 {
-        return builder.add(crate::Node::Unary(op, a));
+    match op {
+        Op::Unary(op) => builder.add(Node::Unary(op, a)),
+        Op::Binary(op) => {
+            let b = random_subgraph(rng, builder, signature, depth - 1, room);
+            builder.add(Node::Binary(op, a, b))
+        }
     }
-    let b = random_subgraph(rng, builder, signature, depth - 1, room);
-    builder.add(crate::Node::Binary(op, a, b))
 }
 
 #[cfg(test)]
@@ -120,6 +122,84 @@ mod tests {
             }
         }
         assert_eq!((ops.len(), leaves.len()), (14, 3));
+    }
+
+    /// What many graphs of a signature have in common.
+    #[derive(Default)]
+    struct Census {
+        graphs: usize,
+        /// Uses of each operator, input and constant, by its text.
+        uses: std::collections::BTreeMap<String, usize>,
+        sizes: std::collections::BTreeSet<usize>,
+        tree_sizes: u64,
+        without: Vec<usize>,
+        distinct: std::collections::HashSet<u64>,
+    }
+
+    fn census(signature: &Signature, depth: usize) -> Census {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let mut census = Census {
+            graphs: 5000,
+            without: vec![0; signature.len()],
+            ..Census::default()
+        };
+        for _ in 0..census.graphs {
+            let config = GenerateConfig { depth };
+            let graph = random_graph(&mut rng, signature, &config, &Limits::default());
+            assert_eq!(graph.depth(), depth);
+            census.sizes.insert(graph.len());
+            census.tree_sizes += graph.tree_size();
+            census.distinct.insert(graph.structural_hash());
+            for (input, _) in signature.iter() {
+                census.without[input.index()] += usize::from(!graph.uses_input(input));
+            }
+            let text = graph.display(signature).to_string();
+            for word in text
+                .split(['(', ')', ',', ' '])
+                .filter(|word| !word.is_empty())
+            {
+                *census.uses.entry(word.to_owned()).or_default() += 1;
+            }
+        }
+        census
+    }
+
+    /// Of 14 operators 2 have two operands, so a tree of depth d has a = 8/7 operands an operator: of depth 3
+    /// 1 + a + a² operators and a³ leaves on average.
+    #[test]
+    fn operators_and_leaves_are_drawn_evenly() {
+        let signature = Signature::dense();
+        let found = census(&signature, 3);
+        let a = 8.0_f64 / 7.0;
+        let (operators, leaves) = (1.0 + a + a * a, a * a * a);
+        for (names, all) in [
+            (Op::ALL.map(Op::name).to_vec(), operators),
+            (vec!["yhat", "y", "1"], leaves),
+        ] {
+            for name in &names {
+                let expected = found.graphs as f64 * all / names.len() as f64;
+                let uses = found.uses.get(*name).copied().unwrap_or(0) as f64;
+                assert!(
+                    (uses / expected - 1.0).abs() < 0.1,
+                    "{name}: {uses} of {expected}"
+                );
+            }
+        }
+        let size = found.tree_sizes as f64 / found.graphs as f64;
+        assert!((size - operators - leaves).abs() < 0.1, "{size}");
+    }
+
+    #[test]
+    fn graphs_vary_in_size_and_inputs() {
+        let found = census(&Signature::dense(), 3);
+        assert!(found.sizes.len() >= 6, "{:?}", found.sizes);
+        assert!(found.distinct.len() > 3000, "{}", found.distinct.len());
+        // With one leaf, two graphs in three lack an input; with more leaves fewer do.
+        for without in &found.without {
+            let share = *without as f64 / found.graphs as f64;
+            assert!((0.5..0.65).contains(&share), "{share}");
+        }
+        assert_eq!(census(&Signature::dense(), 1).sizes, [2, 3].into());
     }
 
     #[test]

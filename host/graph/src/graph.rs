@@ -4,7 +4,8 @@
 //! it is used. That order is a function of the structure alone, so comparing two node lists compares
 //! two graphs, and the structural hash is the same on every machine and in every version.
 
-use crate::{GraphError, InputId, Op};
+use crate::hash::{FNV_START, fnv1a};
+use crate::{BinaryOp, GraphError, InputId, Limits, Op, UnaryOp};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -33,9 +34,9 @@ pub enum Node {
     /// A named input.
     Input(InputId),
     /// An operator of one operand.
-    Unary(Op, NodeId),
+    Unary(UnaryOp, NodeId),
     /// An operator of two operands.
-    Binary(Op, NodeId, NodeId),
+    Binary(BinaryOp, NodeId, NodeId),
 }
 
 impl Node {
@@ -43,7 +44,8 @@ impl Node {
     #[must_use]
     pub const fn op(self) -> Option<Op> {
         match self {
-            Node::Unary(op, _) | Node::Binary(op, _, _) => Some(op),
+            Node::Unary(op, _) => Some(Op::Unary(op)),
+            Node::Binary(op, ..) => Some(Op::Binary(op)),
             Node::One | Node::Input(_) => None,
         }
     }
@@ -74,12 +76,12 @@ impl Node {
 /// An immutable value; cloning shares it.
 ///
 /// ```
-/// use autoloss_graph::{GraphBuilder, Op, Signature};
+/// use autoloss_graph::{BinaryOp, GraphBuilder, Signature};
 ///
 /// let signature = Signature::dense();
 /// let mut builder = GraphBuilder::new();
 /// let yhat = builder.input(signature.index_of("yhat").expect("declared"));
-/// let squared = builder.apply(Op::Mul, &[yhat, yhat])?;
+/// let squared = builder.apply(BinaryOp::Mul, &[yhat, yhat])?;
 /// let graph = builder.finish(squared)?;
 /// // `yhat` is one node, used twice.
 /// assert_eq!((graph.len(), graph.tree_size(), graph.depth()), (2, 3, 1));
@@ -150,6 +152,28 @@ impl LossGraph {
         sizes.last().copied().unwrap_or(0)
     }
 
+    /// Checks the graph against limits.
+    ///
+    /// # Errors
+    /// [`GraphError::Limit`] names the first measure that is too large.
+    pub fn validate(&self, limits: &Limits) -> Result<(), GraphError> {
+        let measures = [
+            (
+                "a node count of",
+                self.len() as u64,
+                limits.max_nodes as u64,
+            ),
+            ("a depth of", self.depth() as u64, limits.max_depth as u64),
+            ("a written size of", self.tree_size(), limits.max_tree_size),
+        ];
+        for (what, value, limit) in measures {
+            if value > limit {
+                return Err(GraphError::Limit { what, value, limit });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an input occurs.
     #[must_use]
     pub fn uses_input(&self, input: InputId) -> bool {
@@ -193,12 +217,8 @@ impl fmt::Debug for LossGraph {
 }
 
 fn fnv(nodes: &[Node]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |value: u16| {
-        for byte in value.to_le_bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
+    let mut hash = FNV_START;
+    let mut add = |value: u16| hash = fnv1a(hash, &value.to_le_bytes());
     for node in nodes {
         match *node {
             Node::One => add(0),
@@ -208,12 +228,12 @@ fn fnv(nodes: &[Node]) -> u64 {
             }
             Node::Unary(op, a) => {
                 add(2);
-                add(op as u16);
+                add(Op::Unary(op).number().into());
                 add(a.0);
             }
             Node::Binary(op, a, b) => {
                 add(3);
-                add(op as u16);
+                add(Op::Binary(op).number().into());
                 add(a.0);
                 add(b.0);
             }
@@ -250,17 +270,17 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// A wrong number of operands, an unknown operand, or too many nodes.
-    pub fn apply(&mut self, op: Op, operands: &[NodeId]) -> Result<NodeId, GraphError> {
+    pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, GraphError> {
         if let Some(unknown) = operands.iter().find(|id| id.index() >= self.nodes.len()) {
             return Err(GraphError::UnknownNode(unknown.index()));
         }
         if self.nodes.len() >= MAX_NODES {
             return Err(GraphError::TooManyNodes(MAX_NODES));
         }
-        match (op.arity(), operands) {
-            (1, &[a]) => Ok(self.add(Node::Unary(op, a))),
-            (2, &[a, b]) => Ok(self.add(Node::Binary(op, a, b))),
-            _ => Err(GraphError::Arity {
+        match (op.into(), operands) {
+            (Op::Unary(op), &[a]) => Ok(self.add(Node::Unary(op, a))),
+            (Op::Binary(op), &[a, b]) => Ok(self.add(Node::Binary(op, a, b))),
+            (op, _) => Err(GraphError::Arity {
                 op,
                 given: operands.len(),
             }),
@@ -273,7 +293,7 @@ impl GraphBuilder {
         self.nodes.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
@@ -290,7 +310,7 @@ impl GraphBuilder {
             .ok_or(GraphError::UnknownNode(id.index()))
     }
 
-    /// The graph below `root`; what it does not reach is left out.
+    /// The graph below `root`, without the nodes that it does not reach.
     ///
     /// # Errors
     /// [`GraphError::UnknownNode`].
@@ -355,12 +375,12 @@ mod tests {
         let (yhat, y) = (InputId(0), InputId(1));
         let mut first = GraphBuilder::new();
         let (a, b) = (first.input(yhat), first.input(y));
-        let product = first.apply(Op::Mul, &[a, b]).unwrap();
-        let unused = first.apply(Op::Exp, &[product]).unwrap();
+        let product = first.apply(BinaryOp::Mul, &[a, b]).unwrap();
+        let unused = first.apply(UnaryOp::Exp, &[product]).unwrap();
         assert_ne!(unused, product);
         let mut second = GraphBuilder::new();
         let (b, a) = (second.input(y), second.input(yhat));
-        let same = second.apply(Op::Mul, &[a, b]).unwrap();
+        let same = second.apply(BinaryOp::Mul, &[a, b]).unwrap();
         let (first, second) = (first.finish(product).unwrap(), second.finish(same).unwrap());
         assert_eq!(first, second);
         assert_eq!(first.structural_hash(), second.structural_hash());
@@ -372,7 +392,7 @@ mod tests {
     fn the_hash_is_frozen() {
         let mut builder = GraphBuilder::new();
         let yhat = builder.input(InputId(0));
-        let root = builder.apply(Op::Log, &[yhat]).unwrap();
+        let root = builder.apply(UnaryOp::Log, &[yhat]).unwrap();
         let graph = builder.finish(root).unwrap();
         assert_eq!(graph.structural_hash(), 0x2a6a_ab15_76e9_2403);
     }
@@ -382,14 +402,14 @@ mod tests {
         let mut builder = GraphBuilder::new();
         let one = builder.one();
         assert_eq!(
-            builder.apply(Op::Add, &[one]),
+            builder.apply(BinaryOp::Add, &[one]),
             Err(GraphError::Arity {
-                op: Op::Add,
+                op: BinaryOp::Add.into(),
                 given: 1
             })
         );
         assert_eq!(
-            builder.apply(Op::Neg, &[NodeId(9)]),
+            builder.apply(UnaryOp::Neg, &[NodeId(9)]),
             Err(GraphError::UnknownNode(9))
         );
     }
@@ -399,7 +419,7 @@ mod tests {
         let mut builder = GraphBuilder::new();
         let mut id = builder.one();
         for _ in 0..70 {
-            id = builder.apply(Op::Add, &[id, id]).unwrap();
+            id = builder.apply(BinaryOp::Add, &[id, id]).unwrap();
         }
         let graph = builder.finish(id).unwrap();
         assert_eq!((graph.len(), graph.depth()), (71, 70));

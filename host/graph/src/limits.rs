@@ -1,6 +1,5 @@
 //! How large a graph may become.
 
-use crate::{GraphError, LossGraph};
 use serde::{Deserialize, Serialize};
 
 /// Upper bounds that generation, mutation and parsing keep (the values are ours).
@@ -24,29 +23,5 @@ impl Default for Limits {
             max_depth: 12,
             max_tree_size: 256,
         }
-    }
-}
-
-impl LossGraph {
-    /// Checks the graph against limits.
-    ///
-    /// # Errors
-    /// [`GraphError::Limit`] names the first measure that is too large.
-    pub fn validate(&self, limits: &Limits) -> Result<(), GraphError> {
-        let measures = [
-            (
-                "a node count of",
-                self.len() as u64,
-                limits.max_nodes as u64,
-            ),
-            ("a depth of", self.depth() as u64, limits.max_depth as u64),
-            ("a written size of", self.tree_size(), limits.max_tree_size),
-        ];
-        for (what, value, limit) in measures {
-            if value > limit {
-                return Err(GraphError::Limit { what, value, limit });
-            }
-        }
-        Ok(())
     }
 }

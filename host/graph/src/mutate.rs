@@ -10,7 +10,7 @@ use crate::{GraphBuilder, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// Draws made before a mutation is given up.
+/// Draws after which a mutation counts as impossible.
 const TRIES: usize = 16;
 
 /// A kind of mutation.
@@ -117,10 +117,9 @@ fn insert<R: Rng + ?Sized>(
 ) -> Option<LossGraph> {
     let (edge, child) = pick(rng, &edges(graph))?;
     let mut builder = copy(graph);
-    let op = random_op(rng, signature);
-    let new = match op.arity() {
-        1 => builder.add(Node::Unary(op, child)),
-        _ => {
+    let new = match random_op(rng, signature) {
+        Op::Unary(op) => builder.add(Node::Unary(op, child)),
+        Op::Binary(op) => {
             // Nodes before the parent cannot lie above it, so no cycle can arise.
             let other = random_operand(rng, &mut builder, signature, edge.parent);
             let (a, b) = if rng.random() {
@@ -162,10 +161,10 @@ fn replace<R: Rng + ?Sized>(
     let op = pick(rng, &others)?;
     let operands: Vec<NodeId> = graph.node(old).operands().collect();
     let mut builder = copy(graph);
-    let new = match (op.arity(), operands.as_slice()) {
-        (1, operands) => Node::Unary(op, pick(rng, operands)?),
-        (_, &[a, b]) => Node::Binary(op, a, b),
-        (_, operands) => {
+    let new = match (op, operands.as_slice()) {
+        (Op::Unary(op), operands) => Node::Unary(op, pick(rng, operands)?),
+        (Op::Binary(op), &[a, b]) => Node::Binary(op, a, b),
+        (Op::Binary(op), operands) => {
             let kept = pick(rng, operands)?;
             let other = random_operand(rng, &mut builder, signature, old);
             let (a, b) = if rng.random() {

@@ -1,87 +1,307 @@
-//! The primitive operators.
+//! The primitive operators, in one table.
 //!
 //! Every operator keeps the shape (N, C, H, W), so that any composes with any. There is no
 //! subtraction and no division: they are `add(a, neg(b))` and `mul(a, inv(b))`. The set and the
 //! stabilising ε are those of AutoLoss-Zero (arXiv 2103.14026, recalled).
+//!
+//! What the text form, the evaluators, the rewriters and the exports need to know of an operator is a
+//! fact of its row in the table ([`UnaryOp::facts`]), so that a new operator is described once.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The ε of `inv`, `log` and `sqrt`.
 pub const EPSILON: f64 = 1e-12;
 
-/// A primitive operator.
-///
-/// ```
-/// use autoloss_graph::Op;
-///
-/// assert_eq!(Op::from_name("max_pool3x3"), Some(Op::MaxPool3x3));
-/// assert_eq!(Op::Mul.arity(), 2);
-/// ```
-#[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
+/// An operator of two operands, whose order does not matter.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
+pub enum BinaryOp {
     /// a + b
     Add,
     /// a · b
     Mul,
+}
+
+/// A primitive operator.
+///
+/// ```
+/// use autoloss_graph::{BinaryOp, Op, UnaryOp};
+///
+/// assert_eq!(Op::from_name("max_pool3x3"), Some(UnaryOp::MaxPool3x3.into()));
+/// assert_eq!(Op::from(BinaryOp::Mul).arity(), 2);
+/// ```
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
+pub enum Op {
+    /// Of two operands.
+    Binary(BinaryOp),
+    /// Of one operand.
+    Unary(UnaryOp),
+}
+
+/// What f(−x) is.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Parity {
+    /// f(x).
+    Even,
+    /// −f(x).
+    Odd,
+    /// −g(x), where g is the other pool.
+    Dual(UnaryOp),
+    /// Neither of these.
+    None,
+}
+
+/// Of which values an operator's value at a position is made.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// The one at this position.
+    Position,
+    /// All channels at this position.
+    Channels,
+    /// All samples and positions of this channel.
+    Positions,
+    /// The 3×3 neighbourhood.
+    Window,
+}
+
+/// Whether an operator's values can be below 0.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Sign {
+    /// Never; and where a value is 0 nothing of a gradient gets through.
+    Nonnegative,
+    /// Only where the operand's can.
+    OfOperand,
+    /// Also where the operand's cannot.
+    Any,
+}
+
+/// How an operator is written in formulas.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Notation {
     /// −x
-    Neg,
+    Minus,
     /// |x|
-    Abs,
-    /// 1 / (x + ε)
-    Inv,
-    /// sign(x) · ln(|x| + ε)
-    Log,
-    /// eˣ
-    Exp,
-    /// tanh x
-    Tanh,
+    Bars,
+    /// 1/x
+    Fraction,
     /// x²
-    Square,
+    Squared,
+    /// eˣ
+    Exponential,
+    /// √x
+    Root,
+    /// A function, with what it goes over where that must be said.
+    Function(&'static str, Option<&'static str>),
+}
+
+/// The row of a unary operator in the table.
+#[derive(Copy, Clone, Debug)]
+pub struct UnaryFacts {
+    /// The name in loss files.
+    pub name: &'static str,
+    /// What f(−x) is.
+    pub parity: Parity,
+    /// Of which values a value is made.
+    pub reach: Reach,
+    /// Whether values can be below 0.
+    pub sign: Sign,
+    /// Whether operands that are 0 or 1 give values that are 0 or 1.
+    pub keeps_binary: bool,
+    /// Whether the definition has an ε.
+    pub has_epsilon: bool,
+    /// Whether PyTorch has a function of this name that is the same.
+    pub in_pytorch: bool,
+    /// How it is written in formulas.
+    pub notation: Notation,
+}
+
+use Notation::{Bars, Exponential, Fraction, Function, Minus, Root, Squared};
+use Parity::{Dual, Even, Odd};
+use Reach::{Channels, Position, Positions, Window};
+use Sign::{Any, Nonnegative, OfOperand};
+
+/// Writes the operators of one operand with their rows, whose flags are off unless named.
+macro_rules! table {
+    ($($(#[$doc:meta])* $op:ident $name:literal $parity:expr, $reach:expr, $sign:expr, $notation:expr $(, $flag:ident)*;)*) => {
+        /// An operator of one operand.
+        #[derive(Copy, Clone, Eq, PartialEq, Hash, Ord, PartialOrd, Debug)]
+        pub enum UnaryOp {
+            $($(#[$doc])* $op,)*
+        }
+
+        impl UnaryOp {
+            /// All of them.
+            pub const ALL: [UnaryOp; 12] = [$(UnaryOp::$op),*];
+
+            /// The operator's row in the table.
+            #[must_use]
+            pub const fn facts(self) -> UnaryFacts {
+                match self {
+                    $(UnaryOp::$op => UnaryFacts {
+                        name: $name,
+                        parity: $parity,
+                        reach: $reach,
+                        sign: $sign,
+                        notation: $notation,
+                        $($flag: true,)*
+                        ..BLANK
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+/// What flags are unless named.
+const BLANK: UnaryFacts = UnaryFacts {
+    name: "",
+    parity: Parity::None,
+    reach: Position,
+    sign: Any,
+    keeps_binary: false,
+    has_epsilon: false,
+    in_pytorch: false,
+    notation: Minus,
+};
+
+table! {
+    /// −x
+    Neg "neg" Odd, Position, Any, Minus, in_pytorch;
+    /// |x|
+    Abs "abs" Even, Position, Nonnegative, Bars, in_pytorch, keeps_binary;
+    /// 1 / (x + ε)
+    Inv "inv" Parity::None, Position, OfOperand, Fraction, has_epsilon;
+    /// sign(x) · ln(|x| + ε)
+    Log "log" Odd, Position, Any, Function("log", None), has_epsilon;
+    /// eˣ
+    Exp "exp" Parity::None, Position, Nonnegative, Exponential, in_pytorch;
+    /// tanh x
+    Tanh "tanh" Odd, Position, OfOperand, Function("tanh", None), in_pytorch;
+    /// x²
+    Square "square" Even, Position, Nonnegative, Squared, in_pytorch, keeps_binary;
     /// sign(x) · √(|x| + ε)
-    Sqrt,
+    Sqrt "sqrt" Odd, Position, OfOperand, Root, has_epsilon;
     /// Mean over N, H and W of each channel, broadcast back.
-    MeanNhw,
+    MeanNhw "mean_nhw" Odd, Positions, OfOperand, Function("mean", Some("nhw"));
     /// Mean over C at each position, broadcast back.
-    MeanC,
+    MeanC "mean_c" Odd, Channels, OfOperand, Function("mean", Some("c"));
     /// Greatest value of the 3×3 neighbourhood in H and W; outside the map counts as −∞.
-    MaxPool3x3,
+    MaxPool3x3 "max_pool3x3" Dual(Self::MinPool3x3), Window, OfOperand, Function("max", Some("3×3")), keeps_binary;
     /// Least value of the 3×3 neighbourhood in H and W: −MaxPool3x3(−x).
-    MinPool3x3,
+    MinPool3x3 "min_pool3x3" Dual(Self::MaxPool3x3), Window, OfOperand, Function("min", Some("3×3")), keeps_binary;
+}
+
+impl UnaryOp {
+    /// The name in loss files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The value at a number; means and pools of one number are the number itself.
+    #[must_use]
+    pub fn at(self, x: f64) -> f64 {
+        match self {
+            Self::Neg => -x,
+            Self::Abs => x.abs(),
+            Self::Inv => 1.0 / (x + EPSILON),
+            Self::Log => sign(x) * (x.abs() + EPSILON).ln(),
+            Self::Exp => x.exp(),
+            Self::Tanh => x.tanh(),
+            Self::Square => x * x,
+            Self::Sqrt => sign(x) * (x.abs() + EPSILON).sqrt(),
+            Self::MeanNhw | Self::MeanC | Self::MaxPool3x3 | Self::MinPool3x3 => x,
+        }
+    }
+
+    /// The gradient at a number, as PyTorch's autograd takes it of the formula: `g` arrives at the
+    /// result `y` of the operand `x`.
+    #[must_use]
+    pub fn back(self, g: f64, x: f64, y: f64) -> f64 {
+        match self {
+            Self::Neg => -g,
+            Self::Abs => g * sign(x),
+            Self::Inv => -g * y * y,
+            Self::Log => g * sign(x) / (x.abs() + EPSILON) * sign(x),
+            Self::Exp => g * y,
+            Self::Tanh => g * (1.0 - y * y),
+            Self::Square => g * (2.0 * x),
+            Self::Sqrt => g * sign(x) / (2.0 * (x.abs() + EPSILON).sqrt()) * sign(x),
+            Self::MeanNhw | Self::MeanC | Self::MaxPool3x3 | Self::MinPool3x3 => g,
+        }
+    }
+
+    /// Whether its value at 0 is 0.
+    #[must_use]
+    pub fn keeps_zero(self) -> bool {
+        self.at(0.0) == 0.0
+    }
+}
+
+/// −1, 0 or 1; 0 for NaN, as in PyTorch.
+fn sign(x: f64) -> f64 {
+    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
+}
+
+impl BinaryOp {
+    /// All of them.
+    pub const ALL: [BinaryOp; 2] = [BinaryOp::Add, BinaryOp::Mul];
+
+    /// The name in loss files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Mul => "mul",
+        }
+    }
+
+    /// The value at two numbers.
+    #[must_use]
+    pub fn at(self, a: f64, b: f64) -> f64 {
+        match self {
+            Self::Add => a + b,
+            Self::Mul => a * b,
+        }
+    }
 }
 
 impl Op {
-    /// All of them.
-    pub const ALL: [Op; 14] = [
-        Op::Add,
-        Op::Mul,
-        Op::Neg,
-        Op::Abs,
-        Op::Inv,
-        Op::Log,
-        Op::Exp,
-        Op::Tanh,
-        Op::Square,
-        Op::Sqrt,
-        Op::MeanNhw,
-        Op::MeanC,
-        Op::MaxPool3x3,
-        Op::MinPool3x3,
-    ];
+    /// All of them, in an order that random draws and hashes rely on.
+    pub const ALL: [Op; 14] = {
+        let mut all = [Op::Binary(BinaryOp::Add); 14];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = match at.checked_sub(BinaryOp::ALL.len()) {
+                None => Op::Binary(BinaryOp::ALL[at]),
+                Some(unary) => Op::Unary(UnaryOp::ALL[unary]),
+            };
+            at += 1;
+        }
+        all
+    };
 
-    /// Those that do not look at neighbouring positions.
+    /// Those that need no neighbouring positions.
     pub(crate) const LOCAL: &'static [Op] = {
         // The pools are the last two.
         let (local, _) = Op::ALL.split_at(12);
         local
     };
 
+    /// The position in [`Op::ALL`].
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Op::Binary(op) => op as u8,
+            Op::Unary(op) => op as u8 + BinaryOp::ALL.len() as u8,
+        }
+    }
+
     /// Number of operands: 1 or 2.
     #[must_use]
     pub const fn arity(self) -> usize {
         match self {
-            Op::Add | Op::Mul => 2,
-            _ => 1,
+            Op::Unary(_) => 1,
+            Op::Binary(_) => 2,
         }
     }
 
@@ -89,20 +309,8 @@ impl Op {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Op::Add => "add",
-            Op::Mul => "mul",
-            Op::Neg => "neg",
-            Op::Abs => "abs",
-            Op::Inv => "inv",
-            Op::Log => "log",
-            Op::Exp => "exp",
-            Op::Tanh => "tanh",
-            Op::Square => "square",
-            Op::Sqrt => "sqrt",
-            Op::MeanNhw => "mean_nhw",
-            Op::MeanC => "mean_c",
-            Op::MaxPool3x3 => "max_pool3x3",
-            Op::MinPool3x3 => "min_pool3x3",
+            Op::Unary(op) => op.name(),
+            Op::Binary(op) => op.name(),
         }
     }
 
@@ -112,24 +320,28 @@ impl Op {
         Op::ALL.into_iter().find(|op| op.name() == name)
     }
 
-    /// Whether the order of the operands does not matter.
-    #[must_use]
-    pub const fn is_commutative(self) -> bool {
-        self.arity() == 2
-    }
-
-    /// Whether a value at one position depends on values at others.
-    #[must_use]
-    pub const fn is_aggregation(self) -> bool {
-        matches!(
-            self,
-            Op::MeanNhw | Op::MeanC | Op::MaxPool3x3 | Op::MinPool3x3
-        )
-    }
-
     /// Whether a value at one position depends on those around it.
-    pub(crate) const fn is_pool(self) -> bool {
-        matches!(self, Op::MaxPool3x3 | Op::MinPool3x3)
+    #[must_use]
+    pub fn is_pool(self) -> bool {
+        matches!(self, Op::Unary(op) if op.facts().reach == Window)
+    }
+}
+
+impl From<UnaryOp> for Op {
+    fn from(op: UnaryOp) -> Self {
+        Op::Unary(op)
+    }
+}
+
+impl From<BinaryOp> for Op {
+    fn from(op: BinaryOp) -> Self {
+        Op::Binary(op)
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -139,8 +351,9 @@ mod tests {
 
     #[test]
     fn names_are_distinct_and_found() {
-        for op in Op::ALL {
+        for (at, op) in Op::ALL.into_iter().enumerate() {
             assert_eq!(Op::from_name(op.name()), Some(op));
+            assert_eq!(usize::from(op.number()), at);
         }
         assert_eq!(Op::from_name("sub"), None);
     }
@@ -150,5 +363,52 @@ mod tests {
         let pools = Op::ALL.into_iter().filter(|op| op.is_pool());
         assert_eq!(pools.count() + Op::LOCAL.len(), Op::ALL.len());
         assert!(Op::LOCAL.iter().all(|op| !op.is_pool()));
+    }
+
+    #[test]
+    fn rows_agree_with_the_values() {
+        let numbers = [-50.0, -1.5, -0.25, 0.0, 1e-13, 0.5, 1.0, 30.0];
+        for op in UnaryOp::ALL {
+            let facts = op.facts();
+            let holds = |law: &dyn Fn(f64) -> bool| numbers.into_iter().all(law);
+            let even = holds(&|x| op.at(-x) == op.at(x));
+            let odd = holds(&|x| op.at(-x) == -op.at(x));
+            let found = match facts.parity {
+                Parity::Even => even && !odd,
+                Parity::Odd => odd && !even,
+                Parity::Dual(other) => other.facts().parity == Parity::Dual(op),
+                Parity::None => !even && !odd,
+            };
+            assert!(found, "{}: {:?}", facts.name, facts.parity);
+            let [never, kept] = [f64::NEG_INFINITY, 0.0]
+                .map(|least| numbers.iter().all(|x| *x < least || op.at(*x) >= 0.0));
+            let sign = match facts.sign {
+                Sign::Nonnegative => never,
+                Sign::OfOperand => kept && !never,
+                Sign::Any => !kept,
+            };
+            assert!(sign, "{}: {:?}", facts.name, facts.sign);
+            let binary = [0.0, 1.0]
+                .map(|x| op.at(x))
+                .iter()
+                .all(|y| [0.0, 1.0].contains(y));
+            // A mean of zeros and ones lies between them.
+            let mean = matches!(facts.reach, Reach::Channels | Reach::Positions);
+            assert_eq!(facts.keeps_binary, binary && !mean, "{}", facts.name);
+            assert_eq!(
+                facts.has_epsilon,
+                [0.5_f64, 1.0].into_iter().any(|x| {
+                    let plain = match op {
+                        UnaryOp::Inv => 1.0 / x,
+                        UnaryOp::Log => x.ln(),
+                        UnaryOp::Sqrt => x.sqrt(),
+                        _ => op.at(x),
+                    };
+                    plain != op.at(x)
+                }),
+                "{}",
+                facts.name
+            );
+        }
     }
 }

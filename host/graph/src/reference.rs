@@ -4,7 +4,7 @@
 //! gradient to the first of equals. Every faster evaluation, and every rewriting in this crate, is
 //! tested against it; nothing trains with it.
 
-use crate::{EPSILON, LossGraph, Node, Op};
+use crate::{BinaryOp, LossGraph, Node, UnaryOp};
 
 mod error;
 mod field;
@@ -93,62 +93,24 @@ fn positions([n, _, h, w]: [usize; 4]) -> f64 {
     (n * h * w) as f64
 }
 
-/// −1, 0 or 1; 0 for NaN, as in PyTorch.
-fn sign(x: f64) -> f64 {
-    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
-}
-
 fn forward(node: Node, inputs: &[Field], values: &[Field], shape: [usize; 4]) -> Field {
     match node {
         Node::One => Field::filled(shape, 1.0),
         Node::Input(input) => inputs[input.index()].clone(),
         Node::Binary(op, a, b) => {
             let (a, b) = (&values[a.index()], &values[b.index()]);
-            match op {
-                Op::Add => a.zip(b, |a, b| a + b),
-                _ => a.zip(b, |a, b| a * b),
-            }
+            a.zip(b, |a, b| op.at(a, b))
         }
         Node::Unary(op, a) => {
             let a = &values[a.index()];
             match op {
-                Op::MeanNhw => mean_nhw(a),
-                Op::MeanC => mean_c(a),
-                Op::MaxPool3x3 => Pool::of(a).value,
-                Op::MinPool3x3 => min_pool(a).value,
-                _ => a.map(|x| pointwise(op, x)),
+                UnaryOp::MeanNhw => mean_nhw(a),
+                UnaryOp::MeanC => mean_c(a),
+                UnaryOp::MaxPool3x3 => Pool::of(a).value,
+                UnaryOp::MinPool3x3 => min_pool(a).value,
+                _ => a.map(|x| op.at(x)),
             }
         }
-    }
-}
-
-/// A unary operator on a number; means and pools of one are the number itself.
-pub(crate) fn pointwise(op: Op, x: f64) -> f64 {
-    match op {
-        Op::Neg => -x,
-        Op::Abs => x.abs(),
-        Op::Inv => 1.0 / (x + EPSILON),
-        Op::Log => sign(x) * (x.abs() + EPSILON).ln(),
-        Op::Exp => x.exp(),
-        Op::Tanh => x.tanh(),
-        Op::Square => x * x,
-        Op::Sqrt => sign(x) * (x.abs() + EPSILON).sqrt(),
-        _ => x,
-    }
-}
-
-/// The gradient of a pointwise operator: `g` arrives, `x` was the operand and `y` the result.
-fn pointwise_back(op: Op, g: f64, x: f64, y: f64) -> f64 {
-    match op {
-        Op::Neg => -g,
-        Op::Abs => g * sign(x),
-        Op::Inv => -g * y * y,
-        Op::Log => g * sign(x) / (x.abs() + EPSILON) * sign(x),
-        Op::Exp => g * y,
-        Op::Tanh => g * (1.0 - y * y),
-        Op::Square => g * (2.0 * x),
-        Op::Sqrt => g * sign(x) / (2.0 * (x.abs() + EPSILON).sqrt()) * sign(x),
-        _ => g,
     }
 }
 
@@ -171,11 +133,11 @@ fn backward(
                 let to = a.index();
                 arriving[to].add(&unary_back(op, &g, &values[to], &values[at]));
             }
-            Node::Binary(Op::Add, a, b) => {
+            Node::Binary(BinaryOp::Add, a, b) => {
                 arriving[a.index()].add(&g);
                 arriving[b.index()].add(&g);
             }
-            Node::Binary(_, a, b) => {
+            Node::Binary(BinaryOp::Mul, a, b) => {
                 let (a, b) = (a.index(), b.index());
                 arriving[a].add(&g.zip(&values[b], |g, b| g * b));
                 arriving[b].add(&g.zip(&values[a], |g, a| g * a));
@@ -185,16 +147,16 @@ fn backward(
     gradients
 }
 
-fn unary_back(op: Op, g: &Field, x: &Field, y: &Field) -> Field {
+fn unary_back(op: UnaryOp, g: &Field, x: &Field, y: &Field) -> Field {
     match op {
         // A mean broadcast back is a symmetric matrix, so it is its own transpose.
-        Op::MeanNhw => mean_nhw(g),
-        Op::MeanC => mean_c(g),
-        Op::MaxPool3x3 => Pool::of(x).back(g),
-        Op::MinPool3x3 => min_pool(x).back(g),
+        UnaryOp::MeanNhw => mean_nhw(g),
+        UnaryOp::MeanC => mean_c(g),
+        UnaryOp::MaxPool3x3 => Pool::of(x).back(g),
+        UnaryOp::MinPool3x3 => min_pool(x).back(g),
         _ => {
             let both = x.zip(y, |x, y| (x, y));
-            g.zip(&both, |g, (x, y)| pointwise_back(op, g, x, y))
+            g.zip(&both, |g, (x, y)| op.back(g, x, y))
         }
     }
 }

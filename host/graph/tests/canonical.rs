@@ -4,7 +4,9 @@
 mod support;
 
 use autoloss_graph::reference::{Field, evaluate};
-use autoloss_graph::{GraphBuilder, InputSpec, LossGraph, Node, NodeId, Op, Signature};
+use autoloss_graph::{
+    BinaryOp, GraphBuilder, InputSpec, LossGraph, Node, NodeId, Signature, UnaryOp,
+};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -31,11 +33,11 @@ fn rewritten(rng: &mut ChaCha8Rng, graph: &LossGraph) -> LossGraph {
                 builder.apply(op, &[of(b), of(a)]).unwrap()
             }
             Node::Binary(op, a, b) => builder.apply(op, &[of(a), of(b)]).unwrap(),
-            Node::Unary(Op::Square, a) if below(rng, 2) == 0 => {
-                builder.apply(Op::Mul, &[of(a), of(a)]).unwrap()
+            Node::Unary(UnaryOp::Square, a) if below(rng, 2) == 0 => {
+                builder.apply(BinaryOp::Mul, &[of(a), of(a)]).unwrap()
             }
-            Node::Unary(op @ (Op::Abs | Op::Square), a) if below(rng, 2) == 0 => {
-                let negative = builder.apply(Op::Neg, &[of(a)]).unwrap();
+            Node::Unary(op @ (UnaryOp::Abs | UnaryOp::Square), a) if below(rng, 2) == 0 => {
+                let negative = builder.apply(UnaryOp::Neg, &[of(a)]).unwrap();
                 builder.apply(op, &[negative]).unwrap()
             }
             Node::Unary(op, a) => builder.apply(op, &[of(a)]).unwrap(),
@@ -43,11 +45,11 @@ fn rewritten(rng: &mut ChaCha8Rng, graph: &LossGraph) -> LossGraph {
         let id = match below(rng, 4) {
             0 => {
                 let one = builder.one();
-                builder.apply(Op::Mul, &[id, one]).unwrap()
+                builder.apply(BinaryOp::Mul, &[id, one]).unwrap()
             }
             1 => {
-                let negative = builder.apply(Op::Neg, &[id]).unwrap();
-                builder.apply(Op::Neg, &[negative]).unwrap()
+                let negative = builder.apply(UnaryOp::Neg, &[id]).unwrap();
+                builder.apply(UnaryOp::Neg, &[negative]).unwrap()
             }
             _ => id,
         };

@@ -44,7 +44,7 @@ fn cancelled(graph: &LossGraph, signature: &Signature) -> LossGraph {
 fn what_is_rejected_is_useless() {
     let signature = Signature::dense();
     let mut rng = rng(5);
-    let mut judged: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut checked: BTreeMap<&str, usize> = BTreeMap::new();
     for round in 0..100_000 {
         let graph = graph(&mut rng, &signature);
         let graph = if round % 100 == 0 {
@@ -55,7 +55,7 @@ fn what_is_rejected_is_useless() {
         let Err(reason) = static_check(&graph, &signature) else {
             continue;
         };
-        let count = judged.entry(reason.as_str()).or_default();
+        let count = checked.entry(reason.as_str()).or_default();
         let common = matches!(reason, StaticReason::NoPrediction | StaticReason::NoTarget);
         if common && *count >= 300 {
             continue;
@@ -87,7 +87,7 @@ fn what_is_rejected_is_useless() {
         }
     }
     for reason in StaticReason::ALL {
-        let count = judged.get(reason.as_str()).copied().unwrap_or(0);
+        let count = checked.get(reason.as_str()).copied().unwrap_or(0);
         assert!(count >= 5, "{reason} was met {count} times");
     }
 }

@@ -4,7 +4,7 @@
 //! oracle tests compare this path with PyTorch's. Nodes are computed in graph order, each once.
 
 use crate::Result;
-use autoloss_graph::{EPSILON, LossGraph, Node, Op};
+use autoloss_graph::{BinaryOp, EPSILON, LossGraph, Node, UnaryOp};
 use tch::{Kind, Tensor};
 
 /// What `mean_nhw` averages over.
@@ -28,8 +28,8 @@ pub fn evaluate_graph(graph: &LossGraph, inputs: &[&Tensor], scope: Scope) -> Re
             Node::One => inputs[0].f_ones_like()?,
             Node::Input(input) => inputs[input.index()].shallow_clone(),
             Node::Unary(op, a) => unary(op, &values[a.index()], scope)?,
-            Node::Binary(Op::Add, a, b) => values[a.index()].f_add(&values[b.index()])?,
-            Node::Binary(_, a, b) => values[a.index()].f_mul(&values[b.index()])?,
+            Node::Binary(BinaryOp::Add, a, b) => values[a.index()].f_add(&values[b.index()])?,
+            Node::Binary(BinaryOp::Mul, a, b) => values[a.index()].f_mul(&values[b.index()])?,
         };
         values.push(value);
     }
@@ -52,32 +52,30 @@ pub fn loss_of(graph: &LossGraph, inputs: &[&Tensor], scope: Scope) -> Result<Te
     Ok(root.f_sum(root.kind())?.f_div_scalar(positions.max(1))?)
 }
 
-fn unary(op: Op, x: &Tensor, scope: Scope) -> Result<Tensor> {
+fn unary(op: UnaryOp, x: &Tensor, scope: Scope) -> Result<Tensor> {
     Ok(match op {
-        Op::Neg => x.f_neg()?,
-        Op::Abs => x.f_abs()?,
-        Op::Inv => x.f_add_scalar(EPSILON)?.f_reciprocal()?,
-        Op::Log => x
+        UnaryOp::Neg => x.f_neg()?,
+        UnaryOp::Abs => x.f_abs()?,
+        UnaryOp::Inv => x.f_add_scalar(EPSILON)?.f_reciprocal()?,
+        UnaryOp::Log => x
             .f_sign()?
             .f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_log()?)?,
-        Op::Exp => x.f_exp()?,
-        Op::Tanh => x.f_tanh()?,
-        Op::Square => x.f_square()?,
-        Op::Sqrt => x
+        UnaryOp::Exp => x.f_exp()?,
+        UnaryOp::Tanh => x.f_tanh()?,
+        UnaryOp::Square => x.f_square()?,
+        UnaryOp::Sqrt => x
             .f_sign()?
             .f_mul(&x.f_abs()?.f_add_scalar(EPSILON)?.f_sqrt()?)?,
-        Op::MeanNhw => {
+        UnaryOp::MeanNhw => {
             let over: &[i64] = match scope {
                 Scope::Batch => &[0, 2, 3],
                 Scope::Sample => &[2, 3],
             };
             x.f_mean_dim(over, true, x.kind())?.f_expand_as(x)?
         }
-        Op::MeanC => x.f_mean_dim(&[1i64][..], true, x.kind())?.f_expand_as(x)?,
-        Op::MaxPool3x3 => max_pool(x)?,
-        Op::MinPool3x3 => max_pool(&x.f_neg()?)?.f_neg()?,
-        // Binary operators have no unary form; graphs are built with their arity checked.
-        Op::Add | Op::Mul => x.shallow_clone(),
+        UnaryOp::MeanC => x.f_mean_dim(&[1i64][..], true, x.kind())?.f_expand_as(x)?,
+        UnaryOp::MaxPool3x3 => max_pool(x)?,
+        UnaryOp::MinPool3x3 => max_pool(&x.f_neg()?)?.f_neg()?,
     })
 }
 

@@ -4,7 +4,7 @@
 //! one would write it. Sums and products keep the order in which the graph computes them.
 
 use super::names::Names;
-use autoloss_graph::{LossGraph, Node, NodeId, Op};
+use autoloss_graph::{BinaryOp, LossGraph, Node, NodeId, UnaryOp};
 
 /// Longest operand that is not a variable of its own: two of them fit a line of 88 characters.
 const LONGEST: usize = 30;
@@ -171,18 +171,20 @@ impl Writer<'_> {
         Code::new(text, Binding::Atom)
     }
 
-    fn binary(&mut self, op: Op, a: NodeId, b: NodeId) -> Code {
+    fn binary(&mut self, op: BinaryOp, a: NodeId, b: NodeId) -> Code {
         use Binding::{Atom, Product, Sum};
         let left = self.operand(a);
-        if let (Op::Add, Some(right)) = (op, self.negated(b)) {
+        if let (BinaryOp::Add, Some(right)) = (op, self.negated(b)) {
             let text = format!("{} - {}", left.text, right.after_sign(Product));
             return Code::new(text, Sum);
         }
         let right = self.operand(b);
         match (op, left.number, right.number) {
             (_, Some(x), Some(y)) => self.number(op, x, y),
-            (Op::Add, _, Some(y)) if y < 0 => Code::new(format!("{} - {}.0", left.text, -y), Sum),
-            (Op::Add, ..) => {
+            (BinaryOp::Add, _, Some(y)) if y < 0 => {
+                Code::new(format!("{} - {}.0", left.text, -y), Sum)
+            }
+            (BinaryOp::Add, ..) => {
                 let text = format!("{} + {}", left.text, right.after_sign(Product));
                 Code::new(text, Sum)
             }
@@ -194,8 +196,8 @@ impl Writer<'_> {
     }
 
     /// A sum or product of whole numbers.
-    fn number(&self, op: Op, x: i32, y: i32) -> Code {
-        let adds = op == Op::Add;
+    fn number(&self, op: BinaryOp, x: i32, y: i32) -> Code {
+        let adds = op == BinaryOp::Add;
         let number = if adds { x + y } else { x.saturating_mul(y) };
         if number.abs() <= LARGEST_NUMBER {
             return Code::number(number);
@@ -210,7 +212,7 @@ impl Writer<'_> {
     /// What a term is the negative of, where that is not a variable already.
     fn negated(&mut self, id: NodeId) -> Option<Code> {
         match self.graph.node(id) {
-            Node::Unary(Op::Neg, a) if self.done[id.index()].text.starts_with('-') => {
+            Node::Unary(UnaryOp::Neg, a) if self.done[id.index()].text.starts_with('-') => {
                 let code = self.operand(a);
                 code.number.is_none().then_some(code)
             }
@@ -218,13 +220,13 @@ impl Writer<'_> {
         }
     }
 
-    fn unary(&mut self, op: Op, a: NodeId) -> Code {
+    fn unary(&mut self, op: UnaryOp, a: NodeId) -> Code {
         let operand = self.operand(a);
         if let Some(number) = operand.number.and_then(|number| folded(op, number)) {
             return Code::number(number);
         }
         let operand = self.tensor(operand);
-        if op == Op::Neg {
+        if op == UnaryOp::Neg {
             // Before a product the sign would belong to its first factor.
             let text = match operand.binding {
                 Binding::Atom => format!("-{}", operand.text),
@@ -233,7 +235,7 @@ impl Writer<'_> {
             return Code::new(text, Binding::Sign);
         }
         let function = match op {
-            Op::Abs | Op::Exp | Op::Tanh | Op::Square => format!("torch.{}", op.name()),
+            _ if op.facts().in_pytorch => format!("torch.{}", op.name()),
             _ => format!("_{}", op.name()),
         };
         Code::new(format!("{function}({})", operand.text), Binding::Atom)
@@ -241,12 +243,12 @@ impl Writer<'_> {
 }
 
 /// An operator on a whole number, where that is exact.
-fn folded(op: Op, number: i32) -> Option<i32> {
+fn folded(op: UnaryOp, number: i32) -> Option<i32> {
     let value = match op {
-        Op::Neg => -number,
-        Op::Abs => number.abs(),
-        Op::Square => number.saturating_mul(number),
-        Op::MeanNhw | Op::MeanC | Op::MaxPool3x3 | Op::MinPool3x3 => number,
+        UnaryOp::Neg => -number,
+        UnaryOp::Abs => number.abs(),
+        UnaryOp::Square => number.saturating_mul(number),
+        UnaryOp::MeanNhw | UnaryOp::MeanC | UnaryOp::MaxPool3x3 | UnaryOp::MinPool3x3 => number,
         _ => return None,
     };
     (value.abs() <= LARGEST_NUMBER).then_some(value)
@@ -255,7 +257,7 @@ fn folded(op: Op, number: i32) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notation::tests::{deep, doubled, graph};
+    use crate::testing::{deep, doubled, graph};
     use autoloss_graph::Signature;
 
     fn body(graph: &LossGraph) -> String {

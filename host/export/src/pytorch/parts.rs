@@ -1,7 +1,7 @@
 //! The parts of a Python file that are always the same. Words in capitals are filled in, with nothing that comes from
 //! a loss file but a number.
 
-use autoloss_graph::Op;
+use autoloss_graph::{Op, UnaryOp};
 
 /// Any number of axes as four.
 pub(super) const AXES: &str = r#"
@@ -131,14 +131,15 @@ def _epsilon(x: Tensor) -> Tensor:
 
 /// The function of an operator that PyTorch has no single one for.
 pub(super) const fn operator(op: Op) -> Option<&'static str> {
+    let Op::Unary(op) = op else { return None };
     Some(match op {
-        Op::Inv => INV,
-        Op::Log => LOG,
-        Op::Sqrt => SQRT,
-        Op::MeanNhw => MEAN_NHW,
-        Op::MeanC => MEAN_C,
-        Op::MaxPool3x3 => MAX_POOL,
-        Op::MinPool3x3 => MIN_POOL,
+        UnaryOp::Inv => INV,
+        UnaryOp::Log => LOG,
+        UnaryOp::Sqrt => SQRT,
+        UnaryOp::MeanNhw => MEAN_NHW,
+        UnaryOp::MeanC => MEAN_C,
+        UnaryOp::MaxPool3x3 => MAX_POOL,
+        UnaryOp::MinPool3x3 => MIN_POOL,
         _ => return None,
     })
 }

@@ -4,7 +4,8 @@
 //! depends on nothing else.
 
 use super::{Leaf, Term};
-use autoloss_graph::{LossGraph, Node, Op, Signature};
+use autoloss_graph::hash::mix;
+use autoloss_graph::{BinaryOp, LossGraph, Node, Op, Signature, UnaryOp};
 use egg::{CostFunction, Id, Language};
 
 /// What a spelling costs; compared in the order of the fields.
@@ -97,11 +98,15 @@ fn node_cost(op: Op, below: &[Cost]) -> Cost {
     let sum = |of: fn(&Cost) -> u64| below.iter().map(of).fold(0, u64::saturating_add);
     let hashes = below.iter().map(|cost| cost.hash);
     let size = sum(|cost| cost.size).saturating_add(1);
-    let place = if op == Op::Inv { (3, size) } else { (2, size) };
+    let place = if op == UnaryOp::Inv.into() {
+        (3, size)
+    } else {
+        (2, size)
+    };
     Cost {
         size,
         odd: sum(|cost| cost.odd).saturating_add(oddness(op, below)),
-        hash: hashes.fold(op as u64 + 100, mix),
+        hash: hashes.fold(u64::from(op.number()) + 100, mix),
         top: Some(op),
         place,
         last: below.last().map_or(place, |cost| cost.place),
@@ -109,7 +114,7 @@ fn node_cost(op: Op, below: &[Cost]) -> Cost {
 }
 
 fn oddness(op: Op, below: &[Cost]) -> u64 {
-    let negative = |cost: &Cost| cost.top == Some(Op::Neg);
+    let negative = |cost: &Cost| cost.top == Some(UnaryOp::Neg.into());
     match below {
         [a, b] => {
             let before = if a.top == Some(op) { a.last } else { a.place };
@@ -117,21 +122,13 @@ fn oddness(op: Op, below: &[Cost]) -> u64 {
             let order = u64::from(before > b.place);
             match (op, negative(a), negative(b)) {
                 // A difference is written by its sign, whatever is larger.
-                (Op::Add, false, true) => 0,
-                (Op::Add, true, false) => 2,
-                (Op::Add, ..) => chain + order,
+                (Op::Binary(BinaryOp::Add), false, true) => 0,
+                (Op::Binary(BinaryOp::Add), true, false) => 2,
+                (Op::Binary(BinaryOp::Add), ..) => chain + order,
                 _ => 3 * (u64::from(negative(a)) + u64::from(negative(b))) + chain + order,
             }
         }
         [a] if negative(a) => 2,
         _ => 0,
     }
-}
-
-/// A step of the SplitMix64 generator (Steele, Lea and Flood 2014).
-fn mix(state: u64, part: u64) -> u64 {
-    let mut z = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

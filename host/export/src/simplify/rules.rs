@@ -9,8 +9,9 @@
 //! order where terms may cancel.
 
 use super::Term;
-use super::facts::{Domain, Facts};
-use autoloss_graph::Op;
+use super::facts::Domain;
+use autoloss_graph::facts::Facts;
+use autoloss_graph::{BinaryOp, UnaryOp};
 use egg::{ConditionalApplier, EGraph, Id, Pattern, Rewrite, Subst, Var};
 use std::sync::LazyLock;
 
@@ -73,13 +74,13 @@ pub(super) const RULES: &[Rule] = &[
         "binary-associates",
         "(mul (mul ?a ?b) ?c)",
         "(mul ?a (mul ?b ?c))",
-        |_, b, _| b.binary,
+        |_, b, _| b.traits.binary,
     ),
     rule(
         "binary-first",
         "(mul (mul ?a ?b) ?c)",
         "(mul ?a (mul ?b ?c))",
-        |a, b, c| a.binary && fits(&Facts::binary(Op::Mul, b, c)),
+        |a, b, c| a.traits.binary && fits(&Facts::binary(BinaryOp::Mul, b, c)),
     ),
     // Signs.
     rule("neg-neg", "(neg (neg ?a))", "?a", ALWAYS),
@@ -137,7 +138,9 @@ pub(super) const RULES: &[Rule] = &[
         ALWAYS,
     ),
     // Absolute values.
-    rule("abs-nonnegative", "(abs ?a)", "?a", |a, _, _| a.quiet),
+    rule("abs-nonnegative", "(abs ?a)", "?a", |a, _, _| {
+        a.traits.nonnegative
+    }),
     rule(
         "abs-of-product",
         "(mul (abs ?a) (abs ?b))",
@@ -168,45 +171,47 @@ pub(super) const RULES: &[Rule] = &[
         b.number == Some(0)
     }),
     rule("mul-zero", "(mul ?a ?b)", "?b", |a, b, _| {
-        b.number == Some(0) && a.tame
+        b.number == Some(0) && a.all_finite
     }),
     rule(
         "minus-itself",
         "(add ?a (neg ?a))",
         "(add 1 (neg 1))",
-        |a, _, _| a.tame,
+        |a, _, _| a.all_finite,
     ),
     // What is 0 or 1.
-    rule("square-binary", "(square ?a)", "?a", |a, _, _| a.binary),
+    rule("square-binary", "(square ?a)", "?a", |a, _, _| {
+        a.traits.binary
+    }),
     rule(
         "mul-binary-twice",
         "(mul ?a (mul ?a ?b))",
         "(mul ?a ?b)",
-        |a, _, _| a.binary,
+        |a, _, _| a.traits.binary,
     ),
     rule(
         "square-of-binary-product",
         "(square (mul ?a ?b))",
         "(mul ?a (square ?b))",
-        |a, b, _| a.binary && fits(&Facts::unary(Op::Square, b)),
+        |a, b, _| a.traits.binary && fits(&Facts::unary(UnaryOp::Square, b)),
     ),
     rule(
         "log-of-binary-product",
         "(log (mul ?a ?b))",
         "(mul ?a (log ?b))",
-        |a, _, _| a.binary,
+        |a, _, _| a.traits.binary,
     ),
     rule(
         "sqrt-of-binary-product",
         "(sqrt (mul ?a ?b))",
         "(mul ?a (sqrt ?b))",
-        |a, _, _| a.binary,
+        |a, _, _| a.traits.binary,
     ),
     rule(
         "tanh-of-binary-product",
         "(tanh (mul ?a ?b))",
         "(mul ?a (tanh ?b))",
-        |a, b, _| a.binary && fits(b),
+        |a, b, _| a.traits.binary && fits(b),
     ),
     // Common factors.
     rule(
@@ -214,18 +219,25 @@ pub(super) const RULES: &[Rule] = &[
         "(add (mul ?a ?b) (mul ?a ?c))",
         "(mul ?a (add ?b ?c))",
         |a, b, c| {
-            let sum = Facts::binary(Op::Add, b, c);
-            let exact = a.binary && fits(&sum);
+            let sum = Facts::binary(BinaryOp::Add, b, c);
+            let exact = a.traits.binary && fits(&sum);
             exact
                 || (of_one_sign(&[b, c])
-                    && Facts::binary(Op::Mul, a, &sum).magnitude() <= LARGEST_PRODUCT)
+                    && Facts::binary(BinaryOp::Mul, a, &sum).magnitude() <= LARGEST_PRODUCT)
         },
     ),
     rule(
         "common-factor-of-difference",
         "(add (mul ?a ?b) (neg (mul ?a ?c)))",
         "(mul ?a (add ?b (neg ?c)))",
-        |a, b, c| a.binary && fits(&Facts::binary(Op::Add, b, &Facts::unary(Op::Neg, c))),
+        |a, b, c| {
+            a.traits.binary
+                && fits(&Facts::binary(
+                    BinaryOp::Add,
+                    b,
+                    &Facts::unary(UnaryOp::Neg, c),
+                ))
+        },
     ),
     rule(
         "exp-of-sum",
@@ -239,13 +251,17 @@ pub(super) const RULES: &[Rule] = &[
     ),
     // What does not change along the axes that are gone over.
     rule("mean-nhw-even", "(mean_nhw ?a)", "?a", |a, _, _| {
-        a.even_nhw && a.can_be_summed()
+        a.traits.even_nhw && a.can_be_summed()
     }),
     rule("mean-c-even", "(mean_c ?a)", "?a", |a, _, _| {
-        a.even_c && a.can_be_summed()
+        a.traits.even_c && a.can_be_summed()
     }),
-    rule("max-even", "(max_pool3x3 ?a)", "?a", |a, _, _| a.even_nhw),
-    rule("min-even", "(min_pool3x3 ?a)", "?a", |a, _, _| a.even_nhw),
+    rule("max-even", "(max_pool3x3 ?a)", "?a", |a, _, _| {
+        a.traits.even_nhw
+    }),
+    rule("min-even", "(min_pool3x3 ?a)", "?a", |a, _, _| {
+        a.traits.even_nhw
+    }),
 ];
 
 /// Whether a partial result is small enough, in single precision too.
@@ -257,7 +273,8 @@ fn fits(partial: &Facts) -> bool {
 fn of_one_sign(terms: &[&Facts]) -> bool {
     let finite = terms.iter().all(|term| term.is_finite());
     finite
-        && (terms.iter().all(|term| term.low >= 0.0) || terms.iter().all(|term| term.high <= 0.0))
+        && (terms.iter().all(|term| term.interval.low >= 0.0)
+            || terms.iter().all(|term| term.interval.high <= 0.0))
 }
 
 /// The variables of patterns.

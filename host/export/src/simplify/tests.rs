@@ -38,7 +38,8 @@ fn copy(builder: &mut GraphBuilder, graph: &LossGraph) -> NodeId {
         ids.push(match *node {
             Node::One => builder.one(),
             Node::Input(input) => builder.input(input),
-            Node::Unary(op, _) | Node::Binary(op, ..) => builder.apply(op, &operands).unwrap(),
+            Node::Unary(op, _) => builder.apply(op, &operands).unwrap(),
+            Node::Binary(op, ..) => builder.apply(op, &operands).unwrap(),
         });
     }
     *ids.last().unwrap()
@@ -98,40 +99,5 @@ fn each_rule_keeps_values_and_gradients() {
             }
         }
         assert!(held >= 40, "{} was tried {held} times", rule.name);
-    }
-}
-
-#[test]
-fn bounds_hold() {
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for trial in 0..600 {
-        let signature = &signatures()[trial % 3];
-        let config = GenerateConfig {
-            depth: 1 + trial % 4,
-        };
-        let graph = random_graph(&mut rng, signature, &config, &Limits::default());
-        let mut egraph = EGraph::new(Domain::of(signature));
-        let (id, _) = insert(&graph, &mut egraph);
-        let facts = egraph[id].data;
-        for inputs in inputs_of(&mut rng, signature) {
-            let root = autoloss_graph::reference::evaluate(&graph, &inputs)
-                .unwrap()
-                .root;
-            for value in root.data() {
-                let within = facts.low <= *value && *value <= facts.high;
-                let fits = within || (value.is_nan() && !facts.is_finite());
-                assert!(
-                    fits,
-                    "{value} of {} is not in {facts:?}",
-                    graph.display(signature)
-                );
-                assert!(!facts.binary || *value == 0.0 || *value == 1.0);
-                assert!(
-                    facts
-                        .number
-                        .is_none_or(|number| *value == f64::from(number))
-                );
-            }
-        }
     }
 }

@@ -3,8 +3,8 @@
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
 use autoloss_graph::{
-    EPSILON, GenerateConfig, GraphBuilder, InputSpec, Limits, LossGraph, Node, NodeId, Op,
-    Signature, random_graph, random_mutation,
+    BinaryOp, EPSILON, GenerateConfig, GraphBuilder, InputSpec, Limits, LossGraph, Node, NodeId,
+    Signature, UnaryOp, random_graph, random_mutation,
 };
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +135,8 @@ pub(crate) fn tensors(graph: &LossGraph, inputs: &[Field]) -> Vec<Field> {
         let id = match *node {
             Node::One => builder.one(),
             Node::Input(input) => builder.input(input),
-            Node::Unary(op, _) | Node::Binary(op, _, _) => builder.apply(op, &operands).unwrap(),
+            Node::Unary(op, _) => builder.apply(op, &operands).unwrap(),
+            Node::Binary(op, ..) => builder.apply(op, &operands).unwrap(),
         };
         copied.push(id);
         let part = builder.finish(id).unwrap();
@@ -153,7 +154,7 @@ pub(crate) fn rounding_decides(graph: &LossGraph, inputs: &[Field]) -> bool {
         .iter()
         .zip(&values)
         .any(|(node, result)| match *node {
-            Node::Binary(Op::Add, a, b) => {
+            Node::Binary(BinaryOp::Add, a, b) => {
                 let operands = values[a.index()]
                     .data()
                     .iter()
@@ -162,19 +163,21 @@ pub(crate) fn rounding_decides(graph: &LossGraph, inputs: &[Field]) -> bool {
                     .zip(result.data())
                     .any(|((a, b), sum)| cancels(*sum, a.abs().max(b.abs())))
             }
-            Node::Unary(Op::MeanC | Op::MeanNhw, a) => {
+            Node::Unary(UnaryOp::MeanC | UnaryOp::MeanNhw, a) => {
                 let largest = values[a.index()]
                     .data()
                     .iter()
                     .fold(0.0, |most: f64, x| most.max(x.abs()));
                 result.data().iter().any(|mean| cancels(*mean, largest))
             }
-            Node::Unary(Op::Log, _) => result
+            Node::Unary(UnaryOp::Log, _) => result
                 .data()
                 .iter()
                 .any(|log| *log != 0.0 && log.abs() < 1e-6),
-            Node::Unary(Op::Tanh, a) => values[a.index()].data().iter().any(|x| x.abs() > 8.0),
-            Node::Unary(Op::MaxPool3x3 | Op::MinPool3x3, a) => has_near_tie(&values[a.index()]),
+            Node::Unary(UnaryOp::Tanh, a) => values[a.index()].data().iter().any(|x| x.abs() > 8.0),
+            Node::Unary(UnaryOp::MaxPool3x3 | UnaryOp::MinPool3x3, a) => {
+                has_near_tie(&values[a.index()])
+            }
             _ => false,
         })
 }
@@ -214,11 +217,11 @@ pub(crate) fn gradient_terms(graph: &LossGraph, inputs: &[Field]) -> f64 {
             Node::One => {}
             Node::Input(_) => most = most.max(bound),
             Node::Unary(op, a) => bounds[a.index()] += bound * slope(op, &values[a.index()]),
-            Node::Binary(Op::Add, a, b) => {
+            Node::Binary(BinaryOp::Add, a, b) => {
                 bounds[a.index()] += bound;
                 bounds[b.index()] += bound;
             }
-            Node::Binary(_, a, b) => {
+            Node::Binary(BinaryOp::Mul, a, b) => {
                 bounds[a.index()] += bound * size(b);
                 bounds[b.index()] += bound * size(a);
             }
@@ -228,14 +231,14 @@ pub(crate) fn gradient_terms(graph: &LossGraph, inputs: &[Field]) -> f64 {
 }
 
 /// The largest derivative of an operator over a field.
-fn slope(op: Op, operand: &Field) -> f64 {
+fn slope(op: UnaryOp, operand: &Field) -> f64 {
     let at = |x: f64| match op {
-        Op::Inv => (x + EPSILON).powi(-2),
-        Op::Log => 1.0 / (x.abs() + EPSILON),
-        Op::Sqrt => 0.5 / (x.abs() + EPSILON).sqrt(),
-        Op::Exp => x.exp(),
-        Op::Square => 2.0 * x.abs(),
-        Op::MaxPool3x3 | Op::MinPool3x3 => 9.0,
+        UnaryOp::Inv => (x + EPSILON).powi(-2),
+        UnaryOp::Log => 1.0 / (x.abs() + EPSILON),
+        UnaryOp::Sqrt => 0.5 / (x.abs() + EPSILON).sqrt(),
+        UnaryOp::Exp => x.exp(),
+        UnaryOp::Square => 2.0 * x.abs(),
+        UnaryOp::MaxPool3x3 | UnaryOp::MinPool3x3 => 9.0,
         _ => 1.0,
     };
     operand.data().iter().map(|x| at(*x)).fold(0.0, f64::max)
