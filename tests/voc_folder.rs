@@ -200,8 +200,8 @@ fn bad_samples_are_left_out_and_counted_when_asked() {
     for name in ["reward_000002.jpg", "train_000003.jpg"] {
         assert_eq!(with.stderr.matches(name).count(), 1, "{with:#?}");
     }
-    assert!(with.stderr.contains("left out (2 so far)"), "{with:#?}");
-    // What is judged is what the list without it would be judged by.
+    assert!(with.stderr.contains("skipped (2 so far)"), "{with:#?}");
+    // The scores are those of the list without it.
     fs::write(
         folder.join("ImageSets/Segmentation/reward.txt"),
         "reward_000000\nreward_000001\n",
@@ -214,11 +214,11 @@ fn bad_samples_are_left_out_and_counted_when_asked() {
     fs::write(&list, lines).unwrap();
     let without = evaluate(&folder, &["--skip-bad"]).json();
     assert_eq!(without["rows"], found["rows"]);
-    // Names without files are left out at once.
+    // Names without files are skipped at once.
     fs::remove_file(folder.join("JPEGImages/train_000003.jpg")).unwrap();
     let ended = evaluate(&folder, &["--skip-bad"]);
     assert!(
-        ended.succeeded().stderr.contains("1 samples left out"),
+        ended.succeeded().stderr.contains("entries skipped: 1,"),
         "{ended:#?}"
     );
 }

@@ -8,11 +8,9 @@ use crate::settings::Settings;
 use crate::targets::Collector;
 use autoloss_plugin_api::{Batch, Result, Tensors};
 use autoloss_vision::coco::CocoSample;
+use autoloss_vision::networks::CANVAS_STEP;
 use autoloss_vision::networks::normalisation::{DEVIATION, MEAN};
 use tch::{Kind, Tensor};
-
-/// Pixels that the side of a canvas is a multiple of: what the deepest networks halve.
-const CANVAS_STEP: i64 = 32;
 
 /// The pictures of a batch.
 pub(crate) struct Pictures {
@@ -71,7 +69,7 @@ impl Pictures {
         Ok(())
     }
 
-    /// Stands for a picture that cannot be read.
+    /// Adds an empty canvas in the place of a picture that cannot be read.
     ///
     /// # Errors
     /// libtorch's own.
@@ -93,7 +91,7 @@ impl Pictures {
     /// `image` (N, 3, H, W) and `size` (N, 2), rows and columns of each picture, and the targets.
     ///
     /// # Errors
-    /// A batch of none, or libtorch's own.
+    /// A batch without pictures, or libtorch's own.
     pub(crate) fn into_batch(self) -> Result<Batch> {
         let sizes: Vec<[i64; 2]> = self
             .images

@@ -1,19 +1,20 @@
 //! The four branches and the inputs of their losses.
 //!
-//! Each is a list without order: sampled anchors or regions, of all images of a batch, as (N, C, 1, 1).
+//! Each is set-valued: sampled anchors or regions of all images of a batch in no order, (N, C, 1, 1).
 
 use autoloss_plugin_api::{Activation, BranchInfo, InputInfo, Result, Values};
+use autoloss_vision::unknown_name;
 
 /// An output of the detector with a loss of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Branch {
     /// Whether an anchor shows an object.
     RpnCls,
-    /// Where from an anchor the object is.
+    /// Where the object lies, as offsets from an anchor.
     RpnReg,
     /// What a region shows.
     RcnnCls,
-    /// Where from a region the object is.
+    /// Where the object lies, as offsets from a region.
     RcnnReg,
 }
 
@@ -29,25 +30,22 @@ impl Branch {
         }
     }
 
-    /// Whether it classifies; else it moves boxes.
+    /// Whether it classifies; the others regress boxes.
     pub(crate) const fn classifies(self) -> bool {
         matches!(self, Self::RpnCls | Self::RcnnCls)
     }
 
-    /// The branch of a name.
+    /// The branch of that name.
     ///
     /// # Errors
-    /// Names those there are.
+    /// Another name, with the known ones.
     pub(crate) fn find(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|branch| branch.name() == name);
-        found.ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
-            let task = crate::TASK;
-            format!("task '{task}' has no branch '{name}' (there are: {known})").into()
-        })
+        let known = || Self::ALL.map(Self::name);
+        found.ok_or_else(|| unknown_name("task 'coco_det'", "branch", name, known()).into())
     }
 
-    /// What is said of it to the host.
+    /// Its declaration to the host.
     pub(crate) fn info(self) -> BranchInfo {
         let (inputs, activation, score) = if self.classifies() {
             let inputs = vec![

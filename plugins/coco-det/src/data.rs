@@ -1,19 +1,17 @@
-//! The task: batches and screening samples from whichever source the user named.
+//! The task: batches and screening samples, from the embedded scenes or a folder.
 
 use crate::batch::Pictures;
 use crate::branches::Branch;
 use crate::losses;
-use crate::scenes::Scenes;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::source::{self, Source};
 use autoloss_plugin_api::{
-    Batch, BatchRequest, Error, Result, ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo,
+    Batch, BatchRequest, Result, ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo,
     TaskOptions, Tensors, serde_json,
 };
-use autoloss_vision::coco::write_coco;
 use autoloss_vision::networks::pictures::{self, Outline};
-use autoloss_vision::scramble;
+use autoloss_vision::{Pack, splitmix64};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +41,8 @@ pub struct CocoDet {
 
 impl Task for CocoDet {
     fn info() -> TaskInfo {
-        let names = Scenes::class_names();
+        // A damaged pack is reported when the task is opened.
+        let names = Pack::embedded().map_or(&[] as &[String], Pack::class_names);
         TaskInfo {
             name: crate::TASK.to_owned(),
             title: "Object detection in the manner of COCO".to_owned(),
@@ -60,7 +59,7 @@ impl Task for CocoDet {
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
-        let (source, settings) = Source::open(options)?;
+        let (source, settings) = source::open(options)?;
         Ok(Self { source, settings })
     }
 
@@ -73,18 +72,20 @@ impl Task for CocoDet {
     }
 
     fn len(&self, split: Split) -> Result<u64> {
-        self.source.needed_len(split)
+        Ok(self.source.required_len(split)?)
     }
 
     fn groups(&self, split: Split) -> Result<Vec<u32>> {
-        Ok(self.source.orientations(split))
+        Ok(source::orientations(&self.source, split))
     }
 
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         let mut pictures = Pictures::new(&self.settings);
         for &index in &request.indices {
             // One seed serves a whole batch; its pictures must differ.
-            let coin = request.augment.map(|seed| scramble(seed ^ scramble(index)));
+            let coin = request
+                .augment
+                .map(|seed| splitmix64(seed ^ splitmix64(index)));
             let mirrored = self.settings.flip && coin.is_some_and(|coin| coin & 1 == 1);
             match self.source.get_or_skip(request.split, index)? {
                 Some(sample) => pictures.push(&sample, mirrored)?,
@@ -99,22 +100,9 @@ impl Task for CocoDet {
     }
 
     fn write_data(&self, to: &Path) -> Result<String> {
-        let Some(scenes) = self.source.scenes() else {
-            return Err("only the embedded scenes are written, and --data names a folder".into());
-        };
-        let samples = Split::ALL.into_iter().flat_map(|split| {
-            let sample = move |index: u64| {
-                let scene = scenes.original(split, index);
-                Ok((split.into(), format!("{split}_{index:06}"), scene))
-            };
-            (0..self.source.len(split)).map(sample)
-        });
-        let classes = self.source.class_names();
-        let settings = self.settings.of_a_reader();
-        let written = write_coco::<Error>(to, samples, &classes, &settings)?;
-        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(split.into())));
-        let (total, counts) = (written.total(), counts.join(", "));
-        Ok(format!("{total} photographs with boxes: {counts}"))
+        let written = self.source.write(to, &self.settings.of_a_reader())?;
+        let total = written.total();
+        Ok(format!("{total} photographs with boxes: {written}"))
     }
 
     fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {

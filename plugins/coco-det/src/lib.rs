@@ -5,7 +5,7 @@
 //! and `rcnn_reg` of the head that classifies and refines them (Faster R-CNN, arXiv 1506.01497). Networks
 //! are `faster_rcnn_tiny`, which a search trains from scratch, and `faster_rcnn_r50` and
 //! `faster_rcnn_r101` with feature pyramids, whose checkpoints are torchvision's. Two metrics: `coco`
-//! (mAP and its companions) and `fit`, which judges screened predictions.
+//! (mAP and its companions) and `fit`, which evaluates screened predictions.
 //!
 //! Boxes, anchors, pooling, COCO's files and scores are in `autoloss-vision`; this crate makes a task of
 //! them. It knows nothing of loss graphs.
@@ -16,7 +16,6 @@ mod data;
 mod losses;
 mod metrics;
 mod networks;
-mod scenes;
 mod screening;
 mod settings;
 mod source;

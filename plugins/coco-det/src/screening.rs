@@ -1,22 +1,21 @@
-//! What candidate losses of each branch are screened on.
+//! The samples that candidate losses of each branch are screened on.
 //!
 //! Labels and boxes are those of training pictures: how often the classes occur decides what a loss that
 //! favours common ones does, and how far boxes are from anchors and regions what a regression meets. The
-//! places have no neighbours, so they fill (B, C, S, S) in any order.
+//! branches are set-valued, so samples fill (B, C, S, S) in any order.
 
 use crate::branches::Branch;
-use crate::source::Source;
+use crate::source::{self, Source};
 use autoloss_plugin_api::{
     Result, ScreeningRequest, ScreeningSamples, Split, TARGET_BOXES, Tensors,
 };
+use autoloss_vision::networks::check_screening;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tch::{Kind, Tensor};
 
-/// Largest side of a grid and largest number of samples.
-const LIMIT: usize = 1024;
-/// Pictures whose objects are looked at.
+/// The number of pictures whose objects are used.
 const PICTURES: u64 = 256;
 /// Share of objects among sampled regions (arXiv 1506.01497, of an image's sampled anchors at most half;
 /// Fast R-CNN, arXiv 1504.08083, section 2.3: a quarter of the regions).
@@ -35,14 +34,8 @@ pub(crate) fn draw_samples(
     request: &ScreeningRequest,
 ) -> Result<ScreeningSamples> {
     let branch = Branch::find(&request.branch)?;
+    check_screening(request)?;
     let (samples, size) = (request.samples, request.size);
-    if !(1..=LIMIT).contains(&samples) || !(2..=LIMIT).contains(&size) {
-        return Err(format!(
-            "{samples} screening samples of {size}x{size} were asked for, expected 1 to {LIMIT} \
-             samples of 2x2 to {LIMIT}x{LIMIT}"
-        )
-        .into());
-    }
     let mut rng = ChaCha8Rng::seed_from_u64(request.seed);
     let objects = objects(source, &mut rng)?;
     let grid = [samples as i64, size as i64];
@@ -91,7 +84,7 @@ fn objects(source: &Source, rng: &mut ChaCha8Rng) -> Result<Vec<Object>> {
     let mut found = Vec::new();
     for _ in 0..PICTURES.min(len) {
         let index = rng.random_range(0..len);
-        for object in source.objects(Split::Train, index)? {
+        for object in source::objects(source, Split::Train, index)? {
             let [left, top, right, bottom] = object.corners.map(f64::from);
             if object.is_trainable() {
                 found.push(Object {
@@ -158,7 +151,7 @@ mod tests {
     use autoloss_plugin_api::TaskOptions;
 
     fn draw(branch: Branch, samples: usize, size: usize, seed: u64) -> Result<ScreeningSamples> {
-        let (source, _) = Source::open(&TaskOptions::default()).unwrap();
+        let (source, _) = source::open(&TaskOptions::default()).unwrap();
         let request = ScreeningRequest {
             branch: branch.name().to_owned(),
             samples,

@@ -1,16 +1,24 @@
 //! The settings of the task, checked before anything is drawn or read.
 //!
-//! Three sources, in rising rank: what suits the embedded scenes or a folder of photographs, what the
-//! folder's own side file says, what the user says.
+//! They come from three places, each over the one before: the defaults for the embedded scenes or for a
+//! folder of photographs, the folder's own side file, the user.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
-use autoloss_vision::Setting;
+use autoloss_vision::{Setting, read_settings};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
-/// Every setting, for the message about an unknown one.
-const KNOWN: &str =
-    "size, longest, flip, train, test, reward_share, selection_share, min_objects, cache_mb";
+/// The name of every setting.
+const KNOWN: [&str; 9] = [
+    "size",
+    "longest",
+    "flip",
+    "train",
+    "test",
+    "reward_share",
+    "selection_share",
+    "min_objects",
+    "cache_mb",
+];
 
 /// The settings of `[task]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +26,7 @@ pub(crate) struct Settings {
     /// The side of an embedded scene, 32 to 256 pixels; photographs are resized to this many pixels on
     /// their shorter side, 32 to 2048.
     pub(crate) size: usize,
-    /// Most pixels of a resized photograph's longer side, which has precedence.
+    /// Largest longer side of a resized photograph, pixels; it has precedence over `size`.
     pub(crate) longest: usize,
     /// Whether half of the training pictures are mirrored.
     pub(crate) flip: bool,
@@ -30,14 +38,14 @@ pub(crate) struct Settings {
     pub(crate) reward_share: f64,
     /// Share of the training pictures that is held out to choose among the best, 0 to 0.5.
     pub(crate) selection_share: f64,
-    /// Training pictures with fewer objects are left out.
+    /// Training pictures with fewer objects are skipped.
     pub(crate) min_objects: usize,
-    /// Megabytes of decoded pictures that are kept.
+    /// Size of the cache of decoded pictures, megabytes.
     pub(crate) cache_mb: usize,
 }
 
 impl Settings {
-    /// What suits the embedded scenes.
+    /// The defaults for the embedded scenes.
     pub(crate) fn of_scenes() -> Self {
         Self {
             size: 96,
@@ -52,7 +60,7 @@ impl Settings {
         }
     }
 
-    /// What suits photographs: the usual sizes of Faster R-CNN.
+    /// The defaults for photographs: the usual sizes of Faster R-CNN.
     pub(crate) fn of_a_folder() -> Self {
         Self {
             size: 800,
@@ -61,46 +69,35 @@ impl Settings {
         }
     }
 
-    /// These, changed by the settings of that name.
+    /// The settings with those named changed.
     ///
     /// # Errors
     /// Names an unknown setting and those that are known, or a value that is out of range.
     pub(crate) fn with(mut self, named: &BTreeMap<String, Value>) -> Result<Self> {
-        for (name, value) in named {
-            self.set(name, value)?;
-        }
+        read_settings("task 'coco_det'", &KNOWN, named, |setting| {
+            self.set(setting)
+        })?;
         Ok(self)
     }
 
-    fn set(&mut self, name: &str, value: &Value) -> Result<()> {
-        let setting = Setting::new(name, value);
-        let whole = |range: RangeInclusive<usize>| {
-            let (low, high) = (range.start(), range.end());
-            let expected = format!("a whole number from {low} to {high}");
-            setting.whole(|found| range.contains(&found), &expected)
-        };
-        let share = || setting.number(|found| (0.0..=0.5).contains(&found), "0 to 0.5");
+    fn set(&mut self, setting: Setting) -> Result<bool, String> {
         let text = || setting.text("the NAME of an instances_NAME.json");
-        match name {
-            "size" => self.size = whole(32..=2048)?,
-            "longest" => self.longest = whole(32..=8192)?,
+        match setting.name() {
+            "size" => self.size = setting.whole(32..=2048, "pixels")?,
+            "longest" => self.longest = setting.whole(32..=8192, "pixels")?,
             "flip" => self.flip = setting.switch()?,
             "train" => self.train = Some(text()?),
             "test" => self.test = Some(text()?),
-            "reward_share" => self.reward_share = share()?,
-            "selection_share" => self.selection_share = share()?,
-            "min_objects" => self.min_objects = whole(0..=1000)?,
-            "cache_mb" => self.cache_mb = whole(0..=1 << 20)?,
-            _ => {
-                let task = crate::TASK;
-                let message = format!("task '{task}' has no setting '{name}' (there are: {KNOWN})");
-                return Err(message.into());
-            }
+            "reward_share" => self.reward_share = setting.number(0.0..=0.5)?,
+            "selection_share" => self.selection_share = setting.number(0.0..=0.5)?,
+            "min_objects" => self.min_objects = setting.whole(0..=1000, "objects")?,
+            "cache_mb" => self.cache_mb = setting.whole(0..=1 << 20, "megabytes")?,
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// What a reader of the written scenes needs to train on them as on the scenes themselves.
+    /// What a reader of the written scenes must set to get the same batches as from the scenes.
     pub(crate) fn of_a_reader(&self) -> BTreeMap<String, Value> {
         BTreeMap::from([
             ("size".to_owned(), self.size.into()),
@@ -143,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_known_setting_is_known_and_others_are_refused() {
-        for name in KNOWN.split(", ") {
+        for name in KNOWN {
             let error = read(name, Value::Null).err().map(|error| error.to_string());
             assert!(
                 error.is_some_and(|error| !error.contains("no setting")),

@@ -1,7 +1,7 @@
 //! The ground truth of a batch as tensors, and back.
 //!
-//! Pictures have different numbers of objects; a batch has room for the most of them. Where there is
-//! none, the class is 0.
+//! Pictures have different numbers of objects; a batch has room for the most of them. The
+//! class of padding is 0.
 
 use autoloss_plugin_api::{Result, Tensors};
 use autoloss_vision::coco::CocoObject;
@@ -16,9 +16,9 @@ const ANNOTATED: &str = "annotated";
 const PICTURES: &str = "pictures";
 const SCALES: &str = "scales";
 
-/// An object is as good as any.
+/// An object to train on.
 const TRAINED: i64 = 0;
-/// An object without extent, or of none at all.
+/// An object without extent, or padding.
 const INVALID: i64 = 1;
 /// A region of many objects.
 const CROWD: i64 = 2;
@@ -71,6 +71,19 @@ impl Collector {
         self.rows.push(objects.iter().map(row).collect());
         self.pictures.push(picture as i64);
         self.scales.extend(scale);
+    }
+
+    /// Adds a picture that could not be read: nothing in it is an object or background, and it is not
+    /// scored.
+    pub(crate) fn push_nothing(&mut self) {
+        self.rows.push(vec![Row {
+            corners: EVERYWHERE,
+            class: 0,
+            state: CROWD,
+            annotated: [0.0; 6],
+        }]);
+        self.pictures.push(NO_ID);
+        self.scales.extend([1.0, 1.0]);
     }
 
     /// `boxes` (N, M, 4) in pixels of the batch, `labels` (N, M), `states` (N, M), and what scores need:
@@ -157,7 +170,7 @@ pub(crate) fn truths(targets: &Tensors, device: Device) -> Result<Vec<Truth>> {
     (0..count).map(of).collect()
 }
 
-/// A picture as scores want it.
+/// A picture as the scorer takes it.
 pub(crate) struct Scored {
     pub(crate) picture: u64,
     pub(crate) objects: Vec<CocoObject>,
@@ -165,7 +178,7 @@ pub(crate) struct Scored {
     pub(crate) scale: [f64; 2],
 }
 
-/// The pictures of a batch as scores want them, none for one that could not be read.
+/// The pictures of a batch as the scorer takes them; None for one that could not be read.
 ///
 /// # Errors
 /// Tensors that are missing or of another shape.
@@ -214,24 +227,10 @@ pub(crate) fn scored(targets: &Tensors) -> Result<Vec<Option<Scored>>> {
     (0..pictures.len()).map(of).collect()
 }
 
-fn cpu(targets: &Tensors, name: &str, kind: Kind) -> Result<Tensor> {
-    let tensor = targets.get(name)?.f_to_device(Device::Cpu)?;
+/// A tensor by name on the CPU, of that kind.
+pub(crate) fn cpu(tensors: &Tensors, name: &str, kind: Kind) -> Result<Tensor> {
+    let tensor = tensors.get(name)?.f_to_device(Device::Cpu)?;
     Ok(tensor.f_to_kind(kind)?.f_contiguous()?)
-}
-
-impl Collector {
-    /// Stands for a picture that could not be read: nothing in it is an object or background, and it is not
-    /// scored.
-    pub(crate) fn push_nothing(&mut self) {
-        self.rows.push(vec![Row {
-            corners: EVERYWHERE,
-            class: 0,
-            state: CROWD,
-            annotated: [0.0; 6],
-        }]);
-        self.pictures.push(NO_ID);
-        self.scales.extend([1.0, 1.0]);
-    }
 }
 
 #[cfg(test)]

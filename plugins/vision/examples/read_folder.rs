@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::{AugmentConfig, FolderOptions, SegmentationFolder, Split, augment};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Draws;
-use crate::{VOID, VisionError};
+use crate::{Scene, VOID, VisionError};
 
 /// A picture with a label for every pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl LabelledImage {
         })
     }
 
+    /// A scene's picture and classes.
+    ///
+    /// # Errors
+    /// As [`LabelledImage::new`].
+    pub fn of_scene(scene: Scene) -> Result<LabelledImage, VisionError> {
+        LabelledImage::new(scene.height, scene.width, scene.image, scene.classes)
+    }
+
     /// Rows, pixels.
     #[must_use]
     pub fn height(&self) -> usize {
@@ -93,7 +101,7 @@ impl LabelledImage {
     }
 }
 
-/// How much [`augment`] may change.
+/// The ranges of the changes that [`augment`] makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
@@ -201,7 +209,7 @@ pub fn augment(
     let mut labels = vec![VOID; config.crop * config.crop];
     // The part of every row that the picture covers.
     let before = columns.iter().take_while(|place| place.is_none()).count();
-    let covered: Vec<Place> = columns.into_iter().flatten().collect();
+    let covered: Vec<Interpolation> = columns.into_iter().flatten().collect();
     let mut stretched = Stretched::new(picture, &covered);
     for (row, place) in rows.iter().enumerate() {
         let Some(place) = place else { continue };
@@ -222,18 +230,18 @@ pub fn augment(
 }
 
 /// The two source pixels along an axis that an output pixel lies between.
-struct Place {
+struct Interpolation {
     first: usize,
     second: usize,
     /// The weight of the second, 0 to 1.
     weight: f32,
 }
 
-impl Place {
-    fn new(position: f32, length: usize) -> Place {
+impl Interpolation {
+    fn new(position: f32, length: usize) -> Interpolation {
         let position = position.max(0.0);
         let first = (position as usize).min(length - 1);
-        Place {
+        Interpolation {
             first,
             second: (first + 1).min(length - 1),
             weight: position - first as f32,
@@ -250,7 +258,7 @@ impl Place {
 }
 
 /// For each output pixel of one axis its place in the source, None outside of it.
-fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option<Place>> {
+fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option<Interpolation>> {
     let scaled = length as f32 * scale;
     let slack = scaled - crop as f32;
     // Where the picture is larger the crop moves over it, where it is smaller it moves inside the crop.
@@ -262,22 +270,22 @@ fn axis(length: usize, crop: usize, scale: f32, draws: &mut Draws) -> Vec<Option
     let position = |index: usize| {
         let place = (start + index as f32 + 0.5) / scale;
         let inside = place >= 0.0 && place < length as f32;
-        inside.then(|| Place::new(place - 0.5, length))
+        inside.then(|| Interpolation::new(place - 0.5, length))
     };
     (0..crop).map(position).collect()
 }
 
-/// Source rows interpolated along the columns. Two are kept, an even and an odd one: the output rows of
-/// an enlarged picture lie many between the same two.
+/// Source rows interpolated along the columns. Two are cached, an even and an odd one: many output rows
+/// of an enlarged picture lie between the same two.
 struct Stretched<'a> {
     picture: &'a LabelledImage,
-    columns: &'a [Place],
+    columns: &'a [Interpolation],
     lines: [Vec<f32>; 2],
     rows: [Option<usize>; 2],
 }
 
 impl<'a> Stretched<'a> {
-    fn new(picture: &'a LabelledImage, columns: &'a [Place]) -> Stretched<'a> {
+    fn new(picture: &'a LabelledImage, columns: &'a [Interpolation]) -> Stretched<'a> {
         Stretched {
             picture,
             columns,
@@ -308,7 +316,7 @@ impl<'a> Stretched<'a> {
     }
 
     /// The recoloured row at a place between two source rows.
-    fn blend(&mut self, place: &Place, tables: &[[u8; 256]; 3], colours: &mut [u8]) {
+    fn blend(&mut self, place: &Interpolation, tables: &[[u8; 256]; 3], colours: &mut [u8]) {
         self.load(place.first);
         self.load(place.second);
         let [upper, lower] =

@@ -1,6 +1,6 @@
 //! Pictures and label maps as files.
 //!
-//! What a file holds is told by its first bytes, never by its name: data sets contain PNG files called
+//! A file's format is told by its first bytes, never by its name: data sets contain PNG files called
 //! `.jpg`. Label maps are decoded to the *indices* a palette PNG stores, because its colours are only for
 //! viewers; an image library's usual conversion to RGB would lose the classes. A damaged file is an error
 //! naming it: decoders made for browsers fill what is missing with grey, which would be trained on as if

@@ -91,7 +91,7 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// Counts one pixel, or nothing where a label is no class.
+    /// Counts one pixel, or nothing where a label is not a class.
     pub(crate) fn tally(&mut self, prediction: usize, target: usize) {
         if prediction < self.classes && target < self.classes {
             self.counts[target * self.classes + prediction] += 1;

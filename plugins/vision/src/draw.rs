@@ -8,10 +8,13 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The finaliser of SplitMix64: neighbouring seeds give unrelated numbers.
+/// 2⁶⁴ over the golden ratio, odd: the multiples of it by 0, 1, 2, … are spread evenly.
+pub const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The first number of the generator SplitMix64 with this seed; close seeds give unrelated numbers.
 #[must_use]
-pub fn scramble(seed: u64) -> u64 {
-    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+pub fn splitmix64(seed: u64) -> u64 {
+    let mut bits = seed.wrapping_add(GOLDEN);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)

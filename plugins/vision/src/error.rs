@@ -1,10 +1,11 @@
 //! One error type for the crate; every variant carries the values that did not fit.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use crate::Split;
 
-/// What can go wrong with pictures, scenes and metrics.
+/// An error of pictures, scenes, data sets or metrics.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VisionError {
@@ -72,7 +73,7 @@ pub enum VisionError {
     /// The operating system refused a file or folder.
     #[error("cannot {action} {}: {problem}", file.display())]
     File {
-        /// What was tried: read, write, create, rename.
+        /// What was tried: list, read, write, create, rename.
         action: &'static str,
         /// The file or folder.
         file: PathBuf,
@@ -167,9 +168,32 @@ pub enum VisionError {
         /// The number of samples.
         len: usize,
     },
+    /// Every sample of a split was skipped.
+    #[error("no sample of split '{split}' can be read")]
+    NothingReadable {
+        /// The split.
+        split: Split,
+    },
 }
 
 impl VisionError {
+    /// [`VisionError::Folder`] about a folder or a file in it.
+    pub(crate) fn folder(folder: &Path, problem: impl Into<String>) -> VisionError {
+        VisionError::Folder {
+            folder: folder.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// [`VisionError::File`] with the system's answer.
+    pub(crate) fn file(action: &'static str, file: &Path, problem: &dyn Display) -> VisionError {
+        VisionError::File {
+            action,
+            file: file.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+
     /// Ok where a configuration value is good, [`VisionError::Config`] where it is not.
     pub(crate) fn check(
         field: &'static str,

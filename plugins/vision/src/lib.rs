@@ -1,12 +1,13 @@
-//! What vision plugins share: pictures, scenes with exact masks, metrics, and parts of networks.
+//! The common parts of vision plugins: pictures, scenes with exact masks, data sets, metrics, layers.
 //!
 //! Without the feature `networks` the crate is pure Rust and knows no tensors. A plugin turns its byte
-//! buffers into tensors; what is here builds and tests in seconds, and a scene or a score can be checked
-//! without a network. With it there are layers, encoders and what detectors are made of.
+//! buffers into tensors; this part builds and tests in seconds, and a scene or a score can be checked
+//! without a network. With it there are layers, encoders and the parts of detectors.
 //!
 //! - [`pack`]: the embedded photographs, decoded once, split into train, reward, selection and test;
 //! - [`scene`]: a generator of scenes from that pack, with class and instance masks, boxes, keypoints;
-//! - [`folder`]: data sets on disk (PASCAL VOC with SBD, labelme, Cityscapes), read and written;
+//! - [`data`]: a task's samples, from that generator or from a data set in a folder;
+//! - [`folder`]: data sets for segmentation (PASCAL VOC with SBD, labelme, Cityscapes), read and written;
 //! - [`coco`]: COCO's annotations, folders and scores;
 //! - [`codec`] and [`resize`]: pictures and label maps as files, and reduced;
 //! - [`mod@augment`]: flips, crops and colour changes of any picture with its label map;
@@ -26,17 +27,15 @@
 //! ```
 
 pub mod augment;
-mod boundary;
 pub mod coco;
 pub mod codec;
 pub mod confusion;
+pub mod data;
 #[cfg(feature = "networks")]
 pub mod detection;
 mod draw;
 mod error;
 pub mod folder;
-mod kept;
-mod left_out;
 #[cfg(feature = "networks")]
 pub mod networks;
 pub mod pack;
@@ -45,21 +44,19 @@ pub mod resize;
 pub mod scene;
 pub mod segmentation;
 mod setting;
-mod split;
+
+pub use autoloss_spec::Split;
 
 pub use augment::{AugmentConfig, LabelledImage, augment};
 pub use codec::jpeg_round_trip;
 pub use confusion::ConfusionMatrix;
-pub use draw::scramble;
+pub use draw::{GOLDEN, splitmix64};
 pub use error::VisionError;
-pub use folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
-pub use kept::Kept;
-pub use left_out::LeftOut;
+pub use folder::{FolderOptions, SegmentationFolder};
 pub use pack::Pack;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
-pub use setting::Setting;
-pub use split::Split;
+pub use setting::{Setting, read_settings, unknown_name};
 
 /// The label of a pixel that is neither trained on nor scored, as in PASCAL VOC.
 pub const VOID: u8 = 255;

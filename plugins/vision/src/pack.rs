@@ -165,7 +165,7 @@ impl Pack {
     }
 
     pub(crate) fn members(&self, split: Split) -> &Members {
-        &self.members[split.position()]
+        &self.members[split as usize]
     }
 
     /// Sorts items and regions by split and refuses a split from which no scene could be made.
@@ -180,10 +180,10 @@ impl Pack {
         };
         let mut members: [Members; 4] = std::array::from_fn(|_| empty.clone());
         for (index, item) in items.iter().enumerate() {
-            members[item.split.position()].items_of_class[usize::from(item.class) - 1].push(index);
+            members[item.split as usize].items_of_class[usize::from(item.class) - 1].push(index);
         }
         for (index, region) in regions.iter().enumerate() {
-            members[region.split.position()].regions.push(index);
+            members[region.split as usize].regions.push(index);
         }
         for (split, held) in Split::ALL.into_iter().zip(&members) {
             if let Some(class) = held.items_of_class.iter().position(Vec::is_empty) {

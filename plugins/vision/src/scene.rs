@@ -22,7 +22,7 @@ use crate::draw::Draws;
 use crate::{Pack, Split, VisionError};
 use patch::Patch;
 
-/// Positions tried for an item before it is left out for hiding too much of the others.
+/// Most positions tried for an item; where each hides too much of the others, the item is skipped.
 const PLACEMENTS: usize = 8;
 
 /// One scene: a picture and everything known about it.
@@ -90,7 +90,7 @@ impl SceneGenerator {
     #[must_use]
     pub fn scene(&self, split: Split, index: u64, seed: u64) -> Scene {
         let mut purpose = *b"autoloss scene 0";
-        purpose[15] += split.position() as u8;
+        purpose[15] += split as u8;
         let mut draws = Draws::new(purpose, seed, index);
         let mut canvas = self.empty_scene(split, &mut draws);
         let wanted = draws.between(self.config.min_items, self.config.max_items);

@@ -37,15 +37,13 @@
 //! - No edge of a class ≥ 1 in the whole data set: BIoU and BF1 are 0.
 //! - No pixel counted at all: an error, since every score would be 0/0.
 
-mod scores;
-
-pub use scores::SegmentationScores;
+mod boundary;
 
 use serde::{Deserialize, Serialize};
 
 use crate::VisionError;
-use crate::boundary::{self, Dilation, NO_CLASS, WORD};
 use crate::confusion::{ConfusionMatrix, mean, ratio};
+use boundary::{Dilation, NO_CLASS, WORD};
 
 /// Distances of the boundary scores, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +61,46 @@ impl Default for SegmentationConfig {
             boundary_radius: 5,
             boundary_tolerance: 5,
         }
+    }
+}
+
+/// Scores between 0 and 1, higher is better. Vectors are by class; None for a class without the score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentationScores {
+    /// mIoU.
+    pub mean_iou: f64,
+    /// FWIoU.
+    pub frequency_weighted_iou: f64,
+    /// gAcc.
+    pub global_accuracy: f64,
+    /// mAcc.
+    pub mean_accuracy: f64,
+    /// BIoU.
+    pub boundary_iou: f64,
+    /// BF1.
+    pub boundary_f1: f64,
+    /// The terms of mIoU.
+    pub class_iou: Vec<Option<f64>>,
+    /// The terms of mAcc.
+    pub class_accuracy: Vec<Option<f64>>,
+    /// The terms of BIoU.
+    pub class_boundary_iou: Vec<Option<f64>>,
+    /// The terms of BF1; the background's, first, is not in the mean.
+    pub class_boundary_f1: Vec<Option<f64>>,
+}
+
+impl SegmentationScores {
+    /// The six scores under the names they are reported by.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("mIoU", self.mean_iou),
+            ("FWIoU", self.frequency_weighted_iou),
+            ("gAcc", self.global_accuracy),
+            ("mAcc", self.mean_accuracy),
+            ("BIoU", self.boundary_iou),
+            ("BF1", self.boundary_f1),
+        ]
     }
 }
 
@@ -125,7 +163,7 @@ struct Side {
     wide: Vec<u64>,
 }
 
-/// Buffers kept from picture to picture.
+/// Buffers, reused from picture to picture.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
     prediction: Side,

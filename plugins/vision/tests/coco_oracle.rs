@@ -7,6 +7,7 @@ use autoloss_vision::Split;
 use autoloss_vision::coco::{
     CocoFolder, CocoObject, CocoOptions, Detection, DetectionScorer, DetectionScores,
 };
+use autoloss_vision::data::DataFolder;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -217,17 +217,18 @@ fn suppression_agrees() {
     assert_eq!(indices(&large), whole(&oracle["large"]));
 }
 
+/// The boxes of every image.
+fn regions(oracle: &Value) -> Vec<Tensor> {
+    let images = oracle["boxes"].as_array().unwrap().iter();
+    images.map(boxes).collect()
+}
+
 #[test]
 fn alignment_of_regions_agrees() {
     let oracle = &FIXTURE["roi_align"];
     let features = drawn("features", &whole(&oracle["features"])) * 2.0;
     let features = features.set_requires_grad(true);
-    let regions: Vec<_> = oracle["boxes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(boxes)
-        .collect();
+    let regions = regions(oracle);
     for case in oracle["cases"].as_array().unwrap() {
         let [scale, ratio] = ["scale", "ratio"].map(|name| case[name].as_f64().unwrap());
         let output = whole(&case["output"]).try_into().unwrap();
@@ -251,12 +252,7 @@ fn pooling_from_a_pyramid_agrees() {
         level.set_requires_grad(true)
     };
     let pyramid: Vec<_> = shapes.map(level).collect();
-    let regions: Vec<_> = oracle["boxes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(boxes)
-        .collect();
+    let regions = regions(oracle);
     let align = RoiAlign::new([2, 2], 2).unwrap();
     let pooling = MultiScaleRoiAlign::new(align, &[4, 8, 16, 32]).unwrap();
     let sized = pooling.levels(&boxes(&oracle["sized"])).unwrap();

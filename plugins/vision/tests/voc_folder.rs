@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use autoloss_vision::codec::decode_photograph;
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::resize::reduced;
 use autoloss_vision::{
     FolderOptions, LabelledImage, SegmentationFolder, SegmentationMetrics, Split, VOID,

@@ -1,19 +1,20 @@
-//! The task: batches and screening samples from whichever source the user named.
+//! The task: batches and screening samples, from the embedded scenes or a folder.
 //!
-//! Pictures are kept as bytes; normalised floating-point images are made per batch, since they would
+//! Pictures are cached as bytes; normalised floating-point images are made per batch, since they would
 //! take four times the memory.
 
 use crate::losses::{self, Asl};
 use crate::pictures::Pictures;
 use crate::screening::draw_samples;
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::source::{self, Source};
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, Error, InputInfo, Result, ScreeningRequest,
+    Activation, Batch, BatchRequest, BranchInfo, InputInfo, Result, ScreeningRequest,
     ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, Values, serde_json,
 };
+use autoloss_vision::data::Origin;
 use autoloss_vision::networks::pictures;
-use autoloss_vision::{AugmentConfig, Pack, augment, folder};
+use autoloss_vision::{AugmentConfig, GOLDEN, Pack, augment};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +75,7 @@ impl Task for VocSeg {
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
-        let (source, settings) = Source::open(options)?;
+        let (source, settings) = source::open(options)?;
         let augmentation = settings.augmentation()?;
         let asl = settings.asl.as_ref().map(Asl::from_json).transpose()?;
         Ok(Self {
@@ -87,13 +88,16 @@ impl Task for VocSeg {
 
     fn attributes(&self) -> BTreeMap<String, Value> {
         BTreeMap::from([
-            ("num_classes".to_owned(), json!(self.source.num_classes())),
+            (
+                "num_classes".to_owned(),
+                json!(self.source.class_names().len()),
+            ),
             ("class_names".to_owned(), json!(self.source.class_names())),
         ])
     }
 
     fn len(&self, split: Split) -> Result<u64> {
-        self.source.needed_len(split)
+        Ok(self.source.required_len(split)?)
     }
 
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
@@ -104,38 +108,14 @@ impl Task for VocSeg {
     }
 
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
-        if request.branch != crate::BRANCH {
-            return Err(format!(
-                "task 'voc_seg' has no branch '{}' (there is: {})",
-                request.branch,
-                crate::BRANCH
-            )
-            .into());
-        }
+        crate::check_branch(&request.branch)?;
         draw_samples(&self.source, request)
     }
 
     fn write_data(&self, to: &Path) -> Result<String> {
-        let Some(scenes) = self.source.scenes() else {
-            return Err("only the embedded scenes are written, and --data names a folder".into());
-        };
-        let samples = Split::ALL.into_iter().flat_map(|split| {
-            let name = move |index: u64| format!("{split}_{index:06}");
-            let sample = move |index: u64| {
-                let picture = scenes.original(split, index)?;
-                Ok((split.into(), name(index), picture))
-            };
-            (0..self.source.len(split)).map(sample)
-        });
-        let classes = self.source.class_names();
-        let settings = self.settings.of_a_reader();
-        let written = folder::write_voc::<Error>(to, samples, classes, &settings)?;
-        let counts = Split::ALL.map(|split| format!("{split} {}", written.of(split.into())));
-        Ok(format!(
-            "{} photographs with label maps: {}",
-            written.total(),
-            counts.join(", ")
-        ))
+        let written = self.source.write(to, &self.settings.of_a_reader())?;
+        let total = written.total();
+        Ok(format!("{total} photographs with label maps: {written}"))
     }
 
     fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
@@ -160,14 +140,18 @@ impl VocSeg {
         for &index in &request.indices {
             let picture = self.source.get_or_next(request.split, index)?;
             // One seed serves a whole batch; its samples must change differently.
-            let own = seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let own = seed ^ index.wrapping_mul(GOLDEN);
             pictures.push(&augment(&picture, &self.augmentation, own)?)?;
         }
         pictures.into_batch()
     }
 
     fn plain(&self, request: &BatchRequest) -> Result<Batch> {
-        let canvas = Pictures::canvas(self.source.largest(request.split)?);
+        let largest = match self.source.origin() {
+            Origin::Scenes(scenes) => (scenes.size(), scenes.size()),
+            Origin::Folder(folder) => folder.largest(request.split)?,
+        };
+        let canvas = Pictures::canvas(largest);
         let mut pictures = Pictures::new(canvas, request.indices.len())?;
         for &index in &request.indices {
             match self.source.get_or_skip(request.split, index)? {
@@ -180,7 +164,7 @@ impl VocSeg {
 }
 
 fn attributes() -> Vec<(&'static str, Value)> {
-    // A damaged pack is reported when the task is opened; until then the names are merely unknown.
+    // A damaged pack is reported when the task is opened; until then no name is known.
     let names = Pack::embedded()
         .map(|pack| pack.class_names().to_vec())
         .unwrap_or_default();

@@ -17,7 +17,6 @@ pub mod losses;
 mod metrics;
 mod networks;
 mod pictures;
-mod scenes;
 mod screening;
 mod settings;
 mod source;
@@ -30,7 +29,10 @@ pub use networks::{
     FpnOverLite0, PspNetR50, PspR50, Segmenter, UnetTiny,
 };
 
-use autoloss_plugin_api::{export_plugin, register_metric, register_network, register_task};
+use autoloss_plugin_api::{
+    Result, export_plugin, register_metric, register_network, register_task,
+};
+use autoloss_vision::unknown_name;
 
 /// The task's name.
 const TASK: &str = "voc_seg";
@@ -38,6 +40,14 @@ const TASK: &str = "voc_seg";
 const BRANCH: &str = "seg";
 /// Background and the ten classes of the embedded scenes.
 const CLASSES: i64 = 11;
+
+/// Checks that a branch is the task's only one.
+fn check_branch(name: &str) -> Result<()> {
+    if name == BRANCH {
+        return Ok(());
+    }
+    Err(unknown_name("task 'voc_seg'", "branch", name, [BRANCH]).into())
+}
 
 register_task!(VocSeg);
 register_network!(UnetTiny);

@@ -1,10 +1,11 @@
-//! The scores that segmentation is judged by, as two metrics.
+//! The scores of segmentation, as two metrics.
 //!
 //! They are two because they cost differently: the scores over regions come from one confusion
 //! matrix, those over boundaries need every class's edges dilated. A search for mIoU need not pay
 //! for the latter. The counting itself is in `autoloss-vision`; here tensors become label maps.
 
 use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Tensors};
+use autoloss_vision::networks::num_classes;
 use autoloss_vision::{
     ConfusionMatrix, SegmentationConfig, SegmentationMetrics, VOID, VisionError,
 };
@@ -17,7 +18,7 @@ const LABELS: &str = "labels";
 /// from the upper left corner; the rest only fills the batch.
 const SIZE: &str = "size";
 
-/// mIoU, FWIoU, gAcc and mAcc: counted over the whole data set, void left out, classes that occur
+/// mIoU, FWIoU, gAcc and mAcc: counted over the whole data set, void and classes that occur
 /// neither in predictions nor in targets skipped.
 #[derive(Debug)]
 pub struct Region {
@@ -114,8 +115,9 @@ impl Metric for Boundary {
     }
 }
 
+/// Labels are bytes.
 fn classes(options: &MetricOptions) -> Result<usize> {
-    Ok(usize::try_from(options.task.whole("num_classes")?)?)
+    Ok(num_classes(&options.task, 255)? as usize)
 }
 
 /// One of the scores of [`Region`].
@@ -125,7 +127,7 @@ fn region_score(matrix: &ConfusionMatrix, name: &str) -> Result<f64> {
         "FWIoU" => matrix.frequency_weighted_iou(),
         "gAcc" => matrix.pixel_accuracy(),
         "mAcc" => matrix.mean_recall(),
-        _ => return Err(format!("'{name}' is no score of metric 'region'").into()),
+        _ => return Err(format!("metric 'region' has no score '{name}'").into()),
     };
     Ok(score.ok_or(VisionError::NothingLabelled)?)
 }
@@ -139,7 +141,7 @@ struct LabelMaps {
 }
 
 impl LabelMaps {
-    /// Reads an integer tensor (N, H, W); what does not fit in a byte is no class, hence void.
+    /// Reads an integer tensor (N, H, W); what does not fit in a byte is void.
     fn read(what: &str, tensor: &Tensor) -> Result<Self> {
         let shape = tensor.size();
         let (&[n, h, w], true) = (&shape[..], is_integer(tensor.kind())) else {
@@ -238,7 +240,7 @@ struct LabelPairs {
     sizes: Vec<(usize, usize)>,
 }
 
-/// Those of one picture, without what fills the batch.
+/// The label maps of one picture, without padding.
 struct LabelPair<'a> {
     predicted: Cow<'a, [u8]>,
     target: Cow<'a, [u8]>,
@@ -263,7 +265,7 @@ impl LabelPairs {
         })
     }
 
-    /// Pictures without pixels are passed over.
+    /// Pictures without pixels are skipped.
     fn iter(&self) -> impl Iterator<Item = LabelPair<'_>> {
         let width = self.target.width;
         let maps = self
@@ -369,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fills_a_batch_is_not_judged() {
+    fn what_fills_a_batch_is_not_scored() {
         let (predicted, target) = pictures();
         let scores = |predicted: &Tensors, target: &Tensors| {
             let (mut region, mut boundary): (Region, Boundary) = (create(), create());
@@ -449,7 +451,7 @@ mod tests {
             .screen("BF1", &predictions, &targets)
             .unwrap_err()
             .to_string();
-        assert_eq!(error, "'BF1' is no score of metric 'region'");
+        assert_eq!(error, "metric 'region' has no score 'BF1'");
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! Pictures side by side in a batch.
 //!
 //! Photographs differ in size; a batch does not. Each lies in the upper left corner of a canvas that is
-//! the same for a whole split, so that what a network predicts for a photograph does not depend on its
-//! neighbours. The rest has the value that normalisation gives the mean and no label, and the batch says
-//! how large each picture is, so that metrics judge the picture and not the canvas.
+//! the same for a whole split, so that the predictions for a photograph do not depend on the
+//! others of its batch. The rest has the value that normalisation gives the mean and no label, and the batch says
+//! how large each picture is, so that metrics see the picture and not the canvas.
 
 use autoloss_plugin_api::{Batch, Result, Tensors};
+use autoloss_vision::networks::CANVAS_STEP;
 use autoloss_vision::networks::normalisation::{DEVIATION, MEAN};
 use autoloss_vision::{LabelledImage, VOID};
 use tch::Tensor;
-
-/// Pixels that the side of a canvas is a multiple of: what the deepest networks halve.
-const CANVAS_STEP: usize = 32;
 
 /// The pictures of a batch, planes of normalised values and label maps one after the other.
 pub(crate) struct Pictures {
@@ -27,7 +25,7 @@ impl Pictures {
     /// Room for `count` pictures on canvases of exactly this size.
     ///
     /// # Errors
-    /// A batch of none.
+    /// A batch without pictures.
     pub(crate) fn new((height, width): (usize, usize), count: usize) -> Result<Self> {
         if count == 0 {
             return Err("a batch of no samples was asked for".into());
@@ -45,7 +43,7 @@ impl Pictures {
 
     /// The canvas for pictures of at most this size.
     pub(crate) fn canvas((height, width): (usize, usize)) -> (usize, usize) {
-        let up = |side: usize| side.max(1).next_multiple_of(CANVAS_STEP);
+        let up = |side: usize| side.max(1).next_multiple_of(CANVAS_STEP as usize);
         (up(height), up(width))
     }
 

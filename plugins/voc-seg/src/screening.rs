@@ -1,23 +1,21 @@
 //! Label maps that candidate losses are screened on.
 //!
 //! They are real ones, made small by majority rather than drawn at random: pooling operators and
-//! boundary terms tell spatially coherent maps from noise, and a loss should be judged on what it
+//! boundary terms tell spatially coherent maps from noise, and a loss should be evaluated on what it
 //! will meet.
 
 use crate::inputs::one_hot;
 use crate::source::Source;
 use autoloss_plugin_api::{Result, ScreeningRequest, ScreeningSamples, Split, Tensors};
-use autoloss_vision::scramble;
+use autoloss_vision::networks::check_screening;
+use autoloss_vision::splitmix64;
 use tch::Tensor;
 
-/// Scenes looked at for each sample wanted before giving up.
+/// Most pictures tried for each sample.
 const TRIES: usize = 64;
 
 /// A class counts as present from this share of the positions on.
 const PRESENT: usize = 64;
-
-/// Largest side of a map and largest number of samples.
-const LIMIT: usize = 1024;
 
 /// Draws the samples from the train split.
 ///
@@ -27,18 +25,12 @@ pub(crate) fn draw_samples(
     source: &Source,
     request: &ScreeningRequest,
 ) -> Result<ScreeningSamples> {
+    check_screening(request)?;
     let (samples, size) = (request.samples, request.size);
-    if !(1..=LIMIT).contains(&samples) || !(2..=LIMIT).contains(&size) {
-        return Err(format!(
-            "{samples} screening samples of {size}x{size} were asked for, expected 1 to {LIMIT} \
-             samples of 2x2 to {LIMIT}x{LIMIT}"
-        )
-        .into());
-    }
     let maps = coherent_maps(source, samples, size, request.seed)?;
     let (count, side) = (samples as i64, size as i64);
     let labels = Tensor::f_from_slice(&maps)?.f_view([count, side, side])?;
-    let classes = source.num_classes() as i64;
+    let classes = source.class_names().len() as i64;
     let (y, valid) = one_hot(&labels, classes)?;
     Ok(ScreeningSamples {
         shape: [count, classes, side, side],
@@ -51,8 +43,8 @@ pub(crate) fn draw_samples(
 /// Small maps of different pictures, two classes or more in each.
 fn coherent_maps(source: &Source, samples: usize, size: usize, seed: u64) -> Result<Vec<u8>> {
     let len = source.len(Split::Train).max(1);
-    let (start, step) = (scramble(seed), coprime(scramble(seed ^ 1), len));
-    let classes = source.num_classes();
+    let (start, step) = (splitmix64(seed), coprime(splitmix64(seed ^ 1), len));
+    let classes = source.class_names().len();
     let mut maps = Vec::with_capacity(samples * size * size);
     for turn in 0..samples.saturating_mul(TRIES) as u64 {
         let index = start.wrapping_add(turn.wrapping_mul(step)) % len;
@@ -72,7 +64,7 @@ fn coherent_maps(source: &Source, samples: usize, size: usize, seed: u64) -> Res
     )
 }
 
-/// A step from a random number that visits every number below `len` before the first comes again.
+/// A step, from a random number, that visits every number below `len` before the first comes again.
 fn coprime(random: u64, len: u64) -> u64 {
     let divides = |mut a: u64, mut b: u64| {
         while b != 0 {
@@ -128,7 +120,7 @@ mod tests {
     use tch::Kind;
 
     fn source() -> Source {
-        Source::open(&TaskOptions::default()).unwrap().0
+        crate::source::open(&TaskOptions::default()).unwrap().0
     }
 
     fn request(samples: usize, size: usize, seed: u64) -> ScreeningRequest {
@@ -170,7 +162,7 @@ mod tests {
         let drawn = draw(20, 16, 0);
         let labels = drawn.targets.get("labels").unwrap();
         let right = labels.narrow(2, 1, 15).eq_tensor(&labels.narrow(2, 0, 15));
-        // Neighbours drawn independently would agree at most half of the time.
+        // Labels drawn independently would agree at most half of the time.
         assert!(
             right
                 .to_kind(Kind::Float)
@@ -213,7 +205,7 @@ mod tests {
     fn a_step_visits_every_sample() {
         for len in [1u64, 2, 9, 15, 4096, 1464] {
             for seed in 0..20 {
-                let step = coprime(scramble(seed), len) % len.max(1);
+                let step = coprime(splitmix64(seed), len) % len.max(1);
                 let mut seen = BTreeSet::new();
                 (0..len).for_each(|turn| {
                     seen.insert(turn * step % len);

@@ -1,19 +1,29 @@
 //! The settings of the task, checked before anything is drawn or read.
 //!
-//! Three sources, in rising rank: what suits the embedded scenes or a folder of photographs, what the
-//! folder's own side file says, what the user says.
+//! They come from three places, each over the one before: the defaults for the embedded scenes or for a
+//! folder of photographs, the folder's own side file, the user.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
-use autoloss_vision::{AugmentConfig, Setting};
+use autoloss_vision::{AugmentConfig, Setting, read_settings};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 /// Pixels that the side of a crop must be a multiple of, so that networks can halve it repeatedly.
-pub(crate) const SIZE_STEP: usize = 16;
+const SIZE_STEP: usize = 16;
 
-/// Every setting, for the message about an unknown one.
-const KNOWN: &str = "size, flip, colour, min_scale, max_scale, longest, train_list, reward_share, \
-                     selection_share, cache_mb, asl";
+/// The name of every setting.
+const KNOWN: [&str; 11] = [
+    "size",
+    "flip",
+    "colour",
+    "min_scale",
+    "max_scale",
+    "longest",
+    "train_list",
+    "reward_share",
+    "selection_share",
+    "cache_mb",
+    "asl",
+];
 
 /// The settings of `[task]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,22 +39,22 @@ pub(crate) struct Settings {
     pub(crate) min_scale: f32,
     /// Largest enlargement of a training picture.
     pub(crate) max_scale: f32,
-    /// Photographs whose longer side has more pixels are reduced to this when read.
+    /// The longest side, pixels: larger photographs are reduced to it when read.
     pub(crate) longest: Option<usize>,
-    /// The list of a folder's training samples.
+    /// The name of a folder's training list, without `.txt`.
     pub(crate) train_list: String,
     /// Share of the training list that is held out to score candidates, 0 to 0.5.
     pub(crate) reward_share: f64,
     /// Share of the training list that is held out to choose among the best, 0 to 0.5.
     pub(crate) selection_share: f64,
-    /// Megabytes of decoded pictures that are kept.
+    /// Size of the cache of decoded pictures, megabytes.
     pub(crate) cache_mb: usize,
     /// Parameters of the surrogate losses of Auto-Seg-Loss.
     pub(crate) asl: Option<Value>,
 }
 
 impl Settings {
-    /// What suits the embedded scenes, whose size and colours vary by themselves.
+    /// The defaults for the embedded scenes, whose size and colours vary by themselves.
     pub(crate) fn of_scenes() -> Self {
         Self {
             size: 64,
@@ -61,7 +71,7 @@ impl Settings {
         }
     }
 
-    /// What suits photographs: the usual recipe for PASCAL VOC.
+    /// The defaults for photographs: the usual recipe for PASCAL VOC.
     pub(crate) fn of_a_folder() -> Self {
         Self {
             size: 512,
@@ -71,14 +81,12 @@ impl Settings {
         }
     }
 
-    /// These, changed by the settings of that name.
+    /// The settings with those named changed.
     ///
     /// # Errors
     /// Names an unknown setting and those that are known, or a value that is out of range.
     pub(crate) fn with(mut self, named: &BTreeMap<String, Value>) -> Result<Self> {
-        for (name, value) in named {
-            self.set(name, value)?;
-        }
+        read_settings("task 'voc_seg'", &KNOWN, named, |setting| self.set(setting))?;
         if self.max_scale < self.min_scale {
             let (low, high) = (self.min_scale, self.max_scale);
             return Err(format!("settings 'min_scale' {low} is over 'max_scale' {high}").into());
@@ -86,37 +94,26 @@ impl Settings {
         Ok(self)
     }
 
-    fn set(&mut self, name: &str, value: &Value) -> Result<()> {
-        let setting = Setting::new(name, value);
-        let whole = |range: RangeInclusive<usize>, expected: &str| {
-            setting.whole(|found| range.contains(&found), expected)
-        };
-        let number = |range: RangeInclusive<f64>, expected: &str| {
-            setting.number(|found| range.contains(&found), expected)
-        };
-        match name {
+    fn set(&mut self, setting: Setting) -> Result<bool, String> {
+        match setting.name() {
             "size" => {
                 let good =
                     |size: usize| (32..=2048).contains(&size) && size.is_multiple_of(SIZE_STEP);
-                self.size = setting.whole(good, "a multiple of 16 from 32 to 2048")?;
+                self.size = setting.whole_where(good, "a multiple of 16 from 32 to 2048")?;
             }
             "flip" => self.flip = setting.switch()?,
-            "colour" => self.colour = number(0.0..=1.0, "0 to 1")? as f32,
-            "min_scale" => self.min_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
-            "max_scale" => self.max_scale = number(0.1..=16.0, "0.1 to 16")? as f32,
-            "longest" => self.longest = Some(whole(16..=8192, "16 to 8192 pixels")?),
+            "colour" => self.colour = setting.number(0.0..=1.0)? as f32,
+            "min_scale" => self.min_scale = setting.number(0.1..=16.0)? as f32,
+            "max_scale" => self.max_scale = setting.number(0.1..=16.0)? as f32,
+            "longest" => self.longest = Some(setting.whole(16..=8192, "pixels")?),
             "train_list" => self.train_list = setting.text("a list's name")?,
-            "reward_share" => self.reward_share = number(0.0..=0.5, "0 to 0.5")?,
-            "selection_share" => self.selection_share = number(0.0..=0.5, "0 to 0.5")?,
-            "cache_mb" => self.cache_mb = whole(0..=1 << 20, "0 to 1048576 megabytes")?,
-            "asl" => self.asl = Some(value.clone()),
-            _ => {
-                let message =
-                    format!("task 'voc_seg' has no setting '{name}' (there are: {KNOWN})");
-                return Err(message.into());
-            }
+            "reward_share" => self.reward_share = setting.number(0.0..=0.5)?,
+            "selection_share" => self.selection_share = setting.number(0.0..=0.5)?,
+            "cache_mb" => self.cache_mb = setting.whole(0..=1 << 20, "megabytes")?,
+            "asl" => self.asl = Some(setting.value().clone()),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The random changes to a training picture.
@@ -135,7 +132,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// What a reader of the written scenes needs to train on them as on the scenes themselves.
+    /// What a reader of the written scenes must set to get the same batches as from the scenes.
     pub(crate) fn of_a_reader(&self) -> BTreeMap<String, Value> {
         let pairs: [(&str, Value); 5] = [
             ("size", self.size.into()),
@@ -198,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_known_setting_is_known() {
-        for name in KNOWN.split(", ") {
+        for name in KNOWN {
             let error = read(name, Value::Null).err().map(|error| error.to_string());
             assert!(
                 error.is_none_or(|error| !error.contains("no setting")),

@@ -1,5 +1,6 @@
 //! Losses of classifying branches: means over the sampled anchors or regions.
 
+use super::EPSILON;
 use autoloss_plugin_api::{Result, Tensors};
 use tch::{Kind, Tensor};
 
@@ -7,8 +8,6 @@ use tch::{Kind, Tensor};
 pub(super) const CE: &str = "neg(mul(y, log(yhat)))";
 /// −y·(1 − ŷ)²·log ŷ (arXiv 1708.02002, equation 4, γ = 2; without the weight α).
 pub(super) const FOCAL: &str = "neg(mul(mul(y, square(add(1, neg(yhat)))), log(yhat)))";
-/// Added under logarithms, as the host's operators do it.
-const EPSILON: f64 = 1e-12;
 
 struct Sampled {
     y: Tensor,

@@ -1,7 +1,7 @@
 //! The losses of the literature, which searched ones are compared with.
 //!
-//! What can be a loss graph is one; the host trains with its formula like with any candidate, and with
-//! what is computed here under `@NAME`: two independent ways to the same number check each other.
+//! Losses that a loss graph can express have a formula, with which the host trains as with any candidate;
+//! `@NAME` is the computation here, so that two independent ways to the same number check each other.
 //! Classification losses are means over the sampled anchors or regions. Of regression losses, those of
 //! areas are means over the positives; those of offsets are divided by the number of all sampled, as
 //! torchvision divides them.
@@ -11,8 +11,12 @@ mod regression;
 
 use crate::branches::Branch;
 use autoloss_plugin_api::{ReferenceLoss, Result, Tensors};
+use autoloss_vision::unknown_name;
 use std::collections::BTreeMap;
 use tch::Tensor;
+
+/// Added to divisors and under logarithms, as the operators of loss graphs do it.
+const EPSILON: f64 = 1e-12;
 
 type Compute = fn(&Tensors) -> Result<Tensor>;
 
@@ -130,7 +134,7 @@ impl Entry {
     }
 }
 
-/// What the task declares: `l1`, `smooth_l1`, `iou`, `giou`, `focal` and `cse_auto_a`, and `ce` for the
+/// The reference losses that the task declares: `l1`, `smooth_l1`, `iou`, `giou`, `focal` and `cse_auto_a`, and `ce` for the
 /// classifying branches alone.
 pub(crate) fn reference_losses() -> Vec<ReferenceLoss> {
     ENTRIES.iter().map(Entry::declared).collect()
@@ -140,19 +144,16 @@ pub(crate) fn reference_losses() -> Vec<ReferenceLoss> {
 /// networks of this plugin give beside them.
 ///
 /// # Errors
-/// A name that is none, a branch that it has no loss for, missing tensors, or libtorch's own.
+/// An unknown name, a branch that it has no loss for, missing tensors, or libtorch's own.
 pub(crate) fn reference_loss(name: &str, branch: Branch, inputs: &Tensors) -> Result<Tensor> {
     let found = ENTRIES.iter().find(|entry| entry.name == name);
     match found.and_then(|entry| entry.half(branch)) {
         Some(half) => (half.compute)(inputs),
         None => {
             let known = ENTRIES.iter().filter(|entry| entry.half(branch).is_some());
-            let known: Vec<&str> = known.map(|entry| entry.name).collect();
-            let (branch, known) = (branch.name(), known.join(", "));
-            Err(
-                format!("branch '{branch}' has no reference loss '{name}' (there are: {known})")
-                    .into(),
-            )
+            let owner = format!("branch '{}'", branch.name());
+            let known = known.map(|entry| entry.name);
+            Err(unknown_name(owner, "reference loss", name, known).into())
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Losses of regressing branches.
 
+use super::EPSILON;
 use autoloss_plugin_api::{Result, Tensors};
 use tch::{Kind, Tensor};
 
@@ -10,8 +11,6 @@ pub(super) const GIOU: &str = "add(add(1, neg(mul(i, inv(u)))), mul(add(e, neg(u
 /// 1 − i/u + (e − i − 2)/e (CSE-AutoLoss, arXiv 2103.01003, recalled).
 pub(super) const CSE_AUTO_A: &str =
     "add(add(1, neg(mul(i, inv(u)))), mul(add(e, neg(add(i, add(1, 1)))), inv(e)))";
-/// Added to divisors, as the host's operators do it.
-const EPSILON: f64 = 1e-12;
 /// Where the square of smooth L1 becomes linear: torchvision's.
 const BETA: f64 = 1.0 / 9.0;
 
@@ -66,7 +65,7 @@ pub(super) fn l1(inputs: &Tensors) -> Result<Tensor> {
     by_sampled(&difference.f_abs()?, inputs)
 }
 
-/// The same with a square near 0 (Fast R-CNN, arXiv 1504.08083, equation 3, with torchvision's β).
+/// [`l1`] with a square near 0 (Fast R-CNN, arXiv 1504.08083, equation 3, with torchvision's β).
 pub(super) fn smooth_l1(inputs: &Tensors) -> Result<Tensor> {
     let (own, target) = (inputs.get("offsets")?, inputs.get("target_offsets")?);
     let each = own.f_smooth_l1_loss(target, tch::Reduction::None, BETA)?;

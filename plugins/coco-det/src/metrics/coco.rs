@@ -1,11 +1,12 @@
 //! COCO's scores.
 
-use crate::targets::scored;
+use crate::targets::{cpu, scored};
 use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Tensors};
 use autoloss_vision::coco::{Detection, DetectionScorer, DetectionScores};
-use tch::{Device, Kind, Tensor};
+use autoloss_vision::networks::num_classes;
+use tch::{Kind, Tensor};
 
-/// Those that are undefined where no object is of that size.
+/// The scores that are undefined where no object has that size.
 const OF_SIZES: [&str; 6] = ["APs", "APm", "APl", "ARs", "ARm", "ARl"];
 
 /// mAP and its companions: AP50, AP75, of small, medium and large objects, and the average recalls, as
@@ -26,8 +27,9 @@ impl Metric for Coco {
     }
 
     fn create(options: &MetricOptions) -> Result<Self> {
+        let classes = num_classes(&options.task, 10_000)?;
         Ok(Self {
-            scorer: DetectionScorer::new(super::classes(options)?)?,
+            scorer: DetectionScorer::new(classes as usize)?,
         })
     }
 
@@ -64,10 +66,7 @@ struct Detections {
 
 impl Detections {
     fn of(predictions: &Tensors) -> Result<Self> {
-        let read = |name: &str, kind: Kind| -> Result<Tensor> {
-            let tensor = predictions.get(name)?.f_to_device(Device::Cpu)?;
-            Ok(tensor.f_to_kind(kind)?.f_contiguous()?)
-        };
+        let read = |name, kind| cpu(predictions, name, kind);
         let boxes = read("boxes", Kind::Float)?;
         let (scores, labels) = (read("scores", Kind::Float)?, read("labels", Kind::Int64)?);
         let size = boxes.size();
@@ -89,7 +88,7 @@ impl Detections {
         })
     }
 
-    /// Those of a picture, in pixels of the original.
+    /// The detections of a picture, in pixels of the original.
     fn of_picture(&self, index: usize, [down, across]: [f64; 2]) -> Result<Vec<Detection>> {
         let boxes: Vec<Vec<f32>> = Vec::try_from(&self.boxes.f_get(index as i64)?)?;
         let rows = boxes
@@ -117,6 +116,7 @@ mod tests {
     use crate::targets::Collector;
     use autoloss_plugin_api::Task;
     use autoloss_vision::coco::CocoObject;
+    use tch::Device;
 
     fn metric() -> Coco {
         let task = crate::CocoDet::info();

@@ -1,12 +1,12 @@
 //! The networks by name.
 
-use super::backbone::Encoder;
-use super::detector::{Choice, Design, FasterRcnn};
+use super::design::{Choice, Design, Encoder};
+use super::detector::FasterRcnn;
 use autoloss_vision::networks::resnet::{BLOCKS_50, BLOCKS_101};
 
 /// Faster R-CNN over ResNet-50 with a pyramid of 256 channels: torchvision's `fasterrcnn_resnet50_fpn`.
 pub type FasterRcnnR50 = FasterRcnn<Resnet50>;
-/// The same over ResNet-101.
+/// [`FasterRcnnR50`] over ResNet-101.
 pub type FasterRcnnR101 = FasterRcnn<Resnet101>;
 /// Faster R-CNN over an encoder of five convolutions, for the embedded scenes.
 pub type FasterRcnnTiny = FasterRcnn<Tiny>;

@@ -1,7 +1,6 @@
 //! The head that classifies regions and refines their boxes.
 
-use super::detector::Design;
-use super::settings::Settings;
+use super::design::{Design, NetworkSettings};
 use autoloss_plugin_api::Result;
 use autoloss_vision::detection::{
     BoxCoder, MultiScaleRoiAlign, RoiAlign, batched_nms, clip_boxes, large_boxes,
@@ -28,8 +27,8 @@ pub(crate) struct Head {
     levels: usize,
 }
 
-/// What the head says of regions.
-pub(crate) struct Verdicts {
+/// The predictions of the head for regions.
+pub(crate) struct HeadOutput {
     /// (R, C), the background first.
     pub(crate) logits: Tensor,
     /// (R, 4·C).
@@ -37,7 +36,7 @@ pub(crate) struct Verdicts {
 }
 
 /// The detections of a picture, best first.
-pub(crate) struct Found {
+pub(crate) struct DetectedBoxes {
     /// (D, 4) in pixels.
     pub(crate) boxes: Tensor,
     /// (D).
@@ -78,14 +77,14 @@ impl Head {
     }
 
     /// Class logits and offsets of regions, (R, 4) of each picture.
-    pub(crate) fn forward(&self, levels: &[Tensor], regions: &[Tensor]) -> Result<Verdicts> {
+    pub(crate) fn forward(&self, levels: &[Tensor], regions: &[Tensor]) -> Result<HeadOutput> {
         let levels = levels.get(..self.levels).ok_or("too few levels")?;
         let pooled = self.pool.pool(levels, regions)?;
         let mut values = pooled.f_reshape([-1, self.width])?;
         for layer in &self.hidden {
             values = Activation::Relu.apply(layer.forward(&values)?)?;
         }
-        Ok(Verdicts {
+        Ok(HeadOutput {
             logits: self.classes.forward(&values)?,
             offsets: self.offsets.forward(&values)?,
         })
@@ -93,16 +92,16 @@ impl Head {
 
     /// The detections among the regions of a picture of that size.
     pub(crate) fn detect(
-        verdicts: &Verdicts,
+        output: &HeadOutput,
         regions: &Tensor,
         size: [i64; 2],
-        settings: &Settings,
-    ) -> Result<Found> {
-        let classes = verdicts.logits.size()[1];
+        settings: &NetworkSettings,
+    ) -> Result<DetectedBoxes> {
+        let classes = output.logits.size()[1];
         let count = regions.size()[0];
-        let boxes = BoxCoder::of_head().decode(&verdicts.offsets, regions)?;
+        let boxes = BoxCoder::of_head().decode(&output.offsets, regions)?;
         let boxes = clip_boxes(&boxes.f_view([count, classes, 4])?, size)?;
-        let scores = verdicts.logits.f_softmax(-1, Kind::Float)?;
+        let scores = output.logits.f_softmax(-1, Kind::Float)?;
         // The background is no detection.
         let boxes = boxes.f_narrow(1, 1, classes - 1)?.f_reshape([-1, 4])?;
         let scores = scores.f_narrow(1, 1, classes - 1)?.f_reshape(-1i64)?;
@@ -117,7 +116,7 @@ impl Head {
         let stay = batched_nms(&boxes, &scores, &labels, SUPPRESSED)?;
         let stay = stay.f_narrow(0, 0, stay.size()[0].min(settings.detections))?;
         let pick = |from: &Tensor| from.f_index_select(0, &stay);
-        Ok(Found {
+        Ok(DetectedBoxes {
             boxes: pick(&boxes)?,
             scores: pick(&scores)?,
             labels: pick(&labels)?,

@@ -1,52 +1,53 @@
-//! From what a detector says to the inputs of its branches' losses.
+//! From a detector's predictions to the inputs of its branches' losses.
 //!
-//! A branch is given lists, (N, C, 1, 1), of the sampled anchors or regions of all pictures of a batch.
-//! Those of regressing branches hold the positives alone. Where there is none, one box that fits exactly
-//! stands for them, so that a loss has a value and its gradient is zero. Where nothing is sampled at all, as
-//! of pictures that are one crowd, one background that is certain stands for it in the same way.
+//! The branches are set-valued: their inputs, (N, C, 1, 1), are the sampled anchors or regions of all
+//! pictures of a batch, for regressing branches the positives alone. Without a positive, one box that fits
+//! exactly stands in, so that a loss has a value and its gradient is zero. Without any sample, as from
+//! pictures that are one crowd, one certain background stands in, in the same way.
 
 use crate::branches::Branch;
 use autoloss_plugin_api::{Result, Tensors};
 use autoloss_vision::detection::{BoxCoder, Overlap};
 use tch::{Kind, Tensor};
 
-/// What boxes are measured in: an anchor or region of side 1.
+/// The unit of boxes: an anchor or region of side 1.
 const UNIT: [f32; 4] = [-0.5, -0.5, 0.5, 0.5];
 
-/// What is said of sampled anchors or regions, and what should be.
-pub(crate) struct Lists {
-    /// ŷ (N, C).
-    pub(crate) shares: Tensor,
+/// Predictions for sampled anchors or regions, and their targets.
+pub(crate) struct Samples {
+    /// Predicted probabilities ŷ (N, C).
+    pub(crate) probabilities: Tensor,
     /// Classes (N), from 0.
     pub(crate) labels: Tensor,
-    /// Of the positives, (P), which of the N they are.
+    /// Which of the N samples are positive, (P).
     pub(crate) positive: Tensor,
-    /// Offsets of the positives as the network says them, and as they should be; (P, 4).
+    /// Predicted and target offsets of the positives; (P, 4) each.
     pub(crate) offsets: [Tensor; 2],
-    /// How offsets tell boxes.
+    /// How offsets encode boxes.
     pub(crate) coder: BoxCoder,
 }
 
-impl Lists {
+impl Samples {
     /// The inputs of a classifying and of a regressing branch.
     pub(crate) fn inputs(&self) -> Result<[Tensors; 2]> {
-        let classes = self.shares.size()[1];
-        let (shares, labels) = self.classes()?;
+        let classes = self.probabilities.size()[1];
+        let (probabilities, labels) = self.classes()?;
         let y = labels.f_one_hot(classes)?.f_to_kind(Kind::Float)?;
-        let [own, target] = self.offsets()?;
-        let overlap = Overlap::of(&self.decoded(&own)?, &self.decoded(&target)?)?;
+        let [predicted, target] = self.offsets()?;
+        let overlap = Overlap::of(&self.decoded(&predicted)?, &self.decoded(&target)?)?;
         let fits = overlap.iou()?.f_detach()?;
-        let sampled = shares.size()[0];
+        let sampled = probabilities.size()[0];
         // IoU where there is an object, 1 elsewhere.
-        let z = Tensor::f_ones([sampled], (Kind::Float, self.shares.device()))?;
+        let z = Tensor::f_ones([sampled], (Kind::Float, self.probabilities.device()))?;
         let z = match self.positive.size()[0] {
             0 => z,
             _ => z.f_index_copy(0, &self.positive, &fits)?,
         };
-        let count = Tensor::f_from_slice(&[sampled as f32])?.f_to_device(self.shares.device())?;
+        let count =
+            Tensor::f_from_slice(&[sampled as f32])?.f_to_device(self.probabilities.device())?;
         let shown = |offsets: &Tensor| offsets.f_view([-1, 4, 1, 1]);
         let classify = Tensors::new()
-            .with("yhat", shares.f_view([-1, classes, 1, 1])?)
+            .with("yhat", probabilities.f_view([-1, classes, 1, 1])?)
             .with("y", y.f_view([-1, classes, 1, 1])?)
             .with("z", z.f_view([-1, 1, 1, 1])?);
         let area = |area: Tensor| area.f_view([-1, 1, 1, 1]);
@@ -54,7 +55,7 @@ impl Lists {
             .with("i", area(overlap.intersection)?)
             .with("u", area(overlap.union)?)
             .with("e", area(overlap.enclosing)?)
-            .with("offsets", shown(&own)?)
+            .with("offsets", shown(&predicted)?)
             .with("target_offsets", shown(&target)?)
             .with("sampled", count);
         Ok([classify, regress])
@@ -62,26 +63,29 @@ impl Lists {
 
     /// ŷ (N, C) and classes (N) of at least one.
     fn classes(&self) -> Result<(Tensor, Tensor)> {
-        let size = self.shares.size();
+        let size = self.probabilities.size();
         if size[0] > 0 {
-            return Ok((self.shares.shallow_clone(), self.labels.shallow_clone()));
+            return Ok((
+                self.probabilities.shallow_clone(),
+                self.labels.shallow_clone(),
+            ));
         }
-        let background = Tensor::f_zeros([1], (Kind::Int64, self.shares.device()))?;
+        let background = Tensor::f_zeros([1], (Kind::Int64, self.probabilities.device()))?;
         let certain = background.f_one_hot(size[1])?.f_to_kind(Kind::Float)?;
         // Attached to the parameters, if without effect.
-        let attached = certain.f_add(&self.shares.f_sum(Kind::Float)?)?;
+        let attached = certain.f_add(&self.probabilities.f_sum(Kind::Float)?)?;
         Ok((attached, background))
     }
 
-    /// Offsets of at least one, said and due.
+    /// Predicted and target offsets of at least one box.
     fn offsets(&self) -> Result<[Tensor; 2]> {
-        let [own, target] = &self.offsets;
-        if own.size()[0] > 0 {
-            return Ok([own.shallow_clone(), target.shallow_clone()]);
+        let [predicted, target] = &self.offsets;
+        if predicted.size()[0] > 0 {
+            return Ok([predicted.shallow_clone(), target.shallow_clone()]);
         }
-        let nothing = Tensor::f_zeros([1, 4], (Kind::Float, self.shares.device()))?;
+        let nothing = Tensor::f_zeros([1, 4], (Kind::Float, self.probabilities.device()))?;
         // Attached to the parameters, if without effect.
-        let attached = nothing.f_add(&own.f_sum(Kind::Float)?)?;
+        let attached = nothing.f_add(&predicted.f_sum(Kind::Float)?)?;
         Ok([attached, nothing])
     }
 
@@ -95,8 +99,8 @@ impl Lists {
 
 /// The branches' inputs by name.
 pub(crate) fn named(
-    anchors: &Lists,
-    regions: &Lists,
+    anchors: &Samples,
+    regions: &Samples,
 ) -> Result<std::collections::BTreeMap<String, Tensors>> {
     let [rpn_cls, rpn_reg] = anchors.inputs()?;
     let [rcnn_cls, rcnn_reg] = regions.inputs()?;
@@ -117,13 +121,13 @@ mod tests {
     use super::*;
     use tch::Device;
 
-    fn lists(positives: &[i64], own: &Tensor, target: &Tensor) -> Lists {
+    fn samples(positives: &[i64], predicted: &Tensor, target: &Tensor) -> Samples {
         let logits = Tensor::from_slice(&[0.2f32, -1.0, 0.3, 2.0, 0.0, 0.5]).view([3, 2]);
-        Lists {
-            shares: logits.softmax(-1, None),
+        Samples {
+            probabilities: logits.softmax(-1, None),
             labels: Tensor::from_slice(&[0i64, 1, 0]),
             positive: Tensor::from_slice(positives),
-            offsets: [own.shallow_clone(), target.shallow_clone()],
+            offsets: [predicted.shallow_clone(), target.shallow_clone()],
             coder: BoxCoder::of_head(),
         }
     }
@@ -131,8 +135,10 @@ mod tests {
     #[test]
     fn areas_are_in_units_of_the_reference() {
         // Half a side to the right of where it should be, and as large as its reference.
-        let own = Tensor::from_slice(&[5f32, 0.0, 0.0, 0.0]).view([1, 4]);
-        let found = lists(&[1], &own, &own.zeros_like()).inputs().unwrap();
+        let predicted = Tensor::from_slice(&[5f32, 0.0, 0.0, 0.0]).view([1, 4]);
+        let found = samples(&[1], &predicted, &predicted.zeros_like())
+            .inputs()
+            .unwrap();
         let value = |name: &str| found[1].get(name).unwrap().double_value(&[0, 0, 0, 0]);
         for (name, exact) in [("i", 0.5), ("u", 1.5), ("e", 1.5)] {
             assert!((value(name) - exact).abs() < 1e-6, "{name}");
@@ -142,16 +148,20 @@ mod tests {
             (z[1] - 1.0 / 3.0).abs() < 1e-5 && z[0] == 1.0 && z[2] == 1.0,
             "{z:?}"
         );
-        assert_eq!(*found[1].get("offsets").unwrap(), own.view([1, 4, 1, 1]));
+        assert_eq!(
+            *found[1].get("offsets").unwrap(),
+            predicted.view([1, 4, 1, 1])
+        );
     }
 
     #[test]
     fn without_any_sample_a_certain_background_stands_for_it() {
-        let shares = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let probabilities =
+            Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let none = Tensor::zeros([0], (Kind::Int64, Device::Cpu));
         let offsets = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu));
-        let found = Lists {
-            shares: &shares * 1.0,
+        let found = Samples {
+            probabilities: &probabilities * 1.0,
             labels: none.shallow_clone(),
             positive: none,
             offsets: [offsets.shallow_clone(), offsets],
@@ -167,13 +177,15 @@ mod tests {
         assert_eq!(classify.get("z").unwrap().size(), [1, 1, 1, 1]);
         assert_eq!(regress.get("sampled").unwrap().double_value(&[0]), 1.0);
         yhat.sum(Kind::Float).backward();
-        assert_eq!(shares.grad().size(), [0, 3]);
+        assert_eq!(probabilities.grad().size(), [0, 3]);
     }
 
     #[test]
     fn without_positives_there_is_a_value_and_no_gradient() {
-        let own = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let found = lists(&[], &(&own * 1.0), &own.detach()).inputs().unwrap();
+        let predicted = Tensor::zeros([0, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let found = samples(&[], &(&predicted * 1.0), &predicted.detach())
+            .inputs()
+            .unwrap();
         for name in ["i", "u", "e"] {
             let area = found[1].get(name).unwrap();
             assert_eq!(
@@ -183,6 +195,6 @@ mod tests {
             assert!(area.requires_grad());
         }
         found[1].get("u").unwrap().sum(Kind::Float).backward();
-        assert_eq!(own.grad().numel(), 0);
+        assert_eq!(predicted.grad().numel(), 0);
     }
 }

@@ -6,12 +6,12 @@
 
 mod backbone;
 mod catalogue;
+mod design;
 mod detector;
 mod heads;
 mod inputs;
 mod proposals;
-mod settings;
-mod tiny;
 
 pub use catalogue::{FasterRcnnR50, FasterRcnnR101, FasterRcnnTiny, Resnet50, Resnet101, Tiny};
-pub use detector::{Choice, Design, FasterRcnn};
+pub use design::{Choice, Design};
+pub use detector::FasterRcnn;

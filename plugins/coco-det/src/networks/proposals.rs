@@ -1,6 +1,6 @@
 //! The network that proposes regions, and the regions themselves.
 
-use super::detector::Design;
+use super::design::Design;
 use autoloss_plugin_api::{Mode, Result};
 use autoloss_vision::detection::{AnchorGenerator, BoxCoder, batched_nms, clip_boxes, large_boxes};
 use autoloss_vision::networks::layers::{Activation, Conv, Plan};
@@ -16,8 +16,8 @@ const SUPPRESSED: f64 = 0.7;
 /// Least side of a region, pixels.
 const LEAST: f64 = 1e-3;
 
-/// What is said of the anchors of a batch.
-pub(crate) struct Said {
+/// The predictions for the anchors of a batch.
+pub(crate) struct RpnOutput {
     /// (K, 4) in pixels, the same for all pictures.
     pub(crate) anchors: Tensor,
     /// The number of anchors of each level.
@@ -35,7 +35,7 @@ pub(crate) struct Proposer {
     logits: Conv,
     offsets: Conv,
     generator: AnchorGenerator,
-    kept: [i64; 2],
+    most: [i64; 2],
 }
 
 impl Proposer {
@@ -53,12 +53,12 @@ impl Proposer {
             logits: conv("cls_logits", each, 1)?,
             offsets: conv("bbox_pred", 4 * each, 1)?,
             generator: AnchorGenerator::new(&sizes, &ratios)?,
-            kept: design.proposals,
+            most: design.proposals,
         })
     }
 
     /// Logits and offsets of all anchors. `canvas` is the batch's height and width.
-    pub(crate) fn forward(&self, levels: &[Tensor], canvas: [i64; 2]) -> Result<Said> {
+    pub(crate) fn forward(&self, levels: &[Tensor], canvas: [i64; 2]) -> Result<RpnOutput> {
         let (mut sizes, mut counts) = (Vec::new(), Vec::new());
         let (mut logits, mut offsets) = (Vec::new(), Vec::new());
         for level in levels {
@@ -71,7 +71,7 @@ impl Proposer {
         }
         let device = levels.first().ok_or("a detector without levels")?.device();
         let anchors = self.generator.anchors(&sizes, canvas, device)?;
-        Ok(Said {
+        Ok(RpnOutput {
             anchors: Tensor::f_cat(&anchors, 0)?,
             levels: counts,
             logits: Tensor::f_cat(&logits, 1)?,
@@ -82,23 +82,23 @@ impl Proposer {
     /// The regions of every picture, (R, 4) each, best first. `sizes` are the pictures' own.
     pub(crate) fn regions(
         &self,
-        said: &Said,
+        rpn: &RpnOutput,
         sizes: &[[i64; 2]],
         mode: Mode,
     ) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
-        // Training keeps as many more as torchvision's does.
+        // More in training, as torchvision does.
         let (before, after) = match mode {
-            Mode::Train => (self.kept[0], self.kept[0]),
-            Mode::Evaluate => (self.kept[1], self.kept[1]),
+            Mode::Train => (self.most[0], self.most[0]),
+            Mode::Evaluate => (self.most[1], self.most[1]),
         };
         let coder = BoxCoder::of_proposals();
         let of = |(index, size): (usize, &[i64; 2])| -> Result<Tensor> {
-            let logits = said.logits.f_get(index as i64)?;
-            let offsets = said.offsets.f_get(index as i64)?;
-            let (best, level) = best_of_levels(&logits, &said.levels, before)?;
+            let logits = rpn.logits.f_get(index as i64)?;
+            let offsets = rpn.offsets.f_get(index as i64)?;
+            let (best, level) = best_of_levels(&logits, &rpn.levels, before)?;
             let pick = |from: &Tensor| from.f_index_select(0, &best);
-            let boxes = coder.decode(&pick(&offsets)?, &pick(&said.anchors)?)?;
+            let boxes = coder.decode(&pick(&offsets)?, &pick(&rpn.anchors)?)?;
             let boxes = clip_boxes(&boxes, *size)?;
             let scores = pick(&logits)?.f_sigmoid()?;
             let large = large_boxes(&boxes, LEAST)?.f_nonzero()?.f_view(-1i64)?;

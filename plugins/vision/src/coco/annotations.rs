@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::json::{Lists, RawImage, RawObject, id};
+use super::json::{RawFile, RawImage, RawObject, id};
 use super::mask::extent;
 use super::object::CocoObject;
 use super::places::Places;
-use super::problems::Problems;
 use crate::VisionError;
 use crate::codec::MAX_PIXELS;
+use crate::data::BadEntries;
 
 /// A file of annotations with its photographs found.
 #[derive(Clone, Debug)]
@@ -62,22 +62,24 @@ impl Annotations {
     /// `classes` gives the class of a category's id.
     pub(super) fn link(
         file: &Path,
-        lists: Lists,
+        raw: RawFile,
         classes: &HashMap<u64, u16>,
         places: &mut Places,
-        problems: &mut Problems,
+        bad: &mut BadEntries,
     ) -> Result<Annotations, VisionError> {
         let mut linker = Linker {
+            file,
             classes,
-            pictures: Vec::with_capacity(lists.images.len()),
-            by_id: HashMap::with_capacity(lists.images.len()),
-            left_out: HashSet::new(),
-            objects: Vec::with_capacity(lists.annotations.len()),
+            bad,
+            pictures: Vec::with_capacity(raw.images.len()),
+            by_id: HashMap::with_capacity(raw.images.len()),
+            skipped: HashSet::new(),
+            objects: Vec::with_capacity(raw.annotations.len()),
             identified: true,
         };
-        linker.add_pictures(&lists.images, places, problems)?;
-        linker.add_objects(lists.annotations, problems);
-        Ok(linker.finish(file))
+        linker.add_pictures(&raw.images, places)?;
+        linker.add_objects(raw.annotations);
+        Ok(linker.finish())
     }
 
     /// The objects of a picture, in the order of the file.
@@ -86,7 +88,7 @@ impl Annotations {
         objects.map(|object| self.object(object, picture)).collect()
     }
 
-    /// How many of a picture's objects there are to learn from.
+    /// The number of a picture's objects that are trained on.
     pub(super) fn trainable(&self, picture: &Picture) -> usize {
         let objects = self.objects[picture.objects.clone()].iter();
         objects
@@ -104,7 +106,7 @@ impl Annotations {
         }
     }
 
-    /// What should be known about the ids.
+    /// A note about ids that are odd.
     pub(super) fn note(&self) -> Option<String> {
         let file = self.file.display();
         if !self.identified {
@@ -126,11 +128,13 @@ impl Annotations {
 }
 
 struct Linker<'a> {
+    file: &'a Path,
     classes: &'a HashMap<u64, u16>,
+    bad: &'a mut BadEntries,
     pictures: Vec<Picture>,
     by_id: HashMap<u64, usize>,
     /// Ids of pictures that cannot be used, whose annotations go with them.
-    left_out: HashSet<u64>,
+    skipped: HashSet<u64>,
     /// Each with its picture's index.
     objects: Vec<(usize, Object)>,
     identified: bool,
@@ -141,28 +145,29 @@ impl Linker<'_> {
         &mut self,
         images: &[RawImage],
         places: &mut Places,
-        problems: &mut Problems,
     ) -> Result<(), VisionError> {
         for (index, raw) in images.iter().enumerate() {
             if let Err(problem) = self.picture(raw, places)? {
-                self.left_out.extend(id(&raw.id));
-                problems.add(format!("image {} (id {}): {problem}", index + 1, raw.id));
+                self.skipped.extend(id(&raw.id));
+                self.refuse(format!("image {} (id {}): {problem}", index + 1, raw.id));
             }
         }
         Ok(())
     }
 
-    fn add_objects(
-        &mut self,
-        annotations: Vec<Result<RawObject, String>>,
-        problems: &mut Problems,
-    ) {
+    fn refuse(&mut self, entry: String) {
+        let file = self.file;
+        self.bad
+            .add(entry, |entry| VisionError::folder(file, entry));
+    }
+
+    fn add_objects(&mut self, annotations: Vec<Result<RawObject, String>>) {
         for (index, raw) in annotations.into_iter().enumerate() {
             let number = index + 1;
             let raw = match raw {
                 Ok(raw) => raw,
                 Err(problem) => {
-                    problems.add(format!("annotation {number}: {problem}"));
+                    self.refuse(format!("annotation {number}: {problem}"));
                     continue;
                 }
             };
@@ -170,9 +175,9 @@ impl Linker<'_> {
             match (self.object(&raw), raw.id) {
                 (Ok(object), _) => self.objects.extend(object),
                 (Err(problem), Some(id)) => {
-                    problems.add(format!("annotation {number} (id {id}): {problem}"));
+                    self.refuse(format!("annotation {number} (id {id}): {problem}"));
                 }
-                (Err(problem), None) => problems.add(format!("annotation {number}: {problem}")),
+                (Err(problem), None) => self.refuse(format!("annotation {number}: {problem}")),
             }
         }
     }
@@ -210,10 +215,10 @@ impl Linker<'_> {
         Ok(Ok(()))
     }
 
-    /// The object and its picture's index; None where the picture is left out.
+    /// The object and its picture's index; None where the picture is skipped.
     fn object(&self, raw: &RawObject) -> Result<Option<(usize, Object)>, String> {
         let Some(&picture) = self.by_id.get(&raw.image) else {
-            if self.left_out.contains(&raw.image) {
+            if self.skipped.contains(&raw.image) {
                 return Ok(None);
             }
             return Err(format!("there is no image with the id {}", raw.image));
@@ -250,7 +255,7 @@ impl Linker<'_> {
         }
     }
 
-    fn finish(mut self, file: &Path) -> Annotations {
+    fn finish(mut self) -> Annotations {
         // Stable: the objects of a picture keep their order.
         self.objects.sort_by_key(|(picture, _)| *picture);
         let mut start = 0;
@@ -264,7 +269,7 @@ impl Linker<'_> {
         ids.sort_unstable();
         let different = ids.windows(2).all(|pair| pair[0] != pair[1]);
         Annotations {
-            file: file.to_owned(),
+            file: self.file.to_owned(),
             pictures: self.pictures,
             objects,
             identified: self.identified && different,

@@ -23,9 +23,8 @@ impl Categories {
     pub(super) fn add(&mut self, file: &Path, entries: &[RawCategory]) -> Result<(), VisionError> {
         let mut own = BTreeMap::new();
         for (index, entry) in entries.iter().enumerate() {
-            let refused = |problem: String| VisionError::Folder {
-                folder: file.to_owned(),
-                problem: format!("category {}: {problem}", index + 1),
+            let refused = |problem: String| {
+                VisionError::folder(file, format!("category {}: {problem}", index + 1))
             };
             let id = id(&entry.id).map_err(|problem| refused(format!("its id {problem}")))?;
             let name = match &entry.name {
@@ -52,10 +51,8 @@ impl Categories {
     pub(super) fn number(&mut self, file: &Path) -> Result<(), VisionError> {
         let count = self.by_id.len();
         if count == 0 || count >= usize::from(u16::MAX) {
-            return Err(VisionError::Folder {
-                folder: file.to_owned(),
-                problem: format!("it has {count} categories, expected 1 to {}", u16::MAX - 1),
-            });
+            let problem = format!("it has {count} categories, expected 1 to {}", u16::MAX - 1);
+            return Err(VisionError::folder(file, problem));
         }
         let names = self.by_id.values().cloned();
         self.names = std::iter::once("background".to_owned())

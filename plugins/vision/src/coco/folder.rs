@@ -7,33 +7,34 @@ use serde_json::Value;
 
 use super::annotations::{Annotations, Picture};
 use super::categories::Categories;
-use super::json::{Lists, read};
-use super::object::{CocoObject, CocoSample};
+use super::json::{RawFile, read};
+use super::object::{CocoObject, CocoSample, scene_objects};
 use super::options::CocoOptions;
-use super::places::{Places, Source, Sources, sources};
-use super::problems::Problems;
-use super::side::Side;
-use super::splits::{Place, Splits, deal};
-use crate::codec::decode_photograph;
-use crate::folder::{bytes_of, existing, require_splits};
-use crate::{Split, VisionError};
+use super::places::{AnnotationFile, AnnotationFiles, Places, annotation_files};
+use super::splits::{Listed, Splits, deal};
+use super::write::write_coco;
+use crate::codec::{decode_photograph, jpeg_round_trip};
+use crate::data::disk::{bytes_of, existing};
+use crate::data::side_file::SideFile;
+use crate::data::{BadEntries, DataFolder, WrittenCounts};
+use crate::{LabelledImage, Scene, Split, VisionError};
 
 /// A data set for object detection in a folder of COCO's layout.
 ///
 /// Opening reads the annotation files and lists the folders; photographs are decoded when a sample is asked
-/// for and never kept. An object takes 56 bytes, so that COCO's 860,001 training objects take 48 MB; masks
-/// are not kept.
+/// for. An object takes 56 bytes, so that COCO's 860,001 training objects take 48 MB; masks are dropped.
 ///
 /// ```
 /// use autoloss_vision::coco::{CocoFolder, CocoOptions, scene_objects, write_coco};
-/// use autoloss_vision::{Pack, SceneConfig, SceneGenerator, Split, VisionError};
+/// use autoloss_vision::data::DataFolder;
+/// use autoloss_vision::{Pack, SceneConfig, SceneGenerator, Split};
 /// use std::collections::BTreeMap;
 ///
 /// let place = tempfile::tempdir()?;
 /// let folder = place.path().join("set");
 /// let generator = SceneGenerator::embedded(SceneConfig { size: 64, ..SceneConfig::default() })?;
 /// let scene = |split: Split| generator.scene(split, 0, 0);
-/// let samples = Split::ALL.map(|split| Ok::<_, VisionError>((split, format!("a_{split}"), scene(split))));
+/// let samples = Split::ALL.map(|split| Ok((split, format!("a_{split}"), scene(split))));
 /// write_coco(&folder, samples, Pack::embedded()?.class_names(), &BTreeMap::new())?;
 ///
 /// let set = CocoFolder::open(&folder, &CocoOptions::default())?;
@@ -57,14 +58,14 @@ pub struct CocoFolder {
 }
 
 impl CocoFolder {
-    /// What the side file of a folder holds under `settings`, which may say how the folder is to be opened;
-    /// empty without that file.
+    /// The `settings` of a folder's side file, some of which tell how to open the folder; empty without that
+    /// file.
     ///
     /// # Errors
     /// [`VisionError::File`] and [`VisionError::Folder`] for a side file that cannot be read.
     pub fn settings_of(path: &Path) -> Result<BTreeMap<String, Value>, VisionError> {
         existing(path)?;
-        Ok(Side::read(path)?.settings)
+        Ok(SideFile::read(path)?.settings)
     }
 
     /// Reads the annotations of a folder and checks that every photograph they name exists.
@@ -75,7 +76,7 @@ impl CocoFolder {
     ///
     /// [`Split::Test`] is the validation file; where there is none, a fifth of the pictures.
     /// [`Split::Reward`] and [`Split::Selection`] are held out of the training pictures by their names, or
-    /// as the side file [`SIDE_FILE`](crate::folder::SIDE_FILE) says.
+    /// as the side file [`SIDE_FILE`](crate::data::SIDE_FILE) says.
     ///
     /// # Errors
     /// [`VisionError::Folder`] for a folder of another layout and for a file that is not of COCO's form,
@@ -85,14 +86,14 @@ impl CocoFolder {
     pub fn open(path: &Path, options: &CocoOptions) -> Result<CocoFolder, VisionError> {
         options.validate()?;
         existing(path)?;
-        let side = Side::read(path)?;
+        let side = SideFile::read(path)?;
         let mut opener = Opener {
             root: path,
             skip_bad: options.skip_bad,
             notes: Vec::new(),
             skipped: Vec::new(),
         };
-        let (categories, train, test) = opener.annotations(&sources(path, options)?)?;
+        let (categories, train, test) = opener.annotations(&annotation_files(path, options)?)?;
         let Opener {
             mut notes, skipped, ..
         } = opener;
@@ -118,29 +119,8 @@ impl CocoFolder {
         if self.all().next().is_some() {
             return Ok(());
         }
-        Err(VisionError::Folder {
-            folder: self.root.clone(),
-            problem: "its annotations name no picture that can be used".to_owned(),
-        })
-    }
-
-    /// The folder that holds the data.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The classes' names, `background` first: an object's class is an index into them. The others are the
-    /// categories in the order of their ids.
-    #[must_use]
-    pub fn class_names(&self) -> &[String] {
-        self.categories.names()
-    }
-
-    /// The number of classes, background included: at least 2.
-    #[must_use]
-    pub fn num_classes(&self) -> usize {
-        self.class_names().len()
+        let problem = "its annotations name no picture that can be used";
+        Err(VisionError::folder(&self.root, problem))
     }
 
     /// The id that a class's category has in the files; None of the background and beyond the last class.
@@ -149,76 +129,18 @@ impl CocoFolder {
         self.categories.id(class)
     }
 
-    /// What the side file holds under `settings`; empty without that file.
-    #[must_use]
-    pub fn settings(&self) -> &BTreeMap<String, Value> {
-        &self.settings
-    }
-
-    /// The number of pictures of a split.
-    #[must_use]
-    pub fn len(&self, split: Split) -> usize {
-        self.splits.of(split).len()
-    }
-
-    /// Whether a split has no picture.
-    #[must_use]
-    pub fn is_empty(&self, split: Split) -> bool {
-        self.len(split) == 0
-    }
-
-    /// Every picture of every split as (split, index), for whoever only wants to look at them.
-    pub fn all(&self) -> impl Iterator<Item = (Split, usize)> + '_ {
-        let of_split = |split| (0..self.len(split)).map(move |index| (split, index));
-        Split::ALL.into_iter().flat_map(of_split)
-    }
-
-    /// What a search needs: at least one picture in each split.
-    ///
-    /// # Errors
-    /// [`VisionError::Folder`] names the splits that have none.
-    pub fn require_splits(&self) -> Result<(), VisionError> {
-        require_splits(
-            &self.root,
-            |split| self.len(split),
-            "pictures",
-            "training pictures",
-        )
-    }
-
-    /// A picture's name, None beyond the split's end: its file's name without the ending.
-    #[must_use]
-    pub fn name(&self, split: Split, index: usize) -> Option<&str> {
-        let place = self.splits.of(split).get(index)?;
-        Some(self.listed(*place).1.name())
-    }
-
     /// A picture's id in its annotation file, None beyond the split's end.
     #[must_use]
     pub fn image_id(&self, split: Split, index: usize) -> Option<u64> {
-        let place = self.splits.of(split).get(index)?;
-        Some(self.listed(*place).1.id)
+        let (_, picture) = self.picture(split, index).ok()?;
+        Some(picture.id)
     }
 
     /// A picture's height and width as annotated, pixels; None beyond the split's end.
     #[must_use]
     pub fn size(&self, split: Split, index: usize) -> Option<(usize, usize)> {
-        let place = self.splits.of(split).get(index)?;
-        let picture = self.listed(*place).1;
+        let (_, picture) = self.picture(split, index).ok()?;
         Some((picture.height as usize, picture.width as usize))
-    }
-
-    /// What was noticed while opening and does not hinder. Also sent to `tracing` as warnings.
-    #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// Pictures and annotations that were left out, each with the reason: only with
-    /// [`CocoOptions::skip_bad`].
-    #[must_use]
-    pub fn skipped(&self) -> &[String] {
-        &self.skipped
     }
 
     /// The objects of a picture in the order of the file, crowds and boxes without extent included; the
@@ -231,13 +153,62 @@ impl CocoFolder {
         Ok(file.objects(picture))
     }
 
-    /// Reads and decodes a picture.
-    ///
-    /// # Errors
-    /// [`VisionError::NoSample`] beyond the split's end; [`VisionError::File`] or [`VisionError::Decode`]
-    /// where the photograph cannot be read; [`VisionError::Folder`] where it has another size than
-    /// annotated.
-    pub fn sample(&self, split: Split, index: usize) -> Result<CocoSample, VisionError> {
+    fn picture(&self, split: Split, index: usize) -> Result<(&Annotations, &Picture), VisionError> {
+        let listed = self.splits.of(split);
+        let Some(&Listed { in_test, picture }) = listed.get(index) else {
+            return Err(VisionError::NoSample {
+                split,
+                index,
+                len: listed.len(),
+            });
+        };
+        let file = match &self.test {
+            Some(test) if in_test => test,
+            _ => &self.train,
+        };
+        Ok((file, &file.pictures[picture]))
+    }
+}
+
+impl DataFolder for CocoFolder {
+    type Sample = CocoSample;
+
+    const WORDS: [&'static str; 2] = ["pictures", "training pictures"];
+
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `background`, then the categories in the order of their ids.
+    fn class_names(&self) -> &[String] {
+        self.categories.names()
+    }
+
+    fn settings(&self) -> &BTreeMap<String, Value> {
+        &self.settings
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.splits.of(split).len()
+    }
+
+    /// The picture's file name without its ending.
+    fn name(&self, split: Split, index: usize) -> Option<&str> {
+        let (_, picture) = self.picture(split, index).ok()?;
+        Some(picture.name())
+    }
+
+    /// The picture as it is stored, with the objects of [`CocoFolder::objects`]; an error where its size is
+    /// not the annotated one.
+    fn sample(&self, split: Split, index: usize) -> Result<CocoSample, VisionError> {
         let (file, picture) = self.picture(split, index)?;
         let photograph = &picture.photograph;
         let decoded = decode_photograph(&bytes_of(photograph)?, photograph)?;
@@ -252,10 +223,7 @@ impl CocoFolder {
                 picture.width,
                 picture.id
             );
-            return Err(VisionError::Folder {
-                folder: photograph.clone(),
-                problem,
-            });
+            return Err(VisionError::folder(photograph, problem));
         }
         Ok(CocoSample {
             image: picture.id,
@@ -266,28 +234,33 @@ impl CocoFolder {
         })
     }
 
-    fn picture(&self, split: Split, index: usize) -> Result<(&Annotations, &Picture), VisionError> {
-        let places = self.splits.of(split);
-        match places.get(index) {
-            Some(&place) => Ok(self.listed(place)),
-            None => Err(VisionError::NoSample {
-                split,
-                index,
-                len: places.len(),
-            }),
-        }
+    fn of_scene(scene: Scene, index: u64) -> Result<CocoSample, VisionError> {
+        let objects = scene_objects(&scene);
+        let picture = jpeg_round_trip(&LabelledImage::of_scene(scene)?)?;
+        Ok(CocoSample {
+            image: index,
+            height: picture.height(),
+            width: picture.width(),
+            rgb: picture.into_parts().0,
+            objects,
+        })
     }
 
-    fn listed(&self, place: Place) -> (&Annotations, &Picture) {
-        let file = match &self.test {
-            Some(test) if place.in_test => test,
-            _ => &self.train,
-        };
-        (file, &file.pictures[place.picture])
+    fn bytes(sample: &CocoSample) -> usize {
+        sample.rgb.len() + sample.objects.len() * size_of::<CocoObject>()
+    }
+
+    fn write(
+        to: &Path,
+        scenes: impl Iterator<Item = (Split, String, Scene)>,
+        classes: &[String],
+        settings: &BTreeMap<String, Value>,
+    ) -> Result<WrittenCounts, VisionError> {
+        write_coco(to, scenes.map(Ok), classes, settings)
     }
 }
 
-/// What the files of a folder have in common while it is opened.
+/// The state of a folder that is being opened.
 struct Opener<'a> {
     root: &'a Path,
     skip_bad: bool,
@@ -298,10 +271,10 @@ struct Opener<'a> {
 impl Opener<'_> {
     fn annotations(
         &mut self,
-        sources: &Sources,
+        sources: &AnnotationFiles,
     ) -> Result<(Categories, Annotations, Option<Annotations>), VisionError> {
         let mut categories = Categories::default();
-        let mut lists_of = |source: &Source| {
+        let mut lists_of = |source: &AnnotationFile| {
             let lists = read(&source.file)?;
             categories.add(&source.file, &lists.categories)?;
             Ok::<_, VisionError>(lists)
@@ -320,15 +293,21 @@ impl Opener<'_> {
 
     fn link(
         &mut self,
-        source: &Source,
-        lists: Lists,
+        source: &AnnotationFile,
+        raw: RawFile,
         categories: &Categories,
     ) -> Result<Annotations, VisionError> {
         let mut places = Places::new(self.root, source);
-        let mut problems = Problems::new(self.skip_bad);
+        let mut bad = BadEntries::new(self.skip_bad);
         let classes = categories.classes();
-        let linked = Annotations::link(&source.file, lists, classes, &mut places, &mut problems)?;
-        self.skipped.extend(problems.finish(&source.file)?);
+        let linked = Annotations::link(&source.file, raw, classes, &mut places, &mut bad)?;
+        self.skipped.extend(bad.finish(|count| {
+            let others = match count {
+                1 => String::new(),
+                count => format!(" ({count} entries like this)"),
+            };
+            format!("{others}; correct the file, complete the folder or read with skip_bad")
+        })?);
         self.notes.extend(linked.note());
         Ok(linked)
     }

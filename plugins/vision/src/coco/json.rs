@@ -1,7 +1,7 @@
 //! Reading an annotation file.
 //!
 //! A file of a large data set has a million annotations and more than a gigabyte, nearly all of it the
-//! corners of polygons. It is read through a buffer and annotation by annotation. Of a mask nothing is kept
+//! corners of polygons. It is read through a buffer and annotation by annotation. A mask is dropped
 //! where the annotation has its box and its area, and its numbers are not even parsed.
 //!
 //! Types are loose where files in the wild are: ids written as `1.0`, `iscrowd` as a truth value, missing
@@ -22,10 +22,10 @@ use serde_json::value::RawValue;
 use crate::VisionError;
 
 /// The three lists of a file.
-pub(super) struct Lists {
+pub(super) struct RawFile {
     pub(super) images: Vec<RawImage>,
     pub(super) categories: Vec<RawCategory>,
-    /// An annotation, or why it is none.
+    /// An annotation, or why it cannot be used.
     pub(super) annotations: Vec<Result<RawObject, String>>,
 }
 
@@ -111,7 +111,7 @@ pub(super) fn id(value: &Value) -> Result<u64, String> {
     }
 }
 
-/// The box, None where there is none: no entry, null or an empty list.
+/// The box; None for no entry, null or an empty list.
 fn numbers(bbox: &Value) -> Result<Option<[f64; 4]>, String> {
     let problem =
         || format!("its bbox is {bbox}, expected four numbers: left, top, width, height in pixels");
@@ -143,12 +143,8 @@ fn flag(iscrowd: &Value) -> Result<bool, String> {
 ///
 /// # Errors
 /// [`VisionError::File`] where it cannot be read, [`VisionError::Folder`] where it is no JSON of COCO's form.
-pub(super) fn read(file: &Path) -> Result<Lists, VisionError> {
-    let unreadable = |error: std::io::Error| VisionError::File {
-        action: "read",
-        file: file.to_owned(),
-        problem: error.to_string(),
-    };
+pub(super) fn read(file: &Path) -> Result<RawFile, VisionError> {
+    let unreadable = |error: std::io::Error| VisionError::file("read", file, &error);
     let mut reader = BufReader::with_capacity(1 << 18, File::open(file).map_err(unreadable)?);
     // Editors on Windows put a mark in front.
     if reader
@@ -162,25 +158,25 @@ pub(super) fn read(file: &Path) -> Result<Lists, VisionError> {
     let lists = (&mut deserializer)
         .deserialize_map(FileVisitor)
         .and_then(|lists| deserializer.end().map(|()| lists));
-    lists.map_err(|error| VisionError::Folder {
-        folder: file.to_owned(),
-        problem: format!(
+    lists.map_err(|error| {
+        let problem = format!(
             "this is no annotation file of COCO's form: {error}; expected an object with the lists images, \
              annotations and categories"
-        ),
+        );
+        VisionError::folder(file, problem)
     })
 }
 
 struct FileVisitor;
 
 impl<'de> Visitor<'de> for FileVisitor {
-    type Value = Lists;
+    type Value = RawFile;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object with images, annotations and categories")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lists, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawFile, A::Error> {
         let (mut images, mut categories, mut annotations) = (None, None, None);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
@@ -197,7 +193,7 @@ impl<'de> Visitor<'de> for FileVisitor {
                 }
             }
         }
-        Ok(Lists {
+        Ok(RawFile {
             images: images.ok_or_else(|| A::Error::missing_field("images"))?,
             categories: categories.ok_or_else(|| A::Error::missing_field("categories"))?,
             annotations: annotations.ok_or_else(|| A::Error::missing_field("annotations"))?,
@@ -254,7 +250,7 @@ mod tests {
     use serde_json::json;
     use std::fs;
 
-    fn parse(text: &[u8]) -> Result<Lists, VisionError> {
+    fn parse(text: &[u8]) -> Result<RawFile, VisionError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("instances.json");
         fs::write(&file, text).unwrap();

@@ -19,12 +19,9 @@ mod mask;
 mod object;
 mod options;
 mod places;
-mod problems;
 mod scores;
-mod side;
 mod splits;
 mod write;
-mod zero;
 
 pub use folder::CocoFolder;
 pub use object::{CocoObject, CocoSample, scene_objects};

@@ -4,7 +4,7 @@ use crate::Scene;
 
 /// An object of a picture.
 ///
-/// Training wants corners inside the picture and leaves out what has no extent there. Scoring wants the
+/// Training wants corners inside the picture and skips what has no extent there. Scoring wants the
 /// box and the area exactly as the annotation file has them, because COCO's scores are defined by the file,
 /// odd boxes included. Both are here.
 ///
@@ -23,7 +23,7 @@ pub struct CocoObject {
     pub class: usize,
     /// Left, top, right, bottom, pixels, clipped to the picture.
     pub corners: [f32; 4],
-    /// Whether the clipped box has at least one pixel a side. Others are not for training.
+    /// Whether the clipped box has at least one pixel a side. Other boxes are not trained on.
     pub valid: bool,
     /// Whether it is a crowd: a region of many objects, in which detections are neither right nor wrong.
     pub crowd: bool,
@@ -65,7 +65,7 @@ impl CocoObject {
         }
     }
 
-    /// Whether the object is one to learn from: valid and no crowd.
+    /// Whether the object is trained on: it is valid and not a crowd.
     #[must_use]
     pub fn is_trainable(&self) -> bool {
         self.valid && !self.crowd
@@ -87,7 +87,7 @@ pub struct CocoSample {
     pub objects: Vec<CocoObject>,
 }
 
-/// What is visible of an item of a scene: first and last column and row, and the number of pixels.
+/// The visible part of an item of a scene: first and last column and row, and the number of pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Visible {
     left: usize,
@@ -104,7 +104,7 @@ impl Visible {
     }
 }
 
-/// For each of the scene's objects what its instance mask shows; None where it shows nothing.
+/// The visible part of each of the scene's objects; None for one without a visible pixel.
 pub(super) fn visible(scene: &Scene) -> Vec<Option<Visible>> {
     let width = scene.width.max(1);
     let mut seen: Vec<Option<Visible>> = vec![None; usize::from(u8::MAX) + 1];

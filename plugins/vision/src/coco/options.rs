@@ -1,11 +1,11 @@
-//! How a COCO folder is read.
+//! The choices about a COCO folder.
 
 use serde::{Deserialize, Serialize};
 
 use crate::VisionError;
-use crate::folder::check_shares;
+use crate::data::hold_out::check_shares;
 
-/// What may be chosen about a COCO folder.
+/// How a COCO folder is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CocoOptions {
@@ -15,17 +15,17 @@ pub struct CocoOptions {
     /// The share of the training pictures that the best losses are chosen on, 0 to 0.5. Not used where the
     /// side file names them.
     pub selection_share: f64,
-    /// `NAME` of the training annotations `annotations/instances_NAME.json`. None looks for `train2017`,
+    /// `NAME` of the training annotations `annotations/instances_NAME.json`. None searches for `train2017`,
     /// then for the last name that begins with `train`, then for a single file.
     pub train: Option<String>,
-    /// `NAME` of the test annotations. None looks for `val2017`, then for the last name that begins with
+    /// `NAME` of the test annotations. None searches for `val2017`, then for the last name that begins with
     /// `val`, then with `test`; where there is none, a fifth of the training pictures is the test split.
     pub test: Option<String>,
-    /// Pictures of the train split with fewer objects to learn from are left out of it: boxes of at least
-    /// one pixel a side, no crowds. At 0 every picture stays. The other splits always keep all pictures,
+    /// Pictures of the train split with fewer objects to learn from are skipped: boxes of at least
+    /// one pixel a side, no crowds. At 0 no picture is skipped. The other splits always have all pictures,
     /// since a detection where nothing is must count. 1 is what torchvision's reference training does.
     pub min_objects: usize,
-    /// Whether pictures without a file and annotations that cannot be used are left out rather than
+    /// Whether pictures without a file and annotations that cannot be used are skipped rather than
     /// refused.
     pub skip_bad: bool,
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::options::CocoOptions;
 use crate::VisionError;
-use crate::folder::{Listings, SIDE_FILE, list_names};
+use crate::data::SIDE_FILE;
+use crate::data::disk::{Listings, list as list_names};
 
 pub(super) const ANNOTATIONS: &str = "annotations";
 pub(super) const TRAIN: &str = "train2017";
@@ -17,23 +18,23 @@ pub(super) fn annotation_file(name: &str) -> String {
 
 /// The files of annotations of a folder.
 #[derive(Debug, PartialEq)]
-pub(super) struct Sources {
-    pub(super) train: Source,
+pub(super) struct AnnotationFiles {
+    pub(super) train: AnnotationFile,
     /// None where a part of the training pictures is the test split.
-    pub(super) test: Option<Source>,
+    pub(super) test: Option<AnnotationFile>,
 }
 
 /// A file of annotations and the folder that its photographs may be in.
 #[derive(Debug, PartialEq)]
-pub(super) struct Source {
+pub(super) struct AnnotationFile {
     pub(super) file: PathBuf,
     /// None where the file names no part of the data set.
     name: Option<String>,
 }
 
-impl Source {
-    fn named(root: &Path, name: &str) -> Source {
-        Source {
+impl AnnotationFile {
+    fn named(root: &Path, name: &str) -> AnnotationFile {
+        AnnotationFile {
             file: root.join(annotation_file(name)),
             name: Some(name.to_owned()),
         }
@@ -41,17 +42,17 @@ impl Source {
 }
 
 /// The annotation files that the options name, or those that a folder of COCO's layout has.
-pub(super) fn sources(root: &Path, options: &CocoOptions) -> Result<Sources, VisionError> {
+pub(super) fn annotation_files(
+    root: &Path,
+    options: &CocoOptions,
+) -> Result<AnnotationFiles, VisionError> {
     let files = list_names(&root.join(ANNOTATIONS))?;
     let part = |file: &String| {
         let name = file.strip_prefix("instances_")?.strip_suffix(".json")?;
         (!name.is_empty()).then(|| name.to_owned())
     };
     let names: Vec<String> = files.iter().filter_map(part).collect();
-    let refused = |problem: String| VisionError::Folder {
-        folder: root.to_owned(),
-        problem,
-    };
+    let refused = |problem: String| VisionError::folder(root, problem);
     let found = |wanted: &Option<String>, usual: &str, begin: &[&str]| match wanted {
         None => Ok(choose(&names, usual, begin)),
         Some(name) if names.contains(name) => Ok(Some(name.clone())),
@@ -68,15 +69,15 @@ pub(super) fn sources(root: &Path, options: &CocoOptions) -> Result<Sources, Vis
         let only = names.first().filter(|_| names.len() == 1);
         only.filter(|name| test.as_ref() != Some(name)).cloned()
     });
-    let source = |name: String| Source::named(root, &name);
+    let source = |name: String| AnnotationFile::named(root, &name);
     match (train, test) {
-        (Some(train), test) if test.as_ref() != Some(&train) => Ok(Sources {
+        (Some(train), test) if test.as_ref() != Some(&train) => Ok(AnnotationFiles {
             train: source(train),
             test: test.map(source),
         }),
         (None, None) if names.is_empty() => match lone_file(root)? {
-            Some(file) => Ok(Sources {
-                train: Source { file, name: None },
+            Some(file) => Ok(AnnotationFiles {
+                train: AnnotationFile { file, name: None },
                 test: None,
             }),
             None => Err(refused(
@@ -126,8 +127,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Photographs are looked for in `NAME`, `images/NAME`, `images`, and in the data set's folder itself.
-    pub(super) fn new(root: &Path, source: &Source) -> Places {
+    /// Photographs are searched for in `NAME`, `images/NAME`, `images`, and in the data set's folder itself.
+    pub(super) fn new(root: &Path, source: &AnnotationFile) -> Places {
         let name = source.name.as_ref();
         let own = name.map(|name| [name.clone(), format!("images/{name}")]);
         let shared = ["images", ""].map(str::to_owned);
@@ -160,15 +161,15 @@ impl Places {
             }
         }
         let named = self.folders.iter().filter(|place| !place.is_empty());
-        let looked: Vec<&str> = named.map(String::as_str).collect();
+        let searched: Vec<&str> = named.map(String::as_str).collect();
         Ok(Err(format!(
             "there is no photograph {name} in {} or beside them",
-            looked.join(", ")
+            searched.join(", ")
         )))
     }
 }
 
-/// A path below the folder that photographs are looked for in; programs on Windows write `\` into it.
+/// A path below the folder that photographs are searched for in; programs on Windows write `\` into it.
 fn inside(file_name: &str) -> Result<String, String> {
     let name = file_name.replace('\\', "/");
     let good =
@@ -202,8 +203,8 @@ mod tests {
 
     fn names(files: &[&str], options: &CocoOptions) -> Result<(String, Option<String>), String> {
         let place = folder(files);
-        let found = sources(place.path(), options).map_err(|error| error.to_string())?;
-        let name = |source: Source| {
+        let found = annotation_files(place.path(), options).map_err(|error| error.to_string())?;
+        let name = |source: AnnotationFile| {
             let file = source.file.strip_prefix(place.path()).unwrap();
             file.to_str().unwrap().to_owned()
         };
@@ -303,7 +304,7 @@ mod tests {
             "JPEG/e.jpg",
             "a.jpg",
         ]);
-        let mut places = Places::new(place.path(), &Source::named(place.path(), "val"));
+        let mut places = Places::new(place.path(), &AnnotationFile::named(place.path(), "val"));
         for (name, path) in [
             ("a.jpg", "val/a.jpg"),
             ("./a.jpg", "val/a.jpg"),
@@ -329,7 +330,7 @@ mod tests {
         let place = folder(&["set/images/a.jpg", "secret.jpg"]);
         let root = place.path().join("set");
         let secret = place.path().join("secret.jpg");
-        let mut places = Places::new(&root, &Source::named(&root, "val"));
+        let mut places = Places::new(&root, &AnnotationFile::named(&root, "val"));
         for name in [
             "../secret.jpg",
             "images/../../secret.jpg",

@@ -5,30 +5,30 @@ use std::path::Path;
 
 use super::annotations::Annotations;
 use super::options::CocoOptions;
-use super::side::Side;
-use crate::folder::{SIDE_FILE, TEST_SHARE, assign};
+use crate::data::hold_out::{TEST_SHARE, assign};
+use crate::data::side_file::{SIDE_FILE, SideFile};
 use crate::{Split, VisionError};
 
 /// The pictures of the four splits, as indices into the train or the test annotations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Splits {
-    of: [Vec<Place>; 4],
+    of: [Vec<Listed>; 4],
 }
 
-/// Where a picture of a split is listed.
+/// The place of a split's picture in the annotations.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Listed {
     pub(super) in_test: bool,
     pub(super) picture: usize,
 }
 
 impl Splits {
-    pub(super) fn of(&self, split: Split) -> &[Place] {
-        &self.of[split.position()]
+    pub(super) fn of(&self, split: Split) -> &[Listed] {
+        &self.of[split as usize]
     }
 
     fn add(&mut self, split: Split, in_test: bool, picture: usize) {
-        self.of[split.position()].push(Place { in_test, picture });
+        self.of[split as usize].push(Listed { in_test, picture });
     }
 
     /// Deals out the pictures for which no list says where they go.
@@ -53,18 +53,18 @@ impl Splits {
         }
         if dropped > 0 {
             notes.push(format!(
-                "{dropped} training pictures with fewer than {min_objects} objects to learn from are left out"
+                "{dropped} training pictures with fewer than {min_objects} objects to learn from are skipped"
             ));
         }
     }
 }
 
-/// Deals the pictures out; notes what should be known about it.
+/// Deals the pictures out, with notes about odd ones.
 pub(super) fn deal(
     root: &Path,
     train: &Annotations,
     test: Option<&Annotations>,
-    side: &Side,
+    side: &SideFile,
     options: &CocoOptions,
     notes: &mut Vec<String>,
 ) -> Result<Splits, VisionError> {
@@ -73,11 +73,8 @@ pub(super) fn deal(
         splits.add(Split::Test, true, picture);
     }
     let mut left = without_test(train, test, notes);
-    let (reward, selection) =
-        held_out(train, &left, side).map_err(|problem| VisionError::Folder {
-            folder: root.join(SIDE_FILE),
-            problem,
-        })?;
+    let (reward, selection) = held_out(train, &left, side)
+        .map_err(|problem| VisionError::folder(&root.join(SIDE_FILE), problem))?;
     let mut shares = Vec::new();
     if test.is_none() {
         shares.push((Split::Test, TEST_SHARE));
@@ -125,10 +122,14 @@ fn without_test(
     left
 }
 
-type Listed = Option<Vec<usize>>;
+type HeldOut = Option<Vec<usize>>;
 
 /// The pictures that the side file holds out for reward and for selection.
-fn held_out(train: &Annotations, left: &[usize], side: &Side) -> Result<(Listed, Listed), String> {
+fn held_out(
+    train: &Annotations,
+    left: &[usize],
+    side: &SideFile,
+) -> Result<(HeldOut, HeldOut), String> {
     if side.reward.is_none() && side.selection.is_none() {
         return Ok((None, None));
     }
@@ -137,7 +138,7 @@ fn held_out(train: &Annotations, left: &[usize], side: &Side) -> Result<(Listed,
         .map(|&index| (train.pictures[index].file_name.as_str(), index))
         .collect();
     let mut seen = HashSet::new();
-    let mut find = |names: &Option<Vec<String>>| -> Result<Listed, String> {
+    let mut find = |names: &Option<Vec<String>>| -> Result<HeldOut, String> {
         let Some(names) = names else {
             return Ok(None);
         };

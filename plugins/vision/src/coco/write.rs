@@ -8,8 +8,8 @@
 //! last, that of `train2017` at the very end: a folder whose writing was interrupted has none for training
 //! and is refused when it is opened.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -19,16 +19,17 @@ use serde_json::Value;
 
 use super::object::visible;
 use super::places::{ANNOTATIONS, TEST, TRAIN, annotation_file};
-use super::side::Side;
 use crate::codec::encode_jpeg;
-use crate::folder::{SIDE_FILE, WrittenCounts, create, failed, take_name};
+use crate::data::WrittenCounts;
+use crate::data::disk::NewFolder;
+use crate::data::side_file::{SIDE_FILE, SideFile};
 use crate::{Scene, Split, VisionError};
 
 /// Writes scenes as a COCO folder: `train2017` and `val2017` with JPEGs (quality 95, see [`encode_jpeg`]),
 /// `annotations/instances_train2017.json` and `…_val2017.json`, and the side file [`SIDE_FILE`] with
 /// `settings`. An annotation has the box, the area and the mask (as run lengths) of an item's visible pixels.
 /// `classes` are the classes' names, background first: class `n` becomes the category with the id `n`. Scenes
-/// are taken one by one and only their annotations are kept. Names are files' names without an ending. Sample
+/// are taken one by one, and only their annotations stay in memory. Names are files' names without an ending. Sample
 /// `index` of a split read back is the `index`-th written.
 ///
 /// # Errors
@@ -37,23 +38,23 @@ use crate::{Scene, Split, VisionError};
 /// scene of train or of test; [`VisionError::Length`] where a scene's masks do not have its size;
 /// [`VisionError::File`] and [`VisionError::Encode`] where a file cannot be written. What was written until
 /// then stays and is refused by [`CocoFolder::open`](super::CocoFolder::open).
-pub fn write_coco<E: From<VisionError>>(
+pub fn write_coco(
     folder: &Path,
-    samples: impl IntoIterator<Item = Result<(Split, String, Scene), E>>,
+    samples: impl IntoIterator<Item = Result<(Split, String, Scene), VisionError>>,
     classes: &[String],
     settings: &BTreeMap<String, Value>,
-) -> Result<WrittenCounts, E> {
+) -> Result<WrittenCounts, VisionError> {
     let mut writer = Writer::new(folder, classes)?;
     for sample in samples {
         let (split, name, scene) = sample?;
         writer.add(split, &name, &scene)?;
     }
-    Ok(writer.finish(settings)?)
+    writer.finish(settings)
 }
 
 /// One of the two annotation files.
 #[derive(Default, Serialize)]
-struct Lists {
+struct WrittenFile {
     info: BTreeMap<&'static str, &'static str>,
     images: Vec<Image>,
     annotations: Vec<Annotation>,
@@ -93,60 +94,54 @@ struct Category {
 }
 
 struct Writer<'a> {
-    folder: &'a Path,
+    folder: NewFolder<'a>,
     classes: &'a [String],
-    train: Lists,
-    test: Lists,
-    held_out: Side,
-    seen: HashSet<String>,
+    train: WrittenFile,
+    test: WrittenFile,
+    held_out: SideFile,
     counts: [usize; 4],
     annotations: usize,
 }
 
 impl<'a> Writer<'a> {
     fn new(folder: &'a Path, classes: &'a [String]) -> Result<Writer<'a>, VisionError> {
-        let writer = Writer {
-            folder,
-            classes,
-            train: Lists::default(),
-            test: Lists::default(),
-            held_out: Side {
-                reward: Some(Vec::new()),
-                selection: Some(Vec::new()),
-                ..Side::default()
-            },
-            seen: HashSet::new(),
-            counts: [0; 4],
-            annotations: 0,
-        };
         if classes.len() < 2 {
             let count = classes.len();
             let problem =
                 format!("{count} classes, expected the background and at least one other");
-            return Err(writer.error(problem));
+            return Err(VisionError::folder(folder, problem));
         }
-        create(folder, &[ANNOTATIONS, TRAIN, TEST])?;
-        Ok(writer)
+        Ok(Writer {
+            folder: NewFolder::create(folder, &[ANNOTATIONS, TRAIN, TEST])?,
+            classes,
+            train: WrittenFile::default(),
+            test: WrittenFile::default(),
+            held_out: SideFile {
+                reward: Some(Vec::new()),
+                selection: Some(Vec::new()),
+                ..SideFile::default()
+            },
+            counts: [0; 4],
+            annotations: 0,
+        })
     }
 
     fn error(&self, problem: String) -> VisionError {
-        VisionError::Folder {
-            folder: self.folder.to_owned(),
-            problem,
-        }
+        VisionError::folder(self.folder.root, problem)
     }
 
     fn add(&mut self, split: Split, name: &str, scene: &Scene) -> Result<(), VisionError> {
-        take_name(self.folder, &mut self.seen, name)?;
+        self.folder.take_name(name)?;
         let (height, width) = (scene.height, scene.width);
         let file_name = format!("{name}.jpg");
         let image = self.counts.iter().sum::<usize>() + 1;
         let annotations = self.annotations(scene, image, name)?;
         let photograph = encode_jpeg(height, width, &scene.image)?;
         let part = if split == Split::Test { TEST } else { TRAIN };
-        self.write(&format!("{part}/{file_name}"), &photograph)?;
+        self.folder
+            .write(&format!("{part}/{file_name}"), &photograph)?;
         self.annotations += annotations.len();
-        self.counts[split.position()] += 1;
+        self.counts[split as usize] += 1;
         let held_out = match split {
             Split::Reward => self.held_out.reward.as_mut(),
             Split::Selection => self.held_out.selection.as_mut(),
@@ -214,16 +209,15 @@ impl<'a> Writer<'a> {
 
     fn finish(mut self, settings: &BTreeMap<String, Value>) -> Result<WrittenCounts, VisionError> {
         for split in [Split::Train, Split::Test] {
-            if self.counts[split.position()] == 0 {
+            if self.counts[split as usize] == 0 {
                 let problem = format!("no scene of the {split} split was given; COCO needs one");
                 return Err(self.error(problem));
             }
         }
         self.held_out.settings = settings.clone();
         let side = self.held_out.text();
-        let side =
-            side.map_err(|error| self.error(format!("the settings cannot be written: {error}")))?;
-        self.write(SIDE_FILE, side.as_bytes())?;
+        let side = side.map_err(|problem| self.error(problem))?;
+        self.folder.write(SIDE_FILE, side.as_bytes())?;
         let categories = self.classes.iter().enumerate().skip(1);
         let categories: Vec<Category> = categories
             .map(|(id, name)| Category {
@@ -237,27 +231,15 @@ impl<'a> Writer<'a> {
             lists.categories.clone_from(&categories);
         }
         for (name, lists) in [(TEST, &self.test), (TRAIN, &self.train)] {
-            self.write_lists(name, lists)?;
+            self.folder.write_list(&annotation_file(name), |file| {
+                let mut file = BufWriter::new(File::create(file)?);
+                serde_json::to_writer(&mut file, lists)?;
+                file.flush()
+            })?;
         }
-        Ok(WrittenCounts::new(self.counts))
-    }
-
-    /// Under another name first, so that no half file is ever read.
-    fn write_lists(&self, name: &str, lists: &Lists) -> Result<(), VisionError> {
-        let path = self.folder.join(annotation_file(name));
-        let partial = path.with_extension("json.partial");
-        let write = || -> std::io::Result<()> {
-            let mut file = BufWriter::new(File::create(&partial)?);
-            serde_json::to_writer(&mut file, lists)?;
-            file.flush()
-        };
-        write().map_err(|error| failed("write", &partial, &error))?;
-        fs::rename(&partial, &path).map_err(|error| failed("rename", &partial, &error))
-    }
-
-    fn write(&self, relative: &str, bytes: &[u8]) -> Result<(), VisionError> {
-        let path = self.folder.join(relative);
-        fs::write(&path, bytes).map_err(|error| failed("write", &path, &error))
+        Ok(WrittenCounts {
+            counts: self.counts,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! JPEG, by `zune-jpeg` and `jpeg-encoder`.
 //!
-//! The decoder runs in its strict mode and the end-of-image marker is looked for besides: even strict, it
+//! The decoder runs in its strict mode and the end-of-image marker is searched for besides: even strict, it
 //! accepts a file that ends inside its last row of blocks. What no decoder can tell is a gap in the middle:
 //! the bits after it are read as other blocks, up to the marker.
 

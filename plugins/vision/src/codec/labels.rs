@@ -68,7 +68,7 @@ fn unpacked(raster: &Raster) -> Vec<u8> {
 
 fn labels_of_colours(rgb: &[u8], width: usize, file: &Path) -> Result<Vec<u8>, VisionError> {
     let mut labels = Vec::with_capacity(rgb.len() / 3);
-    // Neighbours are mostly alike.
+    // Pixels beside each other are mostly alike.
     let mut last = (voc_colour(0), 0);
     for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
         let colour = [colour[0], colour[1], colour[2]];

@@ -23,12 +23,12 @@ use tch::{Device, Kind, Tensor};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnchorGenerator {
-    /// Of each level the anchors around zero, ratio by ratio and in each size by size.
+    /// The anchors of each level around zero, ratio by ratio and in each size by size.
     around_zero: Vec<Vec<[f32; 4]>>,
 }
 
 impl AnchorGenerator {
-    /// With `sizes[level]` in pixels and `ratios[level]`, height over width.
+    /// A generator with `sizes[level]` in pixels and `ratios[level]`, height over width.
     ///
     /// # Errors
     /// Different numbers of levels, or a size or ratio that is not a positive number.
@@ -54,7 +54,7 @@ impl AnchorGenerator {
         })
     }
 
-    /// How many anchors each position of each level has.
+    /// The number of anchors at each position of each level.
     #[must_use]
     pub fn per_position(&self) -> Vec<usize> {
         self.around_zero.iter().map(Vec::len).collect()

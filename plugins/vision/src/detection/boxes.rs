@@ -53,7 +53,7 @@ pub fn box_areas(boxes: &Tensor) -> Result<Tensor> {
     areas(boxes)
 }
 
-/// The same of boxes along the last axis of any shape.
+/// [`box_areas`] of boxes along the last axis of any shape.
 pub(super) fn areas(boxes: &Tensor) -> Result<Tensor> {
     Ok(side(boxes, 0, 2)?.f_mul(&side(boxes, 1, 3)?)?)
 }
@@ -124,8 +124,8 @@ pub fn clip_boxes(boxes: &Tensor, [height, width]: [i64; 2]) -> Result<Tensor> {
     Ok(cut.f_reshape(size)?)
 }
 
-/// Which boxes have both sides at least `smallest` pixels long: booleans, (N). No box with a NaN
-/// coordinate has.
+/// Whether each box has both sides at least `smallest` pixels long: booleans, (N); false for a box with a
+/// NaN coordinate.
 ///
 /// # Errors
 /// A shape other than (N, 4), or libtorch's.

@@ -47,7 +47,7 @@ impl Centred {
 }
 
 impl BoxCoder {
-    /// With the weights of dx, dy, dw, dh.
+    /// A coder with these weights of dx, dy, dw, dh.
     ///
     /// # Errors
     /// A weight that is not a positive number.
@@ -63,13 +63,13 @@ impl BoxCoder {
         Ok(Self { weights })
     }
 
-    /// Weights (1, 1, 1, 1): of a region proposal network.
+    /// The coder of a region proposal network: weights (1, 1, 1, 1).
     #[must_use]
     pub const fn of_proposals() -> Self {
         Self { weights: [1.0; 4] }
     }
 
-    /// Weights (10, 10, 5, 5): of a box head, whose offsets are small.
+    /// The coder of a box head, whose offsets are small: weights (10, 10, 5, 5).
     #[must_use]
     pub const fn of_head() -> Self {
         Self {

@@ -34,7 +34,7 @@ pub struct MultiScaleRoiAlign {
 }
 
 impl MultiScaleRoiAlign {
-    /// On levels of these strides, finest first.
+    /// Pooling from levels of these strides, finest first.
     ///
     /// # Errors
     /// Unless the strides are powers of two, each twice the one before.

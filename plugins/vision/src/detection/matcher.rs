@@ -74,8 +74,8 @@ impl Matcher {
         Ok(matches.f_masked_fill(&covered, BETWEEN)?)
     }
 
-    /// The same from the IoU of each of M ground-truth boxes with each of N candidates, (M, N). NaN is no
-    /// match.
+    /// The matches by the IoU of each of M ground-truth boxes with each of N candidates, (M, N), as in
+    /// [`Matcher::assign`]. NaN is no match.
     ///
     /// # Errors
     /// Another number of axes, or libtorch's.

@@ -1,9 +1,9 @@
-//! What detectors are made of: boxes, anchors, matching, suppression and pooling of regions, on tensors.
+//! The parts of detectors: boxes, anchors, matching, suppression and pooling of regions, on tensors.
 //!
 //! Everything follows torchvision's reference implementation of Faster R-CNN in meaning, so that
 //! `tests/detection.rs` can hold values and gradients against it. Where that implementation stops or
 //! spreads NaN (no ground truth, boxes without area, coordinates that are not finite), each item
-//! says what happens here instead.
+//! documents what happens here instead.
 //!
 //! Boxes are (N, 4) tensors of x1, y1, x2, y2 in pixels, x to the right and y down; a box covers
 //! x2 − x1 by y2 − y1 pixels. Calls work on any device; what decides one box after the other

@@ -7,7 +7,7 @@ use tch::Tensor;
 /// Added to the denominators of IoU and GIoU, as torchvision's losses do.
 const EPSILON: f64 = 1e-7;
 
-/// How pairs of boxes overlap, in square pixels: what losses for boxes are functions of.
+/// The overlap of pairs of boxes, in square pixels: losses for boxes are functions of it.
 ///
 /// For finite coordinates 0 ≤ intersection ≤ union ≤ enclosing up to rounding, and all gradients are
 /// finite. Sides that are not positive count as zero. The intersection of boxes that do not overlap, or
@@ -35,7 +35,7 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    /// Of each box of `first` with the one at the same place of `second`, both (…, 4).
+    /// The overlap of each box of `first` with the one at the same place of `second`, both (…, 4).
     ///
     /// # Errors
     /// Shapes that differ or do not end in 4, or libtorch's.

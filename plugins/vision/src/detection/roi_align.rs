@@ -37,17 +37,17 @@ pub struct RoiAlign {
     half_pixel: bool,
 }
 
-/// A box of an image, pooled from one of several maps.
+/// A box of an image with the map, one of several, that it is pooled from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Region {
+pub(super) struct PooledBox {
     pub(super) map: usize,
     pub(super) image: usize,
     pub(super) corners: [f32; 4],
 }
 
 impl RoiAlign {
-    /// To `output` height and width, from `sampling_ratio`² points a bin; with 0 or less, from so many that
-    /// they are at most a pixel of the map apart.
+    /// Pooling to `output` height and width, from `sampling_ratio`² points a bin; with 0 or less, from as many
+    /// as make them at most a pixel of the map apart.
     ///
     /// # Errors
     /// An output side outside 1 to 1024, or a ratio above 64.
@@ -101,12 +101,12 @@ impl RoiAlign {
         self.pool_from(&[map], boxes.len(), &regions)
     }
 
-    /// The same from several maps of as many channels, of a batch of `images`.
+    /// [`RoiAlign::pool`] from several maps of as many channels, of a batch of `images`.
     pub(super) fn pool_from(
         &self,
         maps: &[Map],
         images: usize,
-        regions: &[Region],
+        regions: &[PooledBox],
     ) -> Result<Tensor> {
         let [_, channels, ..] = maps.first().ok_or("regions need a feature map")?.size;
         for Map { size, .. } in maps {
@@ -133,7 +133,7 @@ impl RoiAlign {
         Ok(pooled.f_permute([0, 3, 1, 2])?.f_to_kind(kind)?)
     }
 
-    fn bags(&self, maps: &[Map], regions: &[Region]) -> Result<Bags> {
+    fn bags(&self, maps: &[Map], regions: &[PooledBox]) -> Result<Bags> {
         let mut firsts = Vec::with_capacity(maps.len());
         let mut rows = 0;
         for map in maps {
@@ -142,7 +142,7 @@ impl RoiAlign {
         }
         let mut bags = Bags::new(regions.len() * self.output[0] * self.output[1], rows)?;
         let (mut down, mut right) = (AxisBins::default(), AxisBins::default());
-        for Region {
+        for PooledBox {
             map,
             image,
             corners,
@@ -163,7 +163,7 @@ impl RoiAlign {
         let shift = if self.half_pixel { 0.5 } else { 0.0 };
         let start = low * scale - shift;
         let length = high * scale - shift - start;
-        // A plain maximum would make a length of what is none.
+        // A plain maximum would turn NaN into a length.
         let short = !self.half_pixel && length.is_finite() && length < 1.0;
         Span {
             start,
@@ -173,12 +173,15 @@ impl RoiAlign {
 }
 
 /// The boxes of all images, each with the map that `chosen` gives it.
-pub(super) fn regions(boxes: &[Tensor], chosen: impl Fn([f32; 4]) -> usize) -> Result<Vec<Region>> {
+pub(super) fn regions(
+    boxes: &[Tensor],
+    chosen: impl Fn([f32; 4]) -> usize,
+) -> Result<Vec<PooledBox>> {
     let mut regions = Vec::new();
     for (image, boxes) in boxes.iter().enumerate() {
         for corners in boxes::read(boxes, "regions")? {
             let map = chosen(corners);
-            regions.push(Region {
+            regions.push(PooledBox {
                 map,
                 image,
                 corners,

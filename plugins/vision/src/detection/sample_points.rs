@@ -16,7 +16,7 @@ pub(super) struct Span {
     pub(super) length: f32,
 }
 
-/// The pixels that each bin along one axis is a weighted sum of. Kept from region to region for its memory.
+/// The pixels that each bin along one axis is a weighted sum of. Reused from region to region for its memory.
 #[derive(Debug, Default)]
 pub(super) struct AxisBins {
     shares: Vec<(usize, f32)>,
@@ -25,7 +25,7 @@ pub(super) struct AxisBins {
 
 impl AxisBins {
     /// Divides `span` on a map of `pixels` > 0 into `bins` of `samples` points each, or of points at most a
-    /// pixel apart where it is none. Points more than a pixel before the first or after the last one count as
+    /// pixel apart where `samples` is None. Points more than a pixel before the first or after the last one count as
     /// zero, and others beyond the middle of these as lying on it. Nothing has a share where the span is not
     /// finite.
     pub(super) fn divide(

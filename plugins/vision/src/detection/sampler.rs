@@ -19,9 +19,9 @@ pub struct BalancedSampler {
 /// Indices of candidates, rising, whole numbers on the device of the matches.
 #[derive(Debug)]
 pub struct Sampled {
-    /// Of those that match an object, (P).
+    /// Those that match an object, (P).
     pub positive: Tensor,
-    /// Of background, (Q).
+    /// Those that are background, (Q).
     pub negative: Tensor,
 }
 

@@ -1,4 +1,4 @@
-//! Removal of boxes that say the same as a better one.
+//! Removal of boxes that overlap a better one too much.
 //!
 //! Whether a box stays depends on those before it, one after the other, so tensors are copied to the CPU and
 //! the loop is plain Rust. Coordinates lie in four separate lists, so that the comparisons of one box with
@@ -8,7 +8,7 @@ use super::boxes;
 use autoloss_plugin_api::Result;
 use tch::{Device, Kind, Tensor};
 
-/// Indices of the boxes (N, 4) that greedy non-maximum suppression keeps, by falling score, whole numbers (K)
+/// Indices of the boxes (N, 4) that greedy non-maximum suppression lets stay, by falling score, whole numbers (K)
 /// on the device of the boxes: the best box stays, those with an IoU above `threshold` with it go, and so on.
 ///
 /// Of equal scores the first comes first. Boxes with a coordinate that is not finite and boxes with a score of
@@ -20,8 +20,8 @@ pub fn nms(boxes: &Tensor, scores: &Tensor, threshold: f64) -> Result<Tensor> {
     suppressed(boxes, scores, None, threshold)
 }
 
-/// The same in each of several groups, such as classes or levels, by itself: boxes remove boxes of their own
-/// group only. `groups` (N) has a whole number for each box. All that stay are ordered together.
+/// [`nms`] in each of several groups, such as classes or levels: boxes remove boxes of their own group
+/// only. `groups` (N) has a whole number for each box. All that stay are ordered together.
 ///
 /// # Errors
 /// As [`nms`].
@@ -60,12 +60,12 @@ fn suppressed(
         None => vec![0; count as usize],
     };
     let read = boxes::read(boxes, "boxes")?;
-    let kept = kept(&read, &boxes::numbers(scores)?, &groups, threshold);
-    Ok(Tensor::f_from_slice(&kept)?.f_to_device(boxes.device())?)
+    let stay = staying(&read, &boxes::numbers(scores)?, &groups, threshold);
+    Ok(Tensor::f_from_slice(&stay)?.f_to_device(boxes.device())?)
 }
 
 /// Indices of what stays by falling score.
-fn kept(boxes: &[[f32; 4]], scores: &[f32], groups: &[i64], threshold: f64) -> Vec<i64> {
+fn staying(boxes: &[[f32; 4]], scores: &[f32], groups: &[i64], threshold: f64) -> Vec<i64> {
     let readable =
         |at: &usize| !scores[*at].is_nan() && boxes[*at].iter().all(|side| side.is_finite());
     let mut order: Vec<usize> = (0..boxes.len()).filter(readable).collect();
@@ -107,7 +107,7 @@ impl Columns {
         self.areas.push((x2 - x1).max(0.0) * (y2 - y1).max(0.0));
     }
 
-    /// Which of them an earlier one removes.
+    /// Whether an earlier box removes each of them.
     fn removed(&self, threshold: f64) -> Vec<bool> {
         let threshold = at_most(threshold);
         let mut removed = vec![false; self.areas.len()];

@@ -2,49 +2,16 @@
 //! `gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png`.
 //!
 //! The published masks hold 34 raw ids, of which 19 are evaluated; the authors' scripts make `labelTrainIds`
-//! files with these as 0 to 18. Where such a file exists it is read, else the raw ids are mapped here, so
-//! that the data set can be used as downloaded.
+//! files with these as 0 to 18. Where such a file exists it is read; otherwise the raw ids become classes when
+//! a mask is read, so that the data set can be used as downloaded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::contents::Contents;
-use super::hold_out::assign;
-use super::listing::Listings;
 use super::options::FolderOptions;
-use super::sample::{Coding, Entry};
-use crate::codec::LabelMap;
-use crate::{Split, VOID, VisionError};
-
-/// The evaluated classes in the order of their train ids (Cordts et al., CVPR 2016).
-pub(super) const CITYSCAPES_CLASSES: [&str; 19] = [
-    "road",
-    "sidewalk",
-    "building",
-    "wall",
-    "fence",
-    "pole",
-    "traffic light",
-    "traffic sign",
-    "vegetation",
-    "terrain",
-    "sky",
-    "person",
-    "rider",
-    "car",
-    "truck",
-    "bus",
-    "train",
-    "motorcycle",
-    "bicycle",
-];
-
-/// The raw ids of these classes.
-const EVALUATED_IDS: [u8; 19] = [
-    7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33,
-];
-
-/// The highest raw id.
-const LAST_ID: u8 = 33;
+use super::sample::{Coding, Contents, Entry};
+use crate::data::BadEntries;
+use crate::data::disk::Listings;
+use crate::{Split, VisionError};
 
 const PHOTOGRAPH_END: &str = "_leftImg8bit.png";
 
@@ -53,7 +20,6 @@ pub(super) fn recognises(root: &Path) -> bool {
 }
 
 pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
-    let mut contents = Contents::default();
     if options.train_name() != "train" {
         return Err(VisionError::Config {
             field: "train_list",
@@ -62,18 +28,15 @@ pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents,
         });
     }
     let mut listings = Listings::new(root);
+    let mut contents = Contents::default();
     let test = part("val", &mut listings, options, &mut contents)?;
     let train = part("train", &mut listings, options, &mut contents)?;
     let shares = [
         (Split::Reward, options.reward_share),
         (Split::Selection, options.selection_share),
     ];
-    let names: Vec<&str> = train.iter().map(|entry| entry.name.as_str()).collect();
-    let splits = assign(&names, &shares);
-    contents.deal(train, &splits);
-    for entry in test {
-        contents.add(Split::Test, entry);
-    }
+    contents.hold_out(train, &shares);
+    contents.add(Split::Test, test);
     Ok(contents)
 }
 
@@ -87,6 +50,7 @@ fn part(
     let folder = format!("leftImg8bit/{part}");
     let cities: Vec<String> = listings.names(&folder)?.iter().cloned().collect();
     let mut entries = Vec::new();
+    let mut bad = BadEntries::new(options.skip_bad);
     for city in cities {
         let pictures: Vec<String> = listings
             .names(&format!("{folder}/{city}"))?
@@ -102,21 +66,24 @@ fn part(
                     mask,
                     coding,
                 }),
-                None if options.skip_bad => contents.skipped.push(format!(
-                    "{city}/{picture}: gtFine/{part}/{city} has no mask of it"
-                )),
-                None => return Err(no_mask(listings.root(), &photograph, part, &city)),
+                None => {
+                    let masks = format!("gtFine/{part}/{city}");
+                    let lacking = "has neither its labelTrainIds nor its labelIds";
+                    let entry = format!("{city}/{picture}: {masks} {lacking}");
+                    let photograph = listings.root().join(photograph);
+                    bad.add(entry, |entry| VisionError::folder(&photograph, entry));
+                }
             }
         }
     }
+    let advice = |_| "; unpack gtFine again or read with skip_bad".to_owned();
+    contents.skipped.extend(bad.finish(advice)?);
     if entries.is_empty() {
-        return Err(VisionError::Folder {
-            folder: listings.root().join(folder),
-            problem: format!(
-                "it has no picture CITY/NAME{PHOTOGRAPH_END} with a mask; unpack leftImg8bit and gtFine \
-                 into the same folder"
-            ),
-        });
+        let problem = format!(
+            "it has no picture CITY/NAME{PHOTOGRAPH_END} with a mask; unpack leftImg8bit and gtFine \
+             into the same folder"
+        );
+        return Err(VisionError::folder(&listings.root().join(folder), problem));
     }
     Ok(entries)
 }
@@ -125,7 +92,7 @@ fn mask(
     listings: &mut Listings,
     folder: &str,
     picture: &str,
-) -> Result<Option<(std::path::PathBuf, Coding)>, VisionError> {
+) -> Result<Option<(PathBuf, Coding)>, VisionError> {
     for (end, coding) in [
         ("labelTrainIds", Coding::Classes),
         ("labelIds", Coding::CityscapesIds),
@@ -136,49 +103,4 @@ fn mask(
         }
     }
     Ok(None)
-}
-
-fn no_mask(root: &Path, photograph: &str, part: &str, city: &str) -> VisionError {
-    VisionError::Folder {
-        folder: root.join(photograph),
-        problem: format!(
-            "gtFine/{part}/{city} has neither its labelTrainIds nor its labelIds; unpack gtFine again or \
-             read with skip_bad"
-        ),
-    }
-}
-
-/// Turns raw ids into classes, all others into void.
-pub(super) fn train_ids(mask: &mut LabelMap, file: &Path) -> Result<(), VisionError> {
-    let last = usize::from(LAST_ID) + 1;
-    super::check::check_labels(&mask.labels, mask.width, last, file)?;
-    let mut table = [VOID; 256];
-    for (class, id) in (0u8..).zip(EVALUATED_IDS) {
-        table[usize::from(id)] = class;
-    }
-    for label in &mut mask.labels {
-        *label = table[usize::from(*label)];
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn raw_ids_become_classes_or_void() {
-        let ids = vec![0, 7, 8, 9, 26, 33, 255];
-        let mut mask = LabelMap {
-            height: 1,
-            width: 7,
-            labels: ids,
-        };
-        train_ids(&mut mask, Path::new("m.png")).unwrap();
-        let car = 13;
-        assert_eq!(CITYSCAPES_CLASSES[car], "car");
-        assert_eq!(mask.labels, [255, 0, 1, 255, car as u8, 18, 255]);
-        mask.labels[2] = 34;
-        assert!(train_ids(&mut mask, Path::new("m.png")).is_err());
-    }
 }

@@ -1,16 +1,13 @@
 //! The names of the classes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SIDE_FILE;
-use super::cityscapes::CITYSCAPES_CLASSES;
 use crate::VisionError;
+use crate::data::disk::text_of;
+use crate::data::side_file::SideFile;
 
 /// The classes of PASCAL VOC, background first, in the order of their labels.
 pub const VOC_CLASSES: [&str; 21] = [
@@ -37,89 +34,60 @@ pub const VOC_CLASSES: [&str; 21] = [
     "tvmonitor",
 ];
 
+/// The evaluated classes of Cityscapes in the order of their train ids (Cordts et al., CVPR 2016).
+pub(super) const CITYSCAPES_CLASSES: [&str; 19] = [
+    "road",
+    "sidewalk",
+    "building",
+    "wall",
+    "fence",
+    "pole",
+    "traffic light",
+    "traffic sign",
+    "vegetation",
+    "terrain",
+    "sky",
+    "person",
+    "rider",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "motorcycle",
+    "bicycle",
+];
+
 /// The list of classes that labelme writes.
 const LABELME_FILE: &str = "class_names.txt";
 
-/// The version of the side file that is written and read.
-const SCHEMA: u32 = 1;
-
-/// A data set's classes and settings: the contents of the side file.
+/// A data set's classes, and the settings of its side file.
 #[derive(Clone, Debug)]
 pub(super) struct Description {
     pub(super) classes: Vec<String>,
     pub(super) settings: BTreeMap<String, Value>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct SideFile {
-    schema: u32,
-    #[serde(default)]
-    classes: Vec<String>,
-    #[serde(default)]
-    settings: BTreeMap<String, Value>,
-}
-
-/// From the side file, else labelme's list, else VOC's own 21 classes.
+/// The classes of the side file, else of labelme's list, else VOC's own 21.
 pub(super) fn voc(root: &Path) -> Result<Description, VisionError> {
-    let listed = match read(&root.join(LABELME_FILE))? {
+    let listed = match text_of(&root.join(LABELME_FILE))? {
         Some(text) => labelme_names(&text),
         None => VOC_CLASSES.map(str::to_owned).to_vec(),
     };
     describe(root, listed)
 }
 
-/// From the side file, else the 19 classes that Cityscapes evaluates.
+/// The classes of the side file, else the 19 that Cityscapes evaluates.
 pub(super) fn cityscapes(root: &Path) -> Result<Description, VisionError> {
     describe(root, CITYSCAPES_CLASSES.map(str::to_owned).to_vec())
 }
 
 fn describe(root: &Path, listed: Vec<String>) -> Result<Description, VisionError> {
-    let file = root.join(SIDE_FILE);
-    let description = match read(&file)? {
-        None => Description {
-            classes: listed,
-            settings: BTreeMap::new(),
-        },
-        Some(text) => {
-            let side = parse(&text).map_err(|problem| folder_error(&file, problem))?;
-            Description {
-                classes: if side.classes.is_empty() {
-                    listed
-                } else {
-                    side.classes
-                },
-                settings: side.settings,
-            }
-        }
-    };
-    check(&description.classes).map_err(|problem| folder_error(root, problem))?;
-    Ok(description)
-}
-
-fn parse(text: &str) -> Result<SideFile, String> {
-    let side: SideFile = serde_json::from_str(text).map_err(|error| {
-        format!("{error}; expected {{\"schema\": 1, \"classes\": [names], \"settings\": {{…}}}}")
-    })?;
-    if side.schema != SCHEMA {
-        return Err(format!(
-            "its schema is {}, this program reads {SCHEMA}",
-            side.schema
-        ));
-    }
-    Ok(side)
-}
-
-/// The text of a side file.
-pub(super) fn side_file(
-    classes: &[String],
-    settings: &BTreeMap<String, Value>,
-) -> Result<String, serde_json::Error> {
-    let side = SideFile {
-        schema: SCHEMA,
-        classes: classes.to_vec(),
-        settings: settings.clone(),
-    };
-    Ok(serde_json::to_string_pretty(&side)? + "\n")
+    let SideFile {
+        classes, settings, ..
+    } = SideFile::read(root)?;
+    let classes = if classes.is_empty() { listed } else { classes };
+    check(&classes).map_err(|problem| VisionError::folder(root, problem))?;
+    Ok(Description { classes, settings })
 }
 
 /// Names must tell classes apart and labels must fit below void.
@@ -154,28 +122,11 @@ fn labelme_names(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn read(file: &Path) -> Result<Option<String>, VisionError> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(VisionError::File {
-            action: "read",
-            file: file.to_owned(),
-            problem: error.to_string(),
-        }),
-    }
-}
-
-fn folder_error(folder: &Path, problem: String) -> VisionError {
-    VisionError::Folder {
-        folder: folder.to_owned(),
-        problem,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::SIDE_FILE;
+    use std::fs;
 
     #[test]
     fn labelme_lists_lose_ignore_and_keep_the_background_first() {

@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::VisionError;
+use crate::data::disk::check_name;
 
 /// A line of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +37,7 @@ impl List {
     pub(super) fn read(file: &Path) -> Result<Option<List>, VisionError> {
         let bytes = match fs::read(file) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(VisionError::File {
-                    action: "read",
-                    file: file.to_owned(),
-                    problem: error.to_string(),
-                });
-            }
+            Err(error) => return Err(VisionError::file("read", file, &error)),
             Ok(bytes) => bytes,
         };
         List::parse(&bytes, file).map(Some)
@@ -117,22 +112,6 @@ fn parse_line(text: &str) -> Result<Parsed, String> {
             "{text:?} is neither a name nor the paths of a photograph and its mask"
         )),
     }
-}
-
-/// Whether a sample's name can be a file's name without its ending, on any system.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    if name.contains(['/', '\\', ':', '\0']) || name.starts_with('.') {
-        return Err(format!(
-            "{name:?} is not a plain name; names lead to files inside the data set's folders alone"
-        ));
-    }
-    let white = name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control());
-    if white {
-        return Err(format!(
-            "{name:?} is empty or contains white space or control characters"
-        ));
-    }
-    Ok(())
 }
 
 /// A path below the data set's folder, without the slash that DeepLab's lists put in front.

@@ -1,10 +1,11 @@
-//! How a folder is read.
+//! The choices about a folder.
 
 use serde::{Deserialize, Serialize};
 
 use crate::VisionError;
+use crate::data::hold_out::check_shares;
 
-/// What may be chosen about a data set.
+/// How a folder is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderOptions {
@@ -17,9 +18,9 @@ pub struct FolderOptions {
     /// The training list's name without `.txt`: `train`, `trainaug` (VOC with SBD's masks, 10,582
     /// pictures) or another in `ImageSets/Segmentation`. Cityscapes has `train` alone.
     pub train_list: String,
-    /// Pictures whose longer side has more pixels are reduced to it; None keeps every size.
+    /// The longest side, pixels: larger pictures are reduced to it; None leaves every size as it is.
     pub longest: Option<usize>,
-    /// Whether names whose files are missing are left out rather than refused.
+    /// Whether names whose files are missing are skipped rather than refused.
     pub skip_bad: bool,
 }
 
@@ -73,20 +74,4 @@ impl FolderOptions {
         let name = self.train_list.as_str();
         name.strip_suffix(".txt").unwrap_or(name)
     }
-}
-
-/// Checks what is held out of the training samples.
-///
-/// # Errors
-/// [`VisionError::Config`] names the first share that is out of range.
-pub(crate) fn check_shares(reward: f64, selection: f64) -> Result<(), VisionError> {
-    let good = |share: f64| (0.0..=0.5).contains(&share);
-    let (found, expected) = (reward.to_string(), "0 to 0.5");
-    VisionError::check("reward_share", found, good(reward), expected)?;
-    VisionError::check(
-        "selection_share",
-        selection.to_string(),
-        good(selection) && reward + selection < 1.0,
-        "0 to 0.5, below 1 together with reward_share",
-    )
 }

@@ -1,27 +1,67 @@
-//! One sample: the two files and how they become a picture with labels.
+//! The samples of a folder: where their two files are and how they become a picture with labels.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::check::check_labels;
-use super::cityscapes::train_ids;
-use crate::codec::{MAX_PIXELS, decode_labels, decode_photograph};
+use crate::codec::{LabelMap, decode_labels, decode_photograph};
+use crate::data::disk::bytes_of;
+use crate::data::hold_out::assign;
 use crate::resize::reduced;
-use crate::{LabelledImage, VisionError};
+use crate::{LabelledImage, Split, VOID, VisionError};
 
-/// No picture of [`MAX_PIXELS`] needs more; a longer file is not read into memory.
-const MAX_BYTES: u64 = 4 * MAX_PIXELS as u64;
+/// Cityscapes' raw ids of its evaluated classes, in their order.
+const EVALUATED_IDS: [u8; 19] = [
+    7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33,
+];
 
-/// What the values of a mask mean.
+/// Cityscapes' highest raw id.
+const LAST_ID: u8 = 33;
+
+/// Checks that every label is a class, 0 to `num_classes - 1`, or void. `labels` has rows of `width`
+/// pixels; `file` is for the message.
+///
+/// # Errors
+/// [`VisionError::Label`] with the first other label, where it is and how often it occurs.
+///
+/// ```
+/// use autoloss_vision::folder::check_labels;
+/// use std::path::Path;
+///
+/// assert!(check_labels(&[0, 1, 255, 1], 2, 2, Path::new("m.png")).is_ok());
+/// let error = check_labels(&[0, 1, 2, 1], 2, 2, Path::new("m.png")).unwrap_err();
+/// assert!(error.to_string().contains("label 2 in 1 pixels, first at row 1, column 0"));
+/// ```
+pub fn check_labels(
+    labels: &[u8],
+    width: usize,
+    num_classes: usize,
+    file: &Path,
+) -> Result<(), VisionError> {
+    let wrong = |label: u8| usize::from(label) >= num_classes && label != VOID;
+    let Some(first) = labels.iter().position(|&label| wrong(label)) else {
+        return Ok(());
+    };
+    let label = labels[first];
+    let width = width.max(1);
+    Err(VisionError::Label {
+        file: file.to_owned(),
+        label,
+        count: labels.iter().filter(|&&other| other == label).count(),
+        row: first / width,
+        column: first % width,
+        num_classes,
+    })
+}
+
+/// The meaning of a mask's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// They are classes or void.
     Classes,
-    /// They are Cityscapes' raw ids.
+    /// They are Cityscapes' raw ids, which become classes when they are read.
     CityscapesIds,
 }
 
-/// Where a sample is.
+/// The files of a sample.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -61,20 +101,68 @@ impl Entry {
     }
 }
 
-/// The contents of a file, unless it is too long to be a picture.
-pub(crate) fn bytes_of(file: &Path) -> Result<Vec<u8>, VisionError> {
-    let failed = |problem: String| VisionError::File {
-        action: "read",
-        file: file.to_owned(),
-        problem,
-    };
-    let length = fs::metadata(file)
-        .map_err(|error| failed(error.to_string()))?
-        .len();
-    if length > MAX_BYTES {
-        return Err(failed(format!(
-            "it has {length} bytes, more than the {MAX_BYTES} of the largest picture"
-        )));
+/// Turns raw ids into classes, all others into void.
+fn train_ids(mask: &mut LabelMap, file: &Path) -> Result<(), VisionError> {
+    let last = usize::from(LAST_ID) + 1;
+    check_labels(&mask.labels, mask.width, last, file)?;
+    let mut table = [VOID; 256];
+    for (class, id) in (0u8..).zip(EVALUATED_IDS) {
+        table[usize::from(id)] = class;
     }
-    fs::read(file).map_err(|error| failed(error.to_string()))
+    for label in &mut mask.labels {
+        *label = table[usize::from(*label)];
+    }
+    Ok(())
+}
+
+/// The samples of the four splits, what was noticed on the way, and what was skipped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    splits: [Vec<Entry>; 4],
+    pub(super) notes: Vec<String>,
+    pub(super) skipped: Vec<String>,
+}
+
+impl Contents {
+    pub(super) fn of(&self, split: Split) -> &[Entry] {
+        &self.splits[split as usize]
+    }
+
+    pub(super) fn add(&mut self, split: Split, entries: Vec<Entry>) {
+        self.splits[split as usize].extend(entries);
+    }
+
+    /// Adds training entries, the shares of other splits to those.
+    pub(super) fn hold_out(&mut self, entries: Vec<Entry>, shares: &[(Split, f64)]) {
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        let splits = assign(&names, shares);
+        for (entry, split) in entries.into_iter().zip(splits) {
+            self.splits[split as usize].push(entry);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.splits.iter().all(Vec::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_ids_become_classes_or_void() {
+        let ids = vec![0, 7, 8, 9, 26, 33, 255];
+        let mut mask = LabelMap {
+            height: 1,
+            width: 7,
+            labels: ids,
+        };
+        train_ids(&mut mask, Path::new("m.png")).unwrap();
+        let car = 13;
+        assert_eq!(super::super::classes::CITYSCAPES_CLASSES[car], "car");
+        assert_eq!(mask.labels, [255, 0, 1, 255, car as u8, 18, 255]);
+        mask.labels[2] = 34;
+        assert!(train_ids(&mut mask, Path::new("m.png")).is_err());
+    }
 }

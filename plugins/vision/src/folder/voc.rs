@@ -1,20 +1,20 @@
-//! The PASCAL VOC layout with its lists.
+//! The PASCAL VOC layout, with its lists or, as labelme writes it, without.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::contents::Contents;
-use super::hold_out::assign;
 use super::list::{Line, List};
-use super::listing::{Listings, list};
 use super::options::FolderOptions;
-use super::sample::{Coding, Entry};
+use super::sample::{Coding, Contents, Entry};
+use crate::data::BadEntries;
+use crate::data::disk::{Listings, list};
+use crate::data::hold_out::TEST_SHARE;
 use crate::{Split, VisionError};
 
 pub(super) const PHOTOGRAPHS: &str = "JPEGImages";
-pub(super) const PHOTOGRAPH_ENDS: [&str; 6] = [".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"];
+const PHOTOGRAPH_ENDS: [&str; 6] = [".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"];
 
-/// Where masks may be, VOC's own first; labelme keeps arrays under the first name and PNGs under the second.
+/// Where masks may be, VOC's own first; labelme stores arrays under the first name and PNGs under the second.
 pub(super) const MASK_FOLDERS: [&str; 3] = ["SegmentationClass", "SegmentationClassPNG", SBD_MASKS];
 
 /// The same with SBD's masks first.
@@ -53,15 +53,12 @@ pub(super) fn find(path: &Path) -> Result<Option<(PathBuf, Vec<String>)>, Vision
     Ok(None)
 }
 
-pub(super) fn find_photograph(
-    listings: &mut Listings,
-    name: &str,
-) -> Result<Option<PathBuf>, VisionError> {
+fn find_photograph(listings: &mut Listings, name: &str) -> Result<Option<PathBuf>, VisionError> {
     let files = PHOTOGRAPH_ENDS.map(|end| format!("{name}{end}"));
     listings.first(PHOTOGRAPHS, &files)
 }
 
-pub(super) fn find_mask(
+fn find_mask(
     listings: &mut Listings,
     name: &str,
     folders: &[&str],
@@ -74,21 +71,28 @@ pub(super) fn find_mask(
     Ok(None)
 }
 
+/// The samples that the lists name, or without lists every picture that has a mask.
 pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
-    let lists = Lists::read(root, options)?;
+    match root.join("ImageSets").is_dir() {
+        true => listed(root, options),
+        false => listless(root, options),
+    }
+}
+
+fn listed(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
+    let lists = ListSet::read(root, options)?;
     let mut reader = Reader {
         listings: Listings::new(root),
-        contents: Contents::default(),
-        skip_bad: options.skip_bad,
-        missing: None,
+        bad: BadEntries::new(options.skip_bad),
     };
+    let mut contents = Contents::default();
     let mask_folders = if options.train_name() == SBD_LIST {
         SBD_FIRST
     } else {
         MASK_FOLDERS
     };
     let test = reader.entries(&lists.test, &lists.test.lines, &MASK_FOLDERS)?;
-    let remaining = lists.remaining(&mut reader.contents.notes);
+    let remaining = lists.remaining(&mut contents.notes);
     let train = reader.entries(&lists.train, &remaining, &mask_folders)?;
     let mut shares = Vec::new();
     let mut held_out = Vec::new();
@@ -103,31 +107,32 @@ pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents,
             }
         }
     }
-    let mut contents = reader.finish()?;
-    let names: Vec<&str> = train.iter().map(|entry| entry.name.as_str()).collect();
-    let splits = assign(&names, &shares);
-    contents.deal(train, &splits);
+    contents.skipped = reader.bad.finish(|count| {
+        format!(
+            "; names that lack a file: {count}; complete the folder, correct the list or read with \
+             skip_bad"
+        )
+    })?;
+    contents.hold_out(train, &shares);
     for (split, entries) in held_out.into_iter().chain([(Split::Test, test)]) {
-        for entry in entries {
-            contents.add(split, entry);
-        }
+        contents.add(split, entries);
     }
     Ok(contents)
 }
 
 /// The lists of a data set, checked against each other.
-struct Lists {
+struct ListSet {
     train: List,
     test: List,
     reward: Option<List>,
     selection: Option<List>,
 }
 
-impl Lists {
-    fn read(root: &Path, options: &FolderOptions) -> Result<Lists, VisionError> {
+impl ListSet {
+    fn read(root: &Path, options: &FolderOptions) -> Result<ListSet, VisionError> {
         let folder = root.join(LISTS);
         let file = |name: &str| folder.join(format!("{name}.txt"));
-        let lists = Lists {
+        let lists = ListSet {
             train: needed(&file(options.train_name()))?,
             test: needed(&file("val"))?,
             reward: List::read(&file("reward"))?,
@@ -185,10 +190,7 @@ fn needed(file: &Path) -> Result<List, VisionError> {
             )
         }
     };
-    Err(VisionError::Folder {
-        folder: file.to_owned(),
-        problem,
-    })
+    Err(VisionError::folder(file, problem))
 }
 
 fn list_names(folder: &Path) -> Result<Vec<String>, VisionError> {
@@ -199,7 +201,7 @@ fn list_names(folder: &Path) -> Result<Vec<String>, VisionError> {
         .collect())
 }
 
-/// What is scored in one split must not be seen in another.
+/// Refuses names that two splits share: a sample that is scored in one must not be seen in the other.
 fn refuse_shared(list: &List, other: &List) -> Result<(), VisionError> {
     match list.lines.iter().find(|line| other.contains(&line.name)) {
         None => Ok(()),
@@ -214,10 +216,7 @@ fn refuse_shared(list: &List, other: &List) -> Result<(), VisionError> {
 /// Finds the files of names.
 struct Reader {
     listings: Listings,
-    contents: Contents,
-    skip_bad: bool,
-    /// The first error about a missing file and how many there were.
-    missing: Option<(VisionError, usize)>,
+    bad: BadEntries,
 }
 
 impl Reader {
@@ -236,15 +235,9 @@ impl Reader {
                     mask,
                     coding: Coding::Classes,
                 }),
-                Err(problem) if self.skip_bad => {
-                    self.contents
-                        .skipped
-                        .push(format!("{}: {problem}", line.name));
-                }
-                Err(problem) => {
-                    let error = || list.error(line, format!("{:?}: {problem}", line.name));
-                    self.missing.get_or_insert_with(|| (error(), 0)).1 += 1;
-                }
+                Err(problem) => self.bad.add(format!("{}: {problem}", line.name), |_| {
+                    list.error(line, format!("{:?}: {problem}", line.name))
+                }),
             }
         }
         Ok(entries)
@@ -281,26 +274,63 @@ impl Reader {
             }),
         })
     }
+}
 
-    fn finish(self) -> Result<Contents, VisionError> {
-        match self.missing {
-            None => Ok(self.contents),
-            Some((
-                VisionError::List {
-                    file,
-                    line,
-                    problem,
-                },
-                count,
-            )) => Err(VisionError::List {
-                file,
-                line,
-                problem: format!(
-                    "{problem}; names that lack a file: {count}; complete the folder, correct the list or read \
-                     with skip_bad"
-                ),
-            }),
-            Some((error, _)) => Err(error),
+/// A folder as labelme writes it.
+fn listless(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
+    let mut listings = Listings::new(root);
+    let photographs = stems(&mut listings, PHOTOGRAPHS, &PHOTOGRAPH_ENDS)?;
+    let mut masks = BTreeSet::new();
+    for folder in MASK_FOLDERS {
+        masks.extend(stems(&mut listings, folder, &[".png"])?);
+    }
+    let mut contents = Contents::default();
+    let lacking = [
+        (
+            photographs.difference(&masks).count(),
+            "photographs have no mask",
+        ),
+        (
+            masks.difference(&photographs).count(),
+            "masks have no photograph",
+        ),
+    ];
+    for (count, what) in lacking.into_iter().filter(|(count, _)| *count > 0) {
+        contents
+            .notes
+            .push(format!("{count} {what} and are skipped"));
+    }
+    let mut entries = Vec::new();
+    for name in photographs.intersection(&masks) {
+        let photograph = find_photograph(&mut listings, name)?;
+        let mask = find_mask(&mut listings, name, &MASK_FOLDERS)?;
+        if let (Some(photograph), Some(mask)) = (photograph, mask) {
+            entries.push(Entry {
+                name: name.clone(),
+                photograph,
+                mask,
+                coding: Coding::Classes,
+            });
         }
     }
+    let shares = [
+        (Split::Test, TEST_SHARE),
+        (Split::Reward, options.reward_share),
+        (Split::Selection, options.selection_share),
+    ];
+    contents.hold_out(entries, &shares);
+    Ok(contents)
+}
+
+/// The names of the files in a folder that have one of these endings, without it.
+fn stems(
+    listings: &mut Listings,
+    folder: &str,
+    ends: &[&str],
+) -> Result<BTreeSet<String>, VisionError> {
+    let stem = |file: &String| {
+        let stem = ends.iter().find_map(|end| file.strip_suffix(end))?;
+        (!stem.is_empty()).then(|| stem.to_owned())
+    };
+    Ok(listings.names(folder)?.iter().filter_map(stem).collect())
 }

@@ -54,7 +54,7 @@ impl Lite0 {
             let expansion = if number == 0 { 1 } else { EXPANSION };
             let stage = (0..count).map(|block| {
                 let first = block == 0;
-                let shape = Shape {
+                let shape = BlockShape {
                     inputs: if first { inputs } else { outputs },
                     expansion,
                     kernel,
@@ -89,7 +89,7 @@ impl Lite0 {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct BlockShape {
     inputs: i64,
     expansion: i64,
     kernel: i64,
@@ -105,7 +105,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(weights: &mut Weights, name: &str, shape: Shape) -> Result<Self> {
+    fn new(weights: &mut Weights, name: &str, shape: BlockShape) -> Result<Self> {
         let inner = shape.inputs * shape.expansion;
         let start = Start::GradientNormal;
         let widen = Plan::new([shape.inputs, inner], 1, start);

@@ -52,7 +52,7 @@ pub struct ConvNorm {
 }
 
 impl ConvNorm {
-    /// `names` are the convolution's and the normalisation's.
+    /// The layer whose convolution and normalisation have these `names`.
     ///
     /// # Errors
     /// As [`Conv::new`].
@@ -80,10 +80,10 @@ impl ConvNorm {
         Self::new(weights, names, plan, EPSILON, Activation::Relu)
     }
 
-    /// As [`Conv::forward`], then as [`BatchNorm::forward`].
+    /// (N, inputs, H, W) → (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉); `training` as in [`BatchNorm::forward`].
     ///
     /// # Errors
-    /// Theirs.
+    /// Those of [`Conv::forward`] and [`BatchNorm::forward`].
     pub fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor> {
         let normalised = self.norm.forward(&self.conv.forward(input)?, training)?;
         self.activation.apply(normalised)
@@ -99,7 +99,8 @@ pub struct Separable {
 }
 
 impl Separable {
-    /// 3×3, from and to so many channels; `names` are the pair's and the normalisation's.
+    /// A 3×3 layer from `channels[0]` to `channels[1]` channels; the names are those of the pair of
+    /// convolutions and of the normalisation.
     ///
     /// # Errors
     /// As [`Conv::new`].
@@ -137,10 +138,10 @@ impl Separable {
     }
 }
 
-/// Bilinear at `factor` times the resolution, corners on corners.
+/// A map (N, C, H, W) interpolated bilinearly to `factor` times its resolution, corners on corners.
 ///
 /// # Errors
-/// An input that is no map, or a factor that is not from 1 to 64.
+/// An input of another shape, or a factor that is not from 1 to 64.
 pub fn enlarge(input: &Tensor, factor: i64) -> Result<Tensor> {
     let [_, _, height, width] = map_size(input)?;
     if !(1..=64).contains(&factor) {
@@ -149,10 +150,10 @@ pub fn enlarge(input: &Tensor, factor: i64) -> Result<Tensor> {
     resize(input, [height * factor, width * factor])
 }
 
-/// Bilinear to `size`, corners on corners.
+/// A map (N, C, H, W) interpolated bilinearly to (N, C, `size`), corners on corners.
 ///
 /// # Errors
-/// An input that is no map, or an empty size.
+/// An input of another shape, or an empty size.
 pub fn resize(input: &Tensor, size: [i64; 2]) -> Result<Tensor> {
     let [_, _, height, width] = map_size(input)?;
     if [height, width] == size {

@@ -9,9 +9,9 @@
 use autoloss_plugin_api::Result;
 use tch::{Device, Kind, Tensor};
 
-/// What tasks subtract from bytes; all channels alike.
+/// Tasks subtract this from bytes, in all channels alike.
 pub const MEAN: f32 = 118.0;
-/// What tasks then divide by.
+/// Tasks then divide by this.
 pub const DEVIATION: f32 = 60.0;
 
 /// Mean and deviation of the channels red, green, blue, as parts of 255.
@@ -21,13 +21,13 @@ pub struct Pretraining {
     deviation: [f64; 3],
 }
 
-/// Of torchvision's and most other encoders.
+/// The normalisation of torchvision's and most other encoders.
 pub const IMAGENET: Pretraining = Pretraining {
     mean: [0.485, 0.456, 0.406],
     deviation: [0.229, 0.224, 0.225],
 };
 
-/// Of networks released in TensorFlow: [0, 255] to [−1, 1]. (For EfficientNet-Lite, Google
+/// The normalisation of networks released in TensorFlow: [0, 255] to [−1, 1]. (For EfficientNet-Lite, Google
 /// documents (v − 127)/128; timm, which we follow, has this.)
 pub const SYMMETRIC: Pretraining = Pretraining {
     mean: [0.5; 3],
@@ -62,7 +62,7 @@ impl Normalisation {
     /// Images (N, 3, H, W) as the task gives them, as the encoder expects them.
     ///
     /// # Errors
-    /// Neither three channels nor one, which is then taken for all three.
+    /// A number of channels other than three, or one, which then serves for all three.
     pub fn apply(&self, image: &Tensor) -> Result<Tensor> {
         let kind = image.kind();
         let (scale, shift) = (self.scale.f_to_kind(kind)?, self.shift.f_to_kind(kind)?);

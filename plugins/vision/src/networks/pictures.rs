@@ -7,11 +7,11 @@ use crate::palette::voc_palette;
 use autoloss_plugin_api::Result;
 use tch::{Device, Kind, Tensor};
 
-/// How much of a label's colour lies over the picture.
+/// The weight of a label's colour over the picture.
 const OVER: f64 = 0.65;
 
-/// Images (N, 3, H, W) as tasks give them, as bytes; of a single one the part that is the picture, `size` being
-/// (N, 2), its rows and columns.
+/// The bytes of images (N, 3, H, W) that a task normalised. A single image is cut to its picture, the rows and
+/// columns in `size` (N, 2).
 ///
 /// # Errors
 /// libtorch's own.
@@ -25,8 +25,8 @@ pub fn shown(image: &Tensor, size: &Tensor) -> Result<Tensor> {
     cropped(&bytes.f_to_kind(Kind::Uint8)?, size)
 }
 
-/// Pictures (N, 3, H, W) of bytes with label maps (N, H', W') over them, of which the upper left part is taken.
-/// Background, 0, leaves the picture as it is, only darker.
+/// Pictures (N, 3, H, W) of bytes with label maps (N, H', W') over them, cut to H×W at the upper left. The
+/// background, 0, only darkens the picture.
 ///
 /// # Errors
 /// Maps that are smaller than the pictures, or libtorch's own.
@@ -52,7 +52,7 @@ pub fn labelled(picture: &Tensor, labels: &Tensor) -> Result<Tensor> {
 pub type Outline = (i64, [f32; 4]);
 
 /// Pictures (N, 3, H, W) of bytes with the outlines of boxes, a list for each. What lies outside of a picture is
-/// left out.
+/// not drawn.
 ///
 /// # Errors
 /// libtorch's own.
@@ -86,7 +86,7 @@ pub fn outlined(picture: &Tensor, boxes: &[Vec<Outline>]) -> Result<Tensor> {
     Ok(drawn)
 }
 
-/// Of a single picture the part that is not canvas.
+/// A single picture without its canvas; several as they are.
 fn cropped(pictures: &Tensor, size: &Tensor) -> Result<Tensor> {
     if pictures.size()[0] != 1 {
         return Ok(pictures.shallow_clone());

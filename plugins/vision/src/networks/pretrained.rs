@@ -3,7 +3,7 @@
 //! Files are recognised by what is in them, not by a switch: names decide. A checkpoint must be
 //! complete, but for heads of another number of classes, which stay fresh; of a file for the
 //! encoder, every encoder tensor must be there. Anything else in the file (a classifier, an
-//! auxiliary head) is left out. A training that silently began with half of its weights would look
+//! auxiliary head) is ignored. A training that silently began with half of its weights would look
 //! like a bad loss.
 
 mod file;
@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
 
-/// What other programs put in front of all names: wrappers for several devices, training
+/// Prefixes that other programs put in front of all names: wrappers for several devices, training
 /// frameworks, and models that hold the encoder as a member. A name is tried as it is first, so a
 /// network's own may begin so too.
 const WRAPPERS: [&str; 3] = ["module.", "model.", "backbone."];
 /// PyTorch's own files from before 0.4.1 have no counters, and they decide nothing.
 const COUNTER: &str = ".num_batches_tracked";
 
-/// Where a file may differ from the network.
+/// The parts of a network in which a file may differ from it.
 ///
 /// ```
 /// use autoloss_vision::networks::pretrained::Names;
@@ -54,7 +54,7 @@ impl Names {
         self.head.iter().any(|head| name.starts_with(head))
     }
 
-    /// What a name of an older file may be now.
+    /// The names that a name of an older file may have now.
     fn wrapped(&self, name: &str) -> Vec<String> {
         match name.rsplit_once('.') {
             Some((layer, member)) if self.bare.iter().any(|bare| name.starts_with(bare)) => {
@@ -67,7 +67,7 @@ impl Names {
     }
 }
 
-/// What was done with a file.
+/// The outcome of loading a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Tensors overwritten.
@@ -76,6 +76,19 @@ pub struct Loaded {
     pub fresh: Vec<String>,
     /// Names in the file that no tensor has.
     pub ignored: Vec<String>,
+}
+
+/// Ends the making of a network: makes its counters and loads the file of weights that the user named,
+/// if any.
+///
+/// # Errors
+/// Those of [`Weights::finish`] and [`load`].
+pub fn finish(weights: &mut Weights, file: Option<&Path>, names: &Names) -> Result<()> {
+    weights.finish()?;
+    if let Some(file) = file {
+        load(weights, file, names)?;
+    }
+    Ok(())
 }
 
 /// Overwrites the network's tensors with those of a file and logs what was done.
@@ -124,7 +137,7 @@ fn is_checkpoint(fresh: &[String], names: &Names) -> bool {
 
 type Pairs<'a> = Vec<(&'a Tensor, &'a Tensor)>;
 
-/// Pairs every own tensor with its new values, or says why the file does not serve.
+/// Pairs every own tensor with its new values, or explains why the file cannot be used.
 fn assign<'a>(
     own: &BTreeMap<&str, &'a Tensor>,
     stored: &'a [(String, Tensor)],
@@ -168,7 +181,7 @@ fn assign<'a>(
     Ok((pairs, report))
 }
 
-/// Which own tensor a name in a file means.
+/// The own tensor that a name in a file means.
 fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> Option<&'a str> {
     let mut rest = name;
     loop {

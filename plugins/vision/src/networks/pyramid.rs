@@ -28,12 +28,12 @@ use tch::Tensor;
 /// ```
 #[derive(Debug)]
 pub struct FeaturePyramid {
-    /// Of each map: to the common channels, and from the sum to the level.
+    /// For each map, the convolution to the common channels and the one from the sum to the level.
     steps: Vec<[Conv; 2]>,
 }
 
 impl FeaturePyramid {
-    /// A pyramid over maps of so many channels, finest first, with levels of `width` channels. Its
+    /// A pyramid over maps of these numbers of channels, finest first, with levels of `width` channels. Its
     /// tensors are `{name}inner_blocks.{i}.0.…` and `{name}layer_blocks.{i}.0.…`.
     ///
     /// # Errors

@@ -53,8 +53,8 @@ impl ResNet {
         Self::with_epsilon(weights, name, blocks, stride, EPSILON)
     }
 
-    /// The same with another `epsilon` to be added to variances: 0 is what the detectors expect that
-    /// torchvision published first (`fasterrcnn_resnet50_fpn` with the weights `COCO_V1`).
+    /// [`ResNet::new`] with another `epsilon` that is added to variances: the detectors that torchvision
+    /// published first expect 0 (`fasterrcnn_resnet50_fpn` with the weights `COCO_V1`).
     ///
     /// # Errors
     /// As [`ResNet::new`].
@@ -81,7 +81,7 @@ impl ResNet {
             let wanted = if number == 0 { 1 } else { 2 };
             let step = if reached * wanted > stride { 1 } else { wanted };
             reached *= step;
-            let first = Shape {
+            let first = BottleneckShape {
                 inputs,
                 width,
                 stride: step,
@@ -119,9 +119,14 @@ impl ResNet {
     }
 }
 
-/// So many blocks, the first of this shape.
-fn stage(weights: &mut Weights, name: &str, first: Shape, count: usize) -> Result<Vec<Bottleneck>> {
-    let other = Shape {
+/// A stage of `count` blocks, the first of this shape.
+fn stage(
+    weights: &mut Weights,
+    name: &str,
+    first: BottleneckShape,
+    count: usize,
+) -> Result<Vec<Bottleneck>> {
+    let other = BottleneckShape {
         inputs: first.width * EXPANSION,
         stride: 1,
         ..first
@@ -133,7 +138,7 @@ fn stage(weights: &mut Weights, name: &str, first: Shape, count: usize) -> Resul
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct BottleneckShape {
     inputs: i64,
     width: i64,
     stride: i64,
@@ -149,8 +154,8 @@ struct Bottleneck {
 }
 
 impl Bottleneck {
-    fn new(weights: &mut Weights, name: &str, shape: Shape) -> Result<Self> {
-        let Shape {
+    fn new(weights: &mut Weights, name: &str, shape: BottleneckShape) -> Result<Self> {
+        let BottleneckShape {
             inputs,
             width,
             stride,

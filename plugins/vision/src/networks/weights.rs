@@ -76,7 +76,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// None yet; all will lie on `device`.
+    /// No tensor yet; all of them will lie on `device`.
     pub fn new(device: Device) -> Self {
         Self {
             device,
@@ -88,18 +88,18 @@ impl Weights {
         }
     }
 
-    /// Where the tensors lie.
+    /// The device on which the tensors lie.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// Whether normalisations over the batch that are made from now on only ever use their running
-    /// statistics and are not trained ([`BatchNorm`](super::layers::BatchNorm)).
+    /// Decides whether the batch normalisations made from now on are frozen: they use their running
+    /// statistics alone and are not trained ([`BatchNorm`](super::layers::BatchNorm)).
     pub fn freeze_norms(&mut self, frozen: bool) {
         self.norms_frozen = frozen;
     }
 
-    /// What [`Weights::freeze_norms`] said last; `false` before.
+    /// The last value given to [`Weights::freeze_norms`]; `false` before.
     pub fn norms_frozen(&self) -> bool {
         self.norms_frozen
     }

@@ -11,7 +11,7 @@ use crate::{Split, VisionError};
 const MARGIN: usize = 2;
 
 /// A decoded picture with one or three bytes a pixel.
-struct Picture {
+struct Sheet {
     width: usize,
     height: usize,
     channels: usize,
@@ -41,7 +41,7 @@ pub(super) fn pack(files: &PackFiles) -> Result<Pack, VisionError> {
     Pack::assemble(class_names, items, regions)
 }
 
-fn read_png(file: &str, bytes: &[u8]) -> Result<Picture, VisionError> {
+fn read_png(file: &str, bytes: &[u8]) -> Result<Sheet, VisionError> {
     let problem = |error: png::DecodingError| VisionError::Pack {
         file: file.to_owned(),
         problem: error.to_string(),
@@ -65,7 +65,7 @@ fn read_png(file: &str, bytes: &[u8]) -> Result<Picture, VisionError> {
     };
     let (width, height) = (info.width as usize, info.height as usize);
     bytes.truncate(info.buffer_size());
-    Ok(Picture {
+    Ok(Sheet {
         width,
         height,
         channels,
@@ -75,8 +75,8 @@ fn read_png(file: &str, bytes: &[u8]) -> Result<Picture, VisionError> {
 
 fn decode_items(
     manifest: &Manifest,
-    grey: &Picture,
-    masks: &Picture,
+    grey: &Sheet,
+    masks: &Sheet,
 ) -> Result<Vec<Item>, VisionError> {
     let tile = manifest.tile;
     let rows = manifest.items.len().div_ceil(manifest.tiles_per_row);
@@ -128,7 +128,7 @@ fn decode_items(
 }
 
 /// The tile at (left, top) with an empty margin around it.
-fn padded_tile(sheet: &Picture, left: usize, top: usize, tile: usize) -> Vec<u8> {
+fn padded_tile(sheet: &Sheet, left: usize, top: usize, tile: usize) -> Vec<u8> {
     let mut plane = vec![0; ITEM_SIDE * ITEM_SIDE];
     for row in 0..tile {
         let source = (top + row) * sheet.width + left;
@@ -171,7 +171,7 @@ fn bleed(grey: &mut [u8], mask: &[u8]) {
 fn cut_regions(
     background: &Background,
     file: &str,
-    sheet: &Picture,
+    sheet: &Sheet,
 ) -> Result<Vec<Region>, VisionError> {
     let (width, height) = (background.width, background.height);
     if sheet.width != 2 * width || sheet.height != 2 * height || width.min(height) < 2 {

@@ -9,7 +9,7 @@ const WINDOW: (f32, f32) = (0.75, 1.25);
 
 /// Where an output pixel lies between two source pixels: the first and the weight of the second in
 /// 256ths.
-struct Tap {
+struct LineTap {
     first: usize,
     second: usize,
     weight: u32,
@@ -51,13 +51,13 @@ fn mix(first: u8, second: u8, weight: u32) -> u32 {
 }
 
 /// Bilinear taps of `size` pixels spread over a window, clamped to the region's `limit` pixels.
-fn taps(start: f32, window: f32, size: usize, limit: usize) -> Vec<Tap> {
+fn taps(start: f32, window: f32, size: usize, limit: usize) -> Vec<LineTap> {
     let step = window / size as f32;
     let tap = |index: usize| {
         let position = (start + (index as f32 + 0.5) * step - 0.5).max(0.0);
         let first = (position as usize).min(limit - 1);
         let weight = ((position - first as f32) * 256.0) as u32;
-        Tap {
+        LineTap {
             first,
             second: (first + 1).min(limit - 1),
             weight: weight.min(256),

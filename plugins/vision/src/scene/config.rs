@@ -1,4 +1,4 @@
-//! What a scene may look like.
+//! The look of a scene.
 
 use serde::{Deserialize, Serialize};
 

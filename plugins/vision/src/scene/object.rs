@@ -1,4 +1,4 @@
-//! What is known of an item in a scene: boxes, size, keypoints.
+//! An item of a scene: its boxes, size and keypoints.
 
 use serde::{Deserialize, Serialize};
 
@@ -180,7 +180,7 @@ fn keypoints(pixels: &[(usize, usize)], bounds: &PixelBox) -> Keypoints {
     }
 }
 
-/// Once every item is in: visible boxes and the visibility of keypoints, read off the instance map.
+/// Reads visible boxes and the visibility of keypoints off the instance map, once every item is in it.
 pub(super) fn observe(scene: &mut Scene) {
     let Scene {
         height,

@@ -67,7 +67,7 @@ impl Patch {
             for x in MARGIN..self.width - MARGIN {
                 let u = centre.0 + (x as f32 + 0.5 - self.width as f32 / 2.0) / scale;
                 let (dx, dy) = pose.turned_back(u, v);
-                let Some(tap) = Tap::at(half + dx - 0.5, half + dy - 0.5) else {
+                let Some(tap) = PlaneTap::at(half + dx - 0.5, half + dy - 0.5) else {
                     continue;
                 };
                 let mask = tap.read(&item.mask) / 255.0;
@@ -148,21 +148,21 @@ impl Pose {
 }
 
 /// Four neighbouring pixels of an item's plane and their weights.
-struct Tap {
+struct PlaneTap {
     first: usize,
     right: f32,
     down: f32,
 }
 
-impl Tap {
+impl PlaneTap {
     /// None outside the plane, where there is nothing of the item.
-    fn at(x: f32, y: f32) -> Option<Tap> {
+    fn at(x: f32, y: f32) -> Option<PlaneTap> {
         let last = (ITEM_SIDE - 1) as f32;
         if !(x >= 0.0 && x < last && y >= 0.0 && y < last) {
             return None;
         }
         let (column, row) = (x as usize, y as usize);
-        Some(Tap {
+        Some(PlaneTap {
             first: row * ITEM_SIDE + column,
             right: x - column as f32,
             down: y - row as f32,

@@ -1,7 +1,9 @@
 //! Files and entries that cannot be used: each error names the file and the entry.
 
-use crate::support::{Coco, assert_says, place};
+use crate::shared::{assert_says, place};
+use crate::support::Coco;
 use autoloss_vision::coco::{CocoFolder, CocoOptions};
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::{Split, VisionError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -232,7 +234,7 @@ fn many_faults_are_counted() {
 }
 
 #[test]
-fn annotations_go_with_the_picture_that_is_left_out() {
+fn annotations_go_with_the_picture_that_is_skipped() {
     let coco = Coco::of(4, 3);
     fs::remove_file(coco.root.join("val2017/b1.jpg")).unwrap();
     let set = coco.open_with(&skipping()).unwrap();

@@ -1,18 +1,11 @@
 //! What is read from a good folder, and which picture is in which split.
 
-use crate::support::{Coco, annotations, assert_says, names_of};
+use crate::shared::{assert_apart, assert_says, names_of, sevens};
+use crate::support::{Coco, annotations};
 use autoloss_vision::Split;
-use autoloss_vision::coco::{CocoFolder, CocoObject, CocoOptions};
+use autoloss_vision::coco::{CocoObject, CocoOptions};
+use autoloss_vision::data::DataFolder;
 use serde_json::json;
-use std::collections::HashSet;
-
-fn assert_apart(set: &CocoFolder) {
-    let mut seen = HashSet::new();
-    for (split, index) in set.all() {
-        let name = set.name(split, index).unwrap();
-        assert!(seen.insert(name.to_owned()), "{name} is in two splits");
-    }
-}
 
 #[test]
 fn coco_2017_is_read() {
@@ -267,12 +260,7 @@ fn lists_may_come_in_any_order_and_objects_keep_theirs() {
 #[test]
 fn grey_and_png_photographs_become_rgb() {
     let coco = Coco::of(3, 1);
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, 16, 12);
-    encoder.set_color(png::ColorType::Grayscale);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&[7; 12 * 16]).unwrap();
-    writer.finish().unwrap();
+    let bytes = sevens(png::ColorType::Grayscale, [12, 16]);
     // Its bytes tell what it is, not its name.
     coco.write("val2017/b0.jpg", &bytes);
     let sample = coco.open().unwrap().sample(Split::Test, 0).unwrap();

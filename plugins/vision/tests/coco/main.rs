@@ -6,5 +6,7 @@
 mod bad;
 mod layouts;
 mod scores;
+#[path = "../shared/data_folders.rs"]
+mod shared;
 mod support;
 mod written;

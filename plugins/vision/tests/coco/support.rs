@@ -1,8 +1,9 @@
 //! Small data sets made on the spot.
 
+use crate::shared::write;
+use autoloss_vision::VisionError;
 use autoloss_vision::coco::{CocoFolder, CocoOptions};
 use autoloss_vision::codec::encode_jpeg;
-use autoloss_vision::{Split, VisionError};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,9 +59,7 @@ impl Coco {
     }
 
     pub(crate) fn write(&self, relative: &str, bytes: &[u8]) {
-        let path = self.root.join(relative);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        write(&self.root, relative, bytes);
     }
 
     /// Changes a file of annotations.
@@ -100,27 +99,6 @@ pub(crate) fn annotations(names: &[String]) -> Value {
         "annotations": objects.collect::<Vec<_>>(),
         "categories": [{"id": 5, "name": "cat", "supercategory": "animal"}, {"id": 2, "name": "bus"}],
     })
-}
-
-/// A split's names in order.
-pub(crate) fn names_of(set: &CocoFolder, split: Split) -> Vec<String> {
-    (0..set.len(split))
-        .map(|index| set.name(split, index).unwrap().to_owned())
-        .collect()
-}
-
-/// Where the picture of that name is.
-pub(crate) fn place(set: &CocoFolder, name: &str) -> (Split, usize) {
-    set.all()
-        .find(|&(split, index)| set.name(split, index) == Some(name))
-        .unwrap()
-}
-
-#[track_caller]
-pub(crate) fn assert_says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
 }
 
 /// A tree of files, for what must stay as it was.

@@ -1,13 +1,13 @@
 //! Folders that were written: read back they are what was given.
 
-use crate::support::{assert_says, files};
+use crate::shared::{self, assert_says};
+use crate::support::files;
 use autoloss_vision::coco::{
     CocoFolder, CocoObject, CocoOptions, Detection, DetectionScorer, scene_objects, write_coco,
 };
 use autoloss_vision::codec::{decode_photograph, encode_jpeg};
-use autoloss_vision::{
-    Pack, Scene, SceneConfig, SceneGenerator, Split, VisionError, WrittenCounts,
-};
+use autoloss_vision::data::{DataFolder, WrittenCounts};
+use autoloss_vision::{Pack, Scene, Split, VisionError};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,21 +15,8 @@ use std::path::Path;
 
 type Samples = Vec<(Split, String, Scene)>;
 
-/// Scenes of all splits in a mixed order, with names that do not sort like it.
 fn scenes(count: usize) -> Samples {
-    let config = SceneConfig {
-        size: 72,
-        ..SceneConfig::default()
-    };
-    let generator = SceneGenerator::embedded(config).unwrap();
-    let mut samples = Vec::new();
-    for index in 0..count {
-        for split in [Split::Selection, Split::Test, Split::Train, Split::Reward] {
-            let scene = generator.scene(split, index as u64, 0);
-            samples.push((split, format!("{split}_{}", 1000 - index), scene));
-        }
-    }
-    samples
+    shared::scenes(72, count)
 }
 
 fn classes() -> Vec<String> {

@@ -1,7 +1,9 @@
 //! Photographs and masks that hold no sample: each error names the file.
 
-use crate::support::{Voc, assert_says, sample};
+use crate::shared::{assert_says, sevens};
+use crate::support::{Voc, sample};
 use autoloss_vision::codec::{encode_jpeg, encode_labels};
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::{FolderOptions, Split, VisionError};
 use std::fs;
 
@@ -130,12 +132,7 @@ fn a_file_that_vanishes_after_opening_is_named() {
 #[test]
 fn a_png_photograph_under_a_jpegs_name_is_read() {
     let voc = Voc::of(4, 2);
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, 8, 6);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&[7; 144]).unwrap();
-    writer.finish().unwrap();
+    let bytes = sevens(png::ColorType::Rgb, [6, 8]);
     voc.write("JPEGImages/a0.jpg", &bytes);
     assert_eq!(
         sample(&voc.open().unwrap(), "a0").unwrap().image(),

@@ -1,6 +1,8 @@
 //! Lists that cannot be used, and folders that are no data set.
 
-use crate::support::{Voc, assert_says};
+use crate::shared::assert_says;
+use crate::support::Voc;
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::{FolderOptions, SegmentationFolder, VisionError};
 use std::fs;
 

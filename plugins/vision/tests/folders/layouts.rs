@@ -1,7 +1,9 @@
 //! The layouts that are recognised.
 
-use crate::support::{Voc, assert_says, names, names_of, sample, write};
+use crate::shared::{assert_says, names_of, write};
+use crate::support::{Voc, names, sample};
 use autoloss_vision::codec::{encode_jpeg, encode_labels};
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::folder::VOC_CLASSES;
 use autoloss_vision::{FolderOptions, SegmentationFolder, Split};
 use std::fs;

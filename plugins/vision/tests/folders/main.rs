@@ -5,6 +5,8 @@
 mod bad_files;
 mod bad_lists;
 mod layouts;
+#[path = "../shared/data_folders.rs"]
+mod shared;
 mod splits;
 mod support;
 mod written;

@@ -1,16 +1,10 @@
 //! What is held out of the training list, and that no picture is in two splits.
 
-use crate::support::{Voc, assert_says, names, names_of};
-use autoloss_vision::{FolderOptions, SegmentationFolder, Split};
+use crate::shared::{assert_apart, assert_says, names_of};
+use crate::support::{Voc, names};
+use autoloss_vision::data::DataFolder;
+use autoloss_vision::{FolderOptions, Split};
 use std::collections::HashSet;
-
-fn assert_apart(set: &SegmentationFolder) {
-    let mut seen = HashSet::new();
-    for (split, index) in set.all() {
-        let name = set.name(split, index).unwrap();
-        assert!(seen.insert(name.to_owned()), "{name} is in two splits");
-    }
-}
 
 #[test]
 fn reward_and_selection_come_from_train_and_test_is_val() {

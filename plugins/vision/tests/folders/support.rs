@@ -1,10 +1,12 @@
 //! Small data sets made on the spot.
 
+use crate::shared::{place, write};
 use autoloss_vision::codec::{encode_jpeg, encode_labels};
+use autoloss_vision::data::DataFolder;
 use autoloss_vision::folder::{FolderOptions, SegmentationFolder};
-use autoloss_vision::{LabelledImage, Split, VisionError};
+use autoloss_vision::{LabelledImage, VisionError};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A VOC folder in a temporary place, removed at the end.
@@ -65,9 +67,7 @@ impl Voc {
     }
 
     pub(crate) fn write(&self, relative: &str, bytes: &[u8]) {
-        let path = self.root.join(relative);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        write(&self.root, relative, bytes);
     }
 
     pub(crate) fn remove(&self, relative: &str) {
@@ -95,32 +95,8 @@ pub(crate) fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|index| format!("{prefix}{index}")).collect()
 }
 
-/// A split's names in order.
-pub(crate) fn names_of(set: &SegmentationFolder, split: Split) -> Vec<String> {
-    (0..set.len(split))
-        .map(|index| set.name(split, index).unwrap().to_owned())
-        .collect()
-}
-
 /// The sample of that name in whatever split it is.
 pub(crate) fn sample(set: &SegmentationFolder, name: &str) -> Result<LabelledImage, VisionError> {
-    let (split, index) = set
-        .all()
-        .find(|&(split, index)| set.name(split, index) == Some(name))
-        .unwrap();
+    let (split, index) = place(set, name);
     set.sample(split, index)
-}
-
-#[track_caller]
-pub(crate) fn assert_says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
-}
-
-/// Writes any file below a folder.
-pub(crate) fn write(root: &Path, relative: &str, bytes: &[u8]) {
-    let path = root.join(relative);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
 }

@@ -1,9 +1,10 @@
 //! Folders that were written: read back they are what was given.
 
-use crate::support::assert_says;
+use crate::shared::{self, assert_says};
 use autoloss_vision::codec::jpeg_round_trip;
-use autoloss_vision::folder::{FolderOptions, SegmentationFolder, WrittenCounts, write_voc};
-use autoloss_vision::{LabelledImage, SceneConfig, SceneGenerator, Split, VisionError};
+use autoloss_vision::data::{DataFolder, WrittenCounts};
+use autoloss_vision::folder::{FolderOptions, SegmentationFolder, write_voc};
+use autoloss_vision::{LabelledImage, Pack, Split, VisionError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,27 +13,11 @@ use std::path::Path;
 
 type Samples = Vec<(Split, String, LabelledImage)>;
 
-/// Scenes of all splits in a mixed order, with names that do not sort like it.
 fn scenes(count: usize) -> (Samples, Vec<String>) {
-    let config = SceneConfig {
-        size: 64,
-        ..SceneConfig::default()
-    };
-    let generator = SceneGenerator::embedded(config).unwrap();
-    let mut samples = Vec::new();
-    for index in 0..count {
-        for split in [Split::Selection, Split::Test, Split::Train, Split::Reward] {
-            let scene = generator.scene(split, index as u64, 0);
-            let picture =
-                LabelledImage::new(scene.height, scene.width, scene.image, scene.classes).unwrap();
-            samples.push((split, format!("{split}_{}", 1000 - index), picture));
-        }
-    }
-    let classes = autoloss_vision::Pack::embedded()
-        .unwrap()
-        .class_names()
-        .to_vec();
-    (samples, classes)
+    let picture = |(split, name, scene)| (split, name, LabelledImage::of_scene(scene).unwrap());
+    let samples = shared::scenes(64, count).into_iter().map(picture);
+    let classes = Pack::embedded().unwrap().class_names();
+    (samples.collect(), classes.to_vec())
 }
 
 fn settings() -> BTreeMap<String, Value> {

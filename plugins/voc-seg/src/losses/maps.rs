@@ -31,7 +31,7 @@ impl Maps {
         }
         let y = y.f_to_device(yhat.device())?.f_to_kind(yhat.kind())?;
         let valid = y.f_sum_dim_intlist(&[1i64][..], true, y.kind())?;
-        // What a network says at void must not count even if its plugin left it there.
+        // Predictions at void must not count, even of a network that does not zero them.
         let yhat = yhat.f_mul(&valid)?;
         Ok(Self { yhat, y, valid })
     }

@@ -6,7 +6,7 @@
 //! independent ways to the same number check each other.
 //!
 //! Inputs of all of them are ŷ and y, both (N, C, h, w). Void has no input of its own: it is
-//! where y is zero in every channel, and each loss says what it does there. A batch that is void
+//! where y is zero in every channel, and each loss documents what it does there. A batch that is void
 //! throughout has the loss 0 and no gradient.
 
 mod asl;
@@ -20,6 +20,7 @@ mod ssim;
 pub use asl::{Asl, AslMetric, Curve};
 
 use autoloss_plugin_api::{ReferenceLoss, Result, Tensors};
+use autoloss_vision::unknown_name;
 use maps::Maps;
 use tch::Tensor;
 
@@ -75,7 +76,7 @@ const ENTRIES: [Entry; 6] = [
 
 const ASL: &str = "asl";
 
-/// What the task declares: `ce`, `wce`, `dice`, `lovasz`, `dpce`, `ssim`, `asl`. The first three
+/// The reference losses that the task declares: `ce`, `wce`, `dice`, `lovasz`, `dpce`, `ssim`, `asl`. The first three
 /// have a formula.
 pub fn reference_losses() -> Vec<ReferenceLoss> {
     let declared = |name: &str, title: &str, formula: Option<&str>| ReferenceLoss {
@@ -117,13 +118,7 @@ pub fn reference_losses() -> Vec<ReferenceLoss> {
 /// # Errors
 /// An unknown branch or name, shapes that do not fit each other or the loss, or libtorch's own.
 pub fn reference_loss(name: &str, branch: &str, inputs: &Tensors, asl: &Asl) -> Result<Tensor> {
-    if branch != crate::BRANCH {
-        return Err(format!(
-            "task 'voc_seg' has no branch '{branch}' (there is: {})",
-            crate::BRANCH
-        )
-        .into());
-    }
+    crate::check_branch(branch)?;
     let maps = Maps::new(inputs.get("yhat")?, inputs.get("y")?)?;
     if name == ASL {
         return asl.loss(&maps);
@@ -131,12 +126,8 @@ pub fn reference_loss(name: &str, branch: &str, inputs: &Tensors, asl: &Asl) -> 
     match ENTRIES.iter().find(|entry| entry.name == name) {
         Some(entry) => (entry.compute)(&maps),
         None => {
-            let known: Vec<&str> = ENTRIES.iter().map(|entry| entry.name).collect();
-            Err(format!(
-                "task 'voc_seg' has no reference loss '{name}' (there are: {}, {ASL})",
-                known.join(", ")
-            )
-            .into())
+            let known = ENTRIES.iter().map(|entry| entry.name).chain([ASL]);
+            Err(unknown_name("task 'voc_seg'", "reference loss", name, known).into())
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One minus the structural similarity of prediction and target maps.
 //!
-//! Every position has a window of its own, with the map reflected at its borders. Leaving out the
+//! Every position has a window of its own, with the map reflected at its borders. Skipping the
 //! windows that stick out is the other convention; on the maps of a small network, 16 or 32 to a
-//! side, it would leave out most of the picture.
+//! side, it would skip most of the picture.
 
 use super::maps::{Maps, complement};
 use autoloss_plugin_api::Result;
@@ -21,7 +21,7 @@ const C2: f64 = 9e-4;
 ///
 /// Windows are Gaussian, 11 to a side, σ = 1.5; C1 = 0.01², C2 = 0.03². Void is zero on both sides
 /// inside the windows of its neighbours, and has no window of its own. BASNet has one object map;
-/// leaving out the classes that a picture lacks is ours. Their flat maps are most of all maps, and
+/// skipping the classes that a picture lacks is ours. Their flat maps are most of all maps, and
 /// with them trainings on the embedded data ended at background everywhere.
 pub(super) fn dissimilarity(maps: &Maps) -> Result<Tensor> {
     let [_, _, height, width] = maps.size();

@@ -1,4 +1,4 @@
-//! Which pretrainable networks there are.
+//! The pretrainable networks by name.
 
 use super::deeplab::{self, DeepLabV3Plus};
 use super::fpn::{self, FpnLite};

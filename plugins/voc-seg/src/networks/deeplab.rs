@@ -1,7 +1,7 @@
 //! DeepLabV3+ (Chen et al. 2018) as segmentation-models-pytorch builds it.
 //!
-//! The encoder keeps a sixteenth of the resolution. Parallel dilated convolutions look at several
-//! scales of it; the result is brought to a quarter and joined with 48 channels of the encoder's
+//! The encoder gives a sixteenth of the resolution. Parallel dilated convolutions see several
+//! scales of it; the result is brought to a quarter and concatenated with 48 channels of the encoder's
 //! map there.
 
 use super::segmenter::Body;

@@ -2,7 +2,7 @@
 //!
 //! `unet_tiny` trains from scratch in seconds and is the default of a search. The others are the
 //! networks of the literature, with published names, shapes and arithmetic, for retraining at full
-//! length and for comparisons: a loss found here can be judged on what others use, and a checkpoint
+//! length and for comparisons: a loss found here can be evaluated on what others use, and a checkpoint
 //! trained here goes on in PyTorch. Their encoders and layers are in [`autoloss_vision::networks`].
 
 mod catalogue;
@@ -10,8 +10,6 @@ mod deeplab;
 mod fpn;
 mod pspnet;
 mod segmenter;
-mod settings;
-mod unet_layers;
 mod unet_tiny;
 
 pub use catalogue::{

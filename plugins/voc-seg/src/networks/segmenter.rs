@@ -1,4 +1,4 @@
-//! What the pretrainable networks share: an encoder and decoder, a head, its two resolutions.
+//! The common part of the pretrainable networks: encoder and decoder, a head, its two resolutions.
 //!
 //! The head gives logits at a quarter or an eighth of the resolution and enlarges them bilinearly,
 //! corners on corners. Predictions are always the enlarged ones. The loss is taken of the others
@@ -6,15 +6,17 @@
 //! grows with the number of positions. Each logit then has the label of the pixel that enlarging
 //! puts it on ([`labels_at`]).
 
-use super::settings::Settings;
 use crate::inputs::branch_inputs;
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
+    serde_json::Value,
 };
 use autoloss_vision::networks::layers::{Conv, Plan, enlarge};
 use autoloss_vision::networks::normalisation::{Normalisation, Pretraining};
 use autoloss_vision::networks::pretrained::{self, Names};
 use autoloss_vision::networks::weights::{Start, Weights};
+use autoloss_vision::networks::{image_sides, num_classes};
+use autoloss_vision::read_settings;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -29,7 +31,7 @@ pub(crate) trait Body: fmt::Debug + Send {
     fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor>;
 }
 
-/// What distinguishes one pretrainable network from another.
+/// The parts and sizes in which pretrainable networks differ.
 #[derive(Debug, Clone, Copy)]
 pub struct Design {
     pub(crate) name: &'static str,
@@ -45,19 +47,59 @@ pub struct Design {
     pub(crate) channels: i64,
     /// Side of the head's window.
     pub(crate) kernel: i64,
-    /// Default of the setting.
+    /// Default of the setting `dropout`.
     pub(crate) dropout: f64,
     pub(crate) body: fn(&mut Weights, f64) -> Result<Box<dyn Body>>,
 }
 
 /// Chooses a design at compile time: plugins register types.
 pub trait Choice: Send + 'static {
-    /// What is built.
+    /// The design.
     #[doc(hidden)]
     const DESIGN: Design;
 }
 
-/// A network that other programs know too: images (N, 3, H, W), normalised as the task does, to
+/// The settings of `[network]`, checked before anything is built.
+struct NetworkSettings {
+    /// Share of the decoder's values, or channels, set to zero in training: 0 to below 1.
+    dropout: f64,
+    /// Image pixels to a position of the loss, per axis: 1 or the head's own stride.
+    loss_stride: i64,
+}
+
+impl NetworkSettings {
+    /// The settings by name; those that are not named have the design's default.
+    ///
+    /// # Errors
+    /// Names an unknown setting and those that are known, or a value that is out of range.
+    fn read(design: &Design, named: &BTreeMap<String, Value>) -> Result<Self> {
+        let mut settings = Self {
+            dropout: design.dropout,
+            loss_stride: design.stride,
+        };
+        let owner = format!("network '{}'", design.name);
+        read_settings(owner, &["dropout", "loss_stride"], named, |setting| {
+            match setting.name() {
+                "dropout" => {
+                    let good = |share| (0.0..1.0).contains(&share);
+                    let expected = "a number from 0 to below 1";
+                    settings.dropout = setting.number_where(good, expected)?;
+                }
+                "loss_stride" => {
+                    let head = design.stride;
+                    let good = |stride| [1, head].contains(&(stride as i64));
+                    let expected = format!("1 (every pixel) or {head} (every logit)");
+                    settings.loss_stride = setting.whole_where(good, &expected)? as i64;
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(settings)
+    }
+}
+
+/// A published network: images (N, 3, H, W), normalised as the task does, to
 /// logits (N, classes, H, W).
 ///
 /// Names and shapes of its tensors are those of segmentation-models-pytorch 0.5.0, so a checkpoint
@@ -101,25 +143,20 @@ impl<C: Choice> ProxyNetwork for Segmenter<C> {
 
     fn build(options: &NetworkOptions) -> Result<Self> {
         let design = C::DESIGN;
-        let settings = Settings::read(&design, &options.settings)?;
-        let classes = options.task.whole("num_classes")?;
-        if !(2..=255).contains(&classes) {
-            return Err(format!("{classes} classes, expected 2 to 255 (labels are bytes)").into());
-        }
+        let settings = NetworkSettings::read(&design, &options.settings)?;
+        // Labels are bytes.
+        let classes = num_classes(&options.task, 255)?;
         let mut weights = Weights::new(options.device()?);
         let body = (design.body)(&mut weights, settings.dropout)?;
         let plan = Plan::new([design.channels, classes], design.kernel, Start::Linear).bias();
         let head = Conv::new(&mut weights, HEAD, plan)?;
-        weights.finish()?;
-        if let Some(file) = &options.weights {
-            let names = Names {
-                network: design.name,
-                encoder: design.encoder,
-                head: &[HEAD],
-                bare: &[],
-            };
-            pretrained::load(&weights, file, &names)?;
-        }
+        let names = Names {
+            network: design.name,
+            encoder: design.encoder,
+            head: &[HEAD],
+            bare: &[],
+        };
+        pretrained::finish(&mut weights, options.weights.as_deref(), &names)?;
         Ok(Self {
             normalisation: Normalisation::new(&design.pretraining, weights.device())?,
             weights,
@@ -161,13 +198,13 @@ impl<C: Choice> Segmenter<C> {
     /// Logits (N, classes, H, W) of images (N, 3, H, W) as the task normalises them.
     ///
     /// # Errors
-    /// A shape that does not fit: H and W must be multiples of what the encoder needs.
+    /// A shape that does not fit: H and W must be multiples of the design's step.
     pub fn logits(&self, image: &Tensor, mode: Mode) -> Result<Tensor> {
         self.logits_of_normalised(&self.normalisation.apply(image)?, mode)
     }
 
     /// Logits (N, classes, H, W) of images (N, 3, H, W) normalised as the encoder's weights expect
-    /// it: what segmentation-models-pytorch computes of the same input.
+    /// it, as segmentation-models-pytorch computes them from the same input.
     ///
     /// # Errors
     /// As [`Segmenter::logits`].
@@ -176,18 +213,7 @@ impl<C: Choice> Segmenter<C> {
     }
 
     fn small_logits(&self, image: &Tensor, mode: Mode) -> Result<Tensor> {
-        let (size, step) = (image.size(), C::DESIGN.step);
-        match size[..] {
-            [n, 3, h, w] if n > 0 && h > 0 && w > 0 && h % step == 0 && w % step == 0 => {}
-            _ => {
-                return Err(format!(
-                    "network '{}': image has shape {size:?}, expected (N, 3, H, W) with H and W \
-                     multiples of {step}",
-                    C::DESIGN.name
-                )
-                .into());
-            }
-        }
+        image_sides(C::DESIGN.name, image, C::DESIGN.step)?;
         let training = mode == Mode::Train;
         let logits = self.head.forward(&self.body.forward(image, training)?)?;
         if training {

@@ -1,4 +1,4 @@
-//! The encoder with its published weights, judged by what it was trained for.
+//! The encoder with its published weights, evaluated on what it was trained for.
 
 use super::*;
 use crate::networks::normalisation::{DEVIATION, MEAN, Normalisation, SYMMETRIC};

@@ -8,7 +8,7 @@ use tch::Tensor;
 /// The largest number in a plan; no product of some of them leaves 64 bits.
 const LARGEST: i64 = 1 << 15;
 
-/// What a convolution is; see [`Plan::new`] for the defaults.
+/// The parameters of a convolution; see [`Plan::new`] for the defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
     channels: [i64; 2],
@@ -22,8 +22,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// From and to so many channels with a `kernel`² window: stride 1, not dilated, without bias,
-    /// padded equally on all sides.
+    /// A convolution from `channels[0]` to `channels[1]` channels with a `kernel`² window: stride 1, not
+    /// dilated, without bias, padded equally on all sides.
     pub const fn new(channels: [i64; 2], kernel: i64, start: Start) -> Self {
         Self {
             channels,
@@ -37,19 +37,19 @@ impl Plan {
         }
     }
 
-    /// Every how many positions it is evaluated, per axis.
+    /// With one output for every `stride` positions, per axis.
     #[must_use]
     pub const fn stride(self, stride: i64) -> Self {
         Self { stride, ..self }
     }
 
-    /// How far apart the positions are that its window looks at, per axis.
+    /// With positions of the window that are `dilation` apart, per axis.
     #[must_use]
     pub const fn dilation(self, dilation: i64) -> Self {
         Self { dilation, ..self }
     }
 
-    /// Every channel by itself.
+    /// With every channel convolved by itself.
     #[must_use]
     pub const fn depthwise(self) -> Self {
         Self {
@@ -58,24 +58,24 @@ impl Plan {
         }
     }
 
-    /// Adds a trained number to every channel, 0 at the start.
+    /// With a trained number added to every channel, 0 at the start.
     #[must_use]
     pub const fn bias(self) -> Self {
         Self { bias: true, ..self }
     }
 
-    /// Padding as TensorFlow's `SAME`: ⌈size/stride⌉ outputs, an odd rest on the far side.
+    /// With padding as TensorFlow's `SAME`: ⌈size/stride⌉ outputs, an odd rest on the far side.
     #[must_use]
     pub const fn same(self) -> Self {
         Self { same: true, ..self }
     }
 
-    /// Channels it gives.
+    /// The number of output channels.
     pub const fn outputs(&self) -> i64 {
         self.channels[1]
     }
 
-    /// From the first to the last position that the window looks at, per axis.
+    /// The distance from the window's first to its last position, per axis.
     const fn reach(&self) -> i64 {
         self.dilation * (self.kernel - 1)
     }
@@ -115,7 +115,7 @@ impl Conv {
     /// A convolution whose tensors are `name.weight` and `name.bias`.
     ///
     /// # Errors
-    /// A plan that makes no convolution.
+    /// A plan whose numbers are out of range or do not fit each other.
     pub fn new(weights: &mut Weights, name: &str, plan: Plan) -> Result<Self> {
         plan.check(name)?;
         let [inputs, outputs] = plan.channels;

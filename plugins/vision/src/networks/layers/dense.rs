@@ -12,8 +12,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// From and to so many numbers; its tensors are `name.weight`, drawn by `start`, and
-    /// `name.bias`, 0.
+    /// A layer from `inputs` to `outputs` numbers; its tensors are `name.weight`, drawn by `start`, and
+    /// `name.bias`, 0 at the start.
     ///
     /// # Errors
     /// Sizes below 1.
@@ -34,7 +34,7 @@ impl Dense {
         })
     }
 
-    /// (…, inputs) → (…, outputs); there may be no row at all.
+    /// (…, inputs) → (…, outputs), also without any row.
     ///
     /// # Errors
     /// Another last size.

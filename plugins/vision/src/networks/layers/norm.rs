@@ -28,7 +28,7 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// A normalisation of so many channels, whose tensors begin with `name` and a dot. `epsilon` is
+    /// A normalisation of `channels` channels, whose tensors begin with `name` and a dot. `epsilon` is
     /// added to variances.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl BatchNorm {
     ///
     /// # Errors
     /// One value a channel, in training: it would be normalised to nothing and spoil the running
-    /// variance. An input that is no map of so many channels.
+    /// variance. An input that is not a map of that number of channels.
     pub fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor> {
         let size = map_size(input)?;
         let own_statistics = training && !self.frozen;
@@ -108,7 +108,7 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// A normalisation of so many channels, divided into `groups`, whose tensors begin with `name`
+    /// A normalisation of `channels` channels, divided into `groups`, whose tensors begin with `name`
     /// and a dot.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use std::io::Read;
 use std::path::Path;
 use tch::Tensor;
 
-/// What a file is, by its first bytes.
+/// The format of a file, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Format {
     Safetensors,
-    /// What `torch.save` writes since PyTorch 1.6.
+    /// An archive as `torch.save` writes it since PyTorch 1.6.
     Archive,
-    /// What it wrote before: a program that only Python can run.
+    /// The older format of `torch.save`: a program that only Python can run.
     Pickle,
     Other,
 }

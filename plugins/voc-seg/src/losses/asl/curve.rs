@@ -6,7 +6,7 @@
 use autoloss_plugin_api::Result;
 use tch::Tensor;
 
-/// Kept from dividing by zero; far below what a float resolves between 0 and 1.
+/// Least divisor, against a division by zero; far below what a float resolves between 0 and 1.
 const LEAST_DIVISOR: f64 = 1e-20;
 /// Least du/ds that a slope is divided by, so that a vertical tangent has a finite gradient.
 const LEAST_SPEED: f64 = 1e-6;
@@ -16,7 +16,7 @@ const LEAST_SPEED: f64 = 1e-6;
 /// truth tables hold; points rise in both coordinates, so the curve does.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// None for the straight line.
+    /// Empty for the straight line.
     segments: Vec<Segment>,
 }
 

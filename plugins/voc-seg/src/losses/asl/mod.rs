@@ -53,7 +53,7 @@ pub enum AslMetric {
 /// - BF1: the border of a class is XOR(a, b) = OR(a, b) − AND(a, b) of its map a and the map
 ///   eroded by 3x3, b; precision and recall count the border that lies within `tolerance` of the
 ///   other side's. ŷ and its eroded map have curves of their own, four in all, as the paper's
-///   programs have. Class 0 is left out.
+///   programs have. Class 0 is skipped.
 ///
 /// Sums go over the batch. Void is in none, and like the edge of another class it makes a border.
 /// Classes that the batch (or its band) lacks are skipped; the paper's programs count them as
@@ -124,7 +124,7 @@ impl Default for Asl {
 }
 
 impl Asl {
-    /// Reads the parameters: an object, or the text of one. All keys may be left out: `metric`
+    /// Reads the parameters: an object, or the text of one. All keys are optional: `metric`
     /// (mIoU, FWIoU, gAcc, mAcc, BIoU, BF1; mIoU), the curves `and` and `or`, for BF1 also
     /// `and_eroded` and `or_eroded`, each the points of [`Curve::new`] or, with `"relative": true`,
     /// those of [`Curve::from_relative`] (none: a straight line), and `tolerance`, 0 to 32
@@ -135,7 +135,7 @@ impl Asl {
     /// not use.
     pub fn from_json(value: &Value) -> Result<Self> {
         let written = match value {
-            // What a command line could not read as a table.
+            // The command line gives text where it could not read a table.
             Value::String(text) => serde_json::from_str(text),
             _ => Written::deserialize(value),
         };
@@ -175,7 +175,7 @@ impl Asl {
         }
     }
 
-    /// The metric that is stood for.
+    /// The metric of which this is the surrogate.
     pub fn metric(&self) -> AslMetric {
         self.metric
     }

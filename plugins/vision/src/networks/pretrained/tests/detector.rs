@@ -101,7 +101,7 @@ fn older_files_hold_convolutions_bare() {
         assert_eq!(outcome.unwrap().loaded, PARTS.len());
         assert_eq!(overwritten(&weights).len(), PARTS.len());
     }
-    // Only where the network says so.
+    // Only where the network declares it.
     let (_, outcome) = attempt_on(
         of_vectors(&[("head.conv.0.0.weight", 3), ("other", 1)]),
         &[("head.conv.weight", 3), ("other", 1)],

@@ -4,18 +4,18 @@
 //! holds a word with one bit a class, so one separable pass of bitwise or dilates 64 classes together;
 //! the window grows by doubling, so the radius hardly matters.
 
-/// The value every label that is no class is mapped to.
-pub(crate) const NO_CLASS: u32 = u32::MAX;
+/// Stands for every label that is not a class.
+pub(super) const NO_CLASS: u32 = u32::MAX;
 
 /// Classes to a word.
-pub(crate) const WORD: usize = 64;
+pub(super) const WORD: usize = 64;
 
 /// The edge pixels of a label map: a pixel that has a class and, among the pixels of the 3x3 square
 /// around it that lie in the picture, one that does not have the same class.
 ///
 /// This is where the 3x3 mean of the class's 0/1 plane, taken over the pixels inside the picture, is
 /// not 1. The border of the picture alone makes no edge; a neighbour without class does.
-pub(crate) fn edges(labels: &[u32], width: usize, level: &mut Vec<bool>, edge: &mut Vec<bool>) {
+pub(super) fn edges(labels: &[u32], width: usize, level: &mut Vec<bool>, edge: &mut Vec<bool>) {
     // Whether a pixel's left and right neighbours agree with it.
     level.clear();
     for row in labels.chunks_exact(width) {
@@ -43,7 +43,7 @@ pub(crate) fn edges(labels: &[u32], width: usize, level: &mut Vec<bool>, edge: &
 }
 
 /// One bit a class on the edge pixels, for the classes `first..first + WORD`.
-pub(crate) fn edge_bits(labels: &[u32], edge: &[bool], first: u32, bits: &mut Vec<u64>) {
+pub(super) fn edge_bits(labels: &[u32], edge: &[bool], first: u32, bits: &mut Vec<u64>) {
     bits.clear();
     bits.extend(labels.iter().zip(edge).map(|(&label, &edge)| {
         let place = label.wrapping_sub(first);
@@ -52,9 +52,9 @@ pub(crate) fn edge_bits(labels: &[u32], edge: &[bool], first: u32, bits: &mut Ve
     }));
 }
 
-/// Room for [`Dilation::apply`], kept from picture to picture.
+/// Buffers of [`Dilation::apply`], reused from picture to picture.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Dilation {
+pub(super) struct Dilation {
     padded: Vec<u64>,
     line: Vec<u64>,
     other: Vec<u64>,
@@ -62,7 +62,7 @@ pub(crate) struct Dilation {
 
 impl Dilation {
     /// Replaces every word by the or of the words in the square of side 2·radius + 1 around it.
-    pub(crate) fn apply(&mut self, bits: &mut [u64], width: usize, radius: usize) {
+    pub(super) fn apply(&mut self, bits: &mut [u64], width: usize, radius: usize) {
         if radius == 0 || bits.is_empty() {
             return;
         }

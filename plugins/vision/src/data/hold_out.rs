@@ -7,7 +7,26 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::Split;
+use crate::{Split, VisionError};
+
+/// The share of all pictures that is the test split where no list names one.
+pub(crate) const TEST_SHARE: f64 = 0.2;
+
+/// Checks what is held out of the training samples.
+///
+/// # Errors
+/// [`VisionError::Config`] names the first share that is out of range.
+pub(crate) fn check_shares(reward: f64, selection: f64) -> Result<(), VisionError> {
+    let good = |share: f64| (0.0..=0.5).contains(&share);
+    let (found, expected) = (reward.to_string(), "0 to 0.5");
+    VisionError::check("reward_share", found, good(reward), expected)?;
+    VisionError::check(
+        "selection_share",
+        selection.to_string(),
+        good(selection) && reward + selection < 1.0,
+        "0 to 0.5, below 1 together with reward_share",
+    )
+}
 
 /// The split of every name. `shares` are parts of the whole, the rest is [`Split::Train`]. Where chance
 /// leaves train or a split with a share empty, the name with the lowest number of the fullest split moves
@@ -113,7 +132,7 @@ mod tests {
             let filled = Split::ALL.map(|split| count(&splits, split) > 0);
             let number = filled.iter().filter(|&&filled| filled).count();
             assert_eq!(number, total.min(4), "{total} names: {splits:?}");
-            assert!(filled[Split::Train.position()], "{total} names: {splits:?}");
+            assert!(filled[Split::Train as usize], "{total} names: {splits:?}");
         }
         assert!(assign(&[], &shares).is_empty());
     }
