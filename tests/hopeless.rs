@@ -4,7 +4,7 @@
 
 use autoloss_graph::Limits;
 use autoloss_search::{
-    EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look, ProxyBudget,
+    EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look, TrainingBudget,
 };
 use autoloss_tests::host::voc_seg;
 use autoloss_train::plugin::Registry;
@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn evaluate(workbench: &mut Workbench, look: Option<Look>) -> EvaluationOutcome {
-    let budget = ProxyBudget {
+    let budget = TrainingBudget {
         steps: 4,
         warmup_steps: 1,
         eval_images: 6,
-        ..ProxyBudget::default()
+        ..TrainingBudget::default()
     };
     let request = EvaluationRequest {
         task: "voc_seg".into(),

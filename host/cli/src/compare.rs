@@ -12,9 +12,8 @@ use crate::measure::{Contender, Measured, Row, once};
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
-use autoloss_search::ProxyBudget;
+use autoloss_search::TrainingBudget;
 use autoloss_search::store::RunLock;
-use autoloss_train::split;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -74,7 +73,7 @@ fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
 
 /// How every row is measured.
 struct Plan {
-    budget: ProxyBudget,
+    budget: TrainingBudget,
     seeds: Vec<u64>,
     split: Split,
 }
@@ -90,7 +89,7 @@ impl Plan {
         Ok(Self {
             budget,
             seeds: (config.seed..config.seed + u64::from(args.seeds)).collect(),
-            split: split(&args.split)?,
+            split: args.split,
         })
     }
 

@@ -4,7 +4,7 @@ use crate::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
 use autoloss_report::welch;
-use autoloss_search::{ProxyBudget, mean_and_deviation};
+use autoloss_search::{TrainingBudget, mean_and_deviation};
 use autoloss_train::{Ending, Network, Workbench};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ pub(crate) struct Measured {
 pub(crate) fn once(
     workbench: &Workbench,
     contender: &Contender,
-    budget: &ProxyBudget,
+    budget: &TrainingBudget,
     seed: u64,
     (split, images): (Split, usize),
 ) -> Result<(Measured, Option<Network>)> {
@@ -107,7 +107,7 @@ pub(crate) fn once(
 pub(crate) fn measure(
     workbench: &Workbench,
     contender: &Contender,
-    budget: &ProxyBudget,
+    budget: &TrainingBudget,
     seeds: impl IntoIterator<Item = u64>,
     split: Split,
     mut trained: impl FnMut(Network),

@@ -7,7 +7,6 @@
 
 mod boxes;
 mod compile;
-mod early;
 mod expr;
 mod kernels;
 mod level;
@@ -24,7 +23,6 @@ mod run;
 mod sparse;
 mod tile;
 
-pub use early::Watch;
 pub use level::{Level, levels};
 pub use machine::{Gradient, Machine};
 pub use problem::{Activation, Input, Problem, ProblemError, Shape};

@@ -1,6 +1,7 @@
 //! What can be wrong with a loss that is to be exported.
 
 use autoloss_graph::{GraphError, ParseError};
+use autoloss_spec::UnknownName;
 use thiserror::Error;
 
 /// Why a loss cannot be exported.
@@ -27,6 +28,7 @@ pub enum ExportError {
         /// The branch.
         branch: String,
         /// What is wrong, and where.
+        #[source]
         error: ParseError,
     },
     /// All branches are held at losses of their task.
@@ -50,8 +52,8 @@ pub enum ExportError {
         expected: &'static str,
     },
     /// A format that there is not.
-    #[error("there is no format '{0}' (there are: pytorch, latex, mathml, rust, json, text)")]
-    Format(String),
+    #[error("there is {0}")]
+    Format(#[source] UnknownName),
 }
 
 fn computed(branches: &[(String, String)]) -> String {

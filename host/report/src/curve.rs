@@ -4,7 +4,7 @@
 //! thinned: of every stretch of evaluations the lowest and the highest score stay, as do the first and
 //! the last, and of the best score every improvement. What a reader looks for in a curve is never lost.
 
-use autoloss_search::Strategy;
+use autoloss_search::SearchMethod;
 use autoloss_search::store::Purpose;
 use serde::Serialize;
 
@@ -94,7 +94,7 @@ pub(crate) fn read(source: &Source, explored: u64, elapsed: f64) -> Result<Curve
     }
     Ok(Curve {
         name: source.name(),
-        random: source.header.config.evolution.strategy == Strategy::Random,
+        random: source.header.config.evolution.strategy == SearchMethod::Random,
         evaluations: whole.evaluations,
         scored: whole.scores.len() as u64,
         best,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoloss_search::{PluginIdentity, Strategy};
+use autoloss_search::{PluginIdentity, SearchMethod};
 use serde::Serialize;
 
 use crate::error::ReportError;
@@ -43,7 +43,7 @@ pub(crate) fn read(source: &Source) -> Result<Setup, ReportError> {
                 config.seed.saturating_add(count),
             )
         }),
-        random: config.evolution.strategy == Strategy::Random,
+        random: config.evolution.strategy == SearchMethod::Random,
         sessions: sessions
             .into_iter()
             .map(|session| (session.started, session.seconds))

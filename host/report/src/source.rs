@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use autoloss_search::store::{RunHeader, RunReader};
-use autoloss_search::{CandidateId, Strategy};
+use autoloss_search::{CandidateId, SearchMethod};
 use serde::Deserialize;
 
 use crate::branches::{Branches, Known};
@@ -79,7 +79,7 @@ impl Source {
         if let Some(folder) = named {
             return Self::open(folder, &Known::default()).map(Some);
         }
-        if self.header.config.evolution.strategy == Strategy::Random {
+        if self.header.config.evolution.strategy == SearchMethod::Random {
             return Ok(None);
         }
         let mut found: Option<(u64, Self)> = None;
@@ -100,7 +100,7 @@ impl Source {
     }
 
     fn is_baseline(&self, other: &Self) -> bool {
-        other.header.config.evolution.strategy == Strategy::Random && self.is_comparable(other)
+        other.header.config.evolution.strategy == SearchMethod::Random && self.is_comparable(other)
     }
 
     /// Whether scores of another run mean the same.

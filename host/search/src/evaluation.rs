@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use autoloss_search::{EvaluationRequest, ProxyBudget};
+//! use autoloss_search::{EvaluationRequest, TrainingBudget};
 //!
 //! let request = EvaluationRequest {
 //!     task: "voc_seg".into(),
 //!     network: "small".into(),
 //!     losses: BTreeMap::from([("seg".into(), "neg(mul(y, log(yhat)))".into())]),
-//!     budget: ProxyBudget::default(),
+//!     budget: TrainingBudget::default(),
 //!     seed: 1,
 //!     split: "reward".into(),
 //!     stop_invalid: true,
@@ -25,9 +25,9 @@
 
 use std::collections::BTreeMap;
 
+use autoloss_spec::TrainingBudget;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ProxyBudget;
 use crate::screening::BackendError;
 
 /// Runs proxy evaluations.
@@ -69,7 +69,7 @@ pub struct EvaluationRequest {
     /// The text form of the loss graph of every searched branch.
     pub losses: BTreeMap<String, String>,
     /// Length and shape of the training.
-    pub budget: ProxyBudget,
+    pub budget: TrainingBudget,
     /// Seed of the training: initial weights, order of the images, augmentation.
     pub seed: u64,
     /// Split the score is measured on.

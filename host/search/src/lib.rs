@@ -21,6 +21,7 @@ mod branch_verdict;
 mod config;
 mod confirm;
 mod counts;
+mod early;
 mod equivalence;
 mod error;
 mod evaluation;
@@ -41,14 +42,16 @@ mod task;
 mod timing;
 mod verdict;
 
+pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
 pub use branch_verdict::BranchVerdict;
 pub use config::{
-    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, HopelessConfig,
-    MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
-    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, Strategy, Violation,
+    Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, EarlyStopping, EquivalenceConfig,
+    EvolutionConfig, KeyKind, Place, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig,
+    ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation, flatten,
 };
 pub use confirm::Confirmed;
 pub use counts::Counts;
+pub use early::EarlyStopper;
 pub use equivalence::GradientKey;
 pub use error::SearchError;
 pub use evaluation::{EvaluationOutcome, EvaluationRequest, EvaluationVerdict, Evaluator, Look};

@@ -23,13 +23,12 @@ impl Looks {
 
     /// The look at the next training; none where it could not come before the end.
     pub(crate) fn next(&self, proxy: &ProxyConfig) -> Option<Look> {
-        let (hopeless, steps) = (&proxy.hopeless, proxy.budget.steps);
-        let step = ((hopeless.after * steps as f64).round() as usize).max(1);
-        (hopeless.enabled && step < steps).then(|| Look {
+        let (pruning, steps) = (&proxy.pruning, proxy.budget.steps);
+        let step = ((pruning.after * steps as f64).round() as usize).max(1);
+        (pruning.enabled && step < steps).then(|| Look {
             step,
-            images: hopeless.images,
-            least: (self.scores.len() >= hopeless.history)
-                .then(|| self.better_than(hopeless.share)),
+            images: pruning.images,
+            least: (self.scores.len() >= pruning.history).then(|| self.better_than(pruning.share)),
         })
     }
 
@@ -53,8 +52,8 @@ mod tests {
     fn proxy(steps: usize, history: usize) -> ProxyConfig {
         let mut proxy = ProxyConfig::default();
         proxy.budget.steps = steps;
-        proxy.hopeless.history = history;
-        (proxy.hopeless.after, proxy.hopeless.share) = (0.4, 0.5);
+        proxy.pruning.history = history;
+        (proxy.pruning.after, proxy.pruning.share) = (0.4, 0.5);
         proxy
     }
 
@@ -80,7 +79,7 @@ mod tests {
         assert_eq!(Looks::default().next(&proxy(1, 1)), None);
         assert_eq!(Looks::default().next(&proxy(2, 1)).unwrap().step, 1);
         let mut off = proxy(100, 1);
-        off.hopeless.enabled = false;
+        off.pruning.enabled = false;
         assert_eq!(Looks::default().next(&off), None);
     }
 }

@@ -17,7 +17,7 @@ use autoloss_graph::{GenerateConfig, Limits, LossGraph, Mutation, random_graph, 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{SearchConfig, Strategy};
+use crate::config::{SearchConfig, SearchMethod};
 use crate::population::{Member, Population};
 use crate::stream::{Purpose, stream};
 use crate::task::TaskSpec;
@@ -92,7 +92,7 @@ impl Child {
         let mut rng = stream(config.seed, Purpose::Plan, start.0);
         let evolution = &config.evolution;
         let all = (1u32 << branches) - 1;
-        let fresh = evolution.strategy == Strategy::Random
+        let fresh = evolution.strategy == SearchMethod::Random
             || joined < evolution.initial as u64
             || rng.random_bool(evolution.fresh_probability);
         let parent = if fresh {
@@ -171,7 +171,7 @@ impl Child {
             return u64::MAX;
         }
         let made = next.0 - self.start.0;
-        config.evolution.attempts_per_parent.saturating_sub(made)
+        config.evolution.proposals_per_parent.saturating_sub(made)
     }
 
     /// Whether another parent should be tried after this attempt. A fresh child has none, and what
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn only_a_mutated_child_is_ever_spent() {
         let mut config = SearchConfig::default();
-        config.evolution.attempts_per_parent = 10;
+        config.evolution.proposals_per_parent = 10;
         let fresh = Child::plan(CandidateId(0), &config, &Population::new(1), 0, 1);
         assert!(!fresh.is_spent(CandidateId(1_000_000), &config));
         config.evolution.fresh_probability = 0.0;

@@ -288,7 +288,7 @@ impl Search {
             return Some(EndReason::Seconds);
         }
         let attempts = self.state.idle + held;
-        let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_attempts;
+        let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_proposals;
         exhausted.then_some(EndReason::Exhausted { attempts })
     }
 

@@ -28,7 +28,8 @@ use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
 use crate::verdict::{CandidateId, Verdict, VerdictKind};
 
-/// Attempts drawn ahead for each loss that a screener works on at the same time.
+/// Candidates drawn ahead for each loss that a screener works on at the same time. Fixed: it fills the
+/// screening threads and changes no candidate.
 const AHEAD: u64 = 64;
 
 /// A candidate on its way into the store.

@@ -381,5 +381,5 @@ impl Bench {
 }
 
 fn key(probe: &Probe) -> Option<GradientKey> {
-    GradientKey::new(probe, EquivalenceConfig::default().digits)
+    GradientKey::new(probe, &EquivalenceConfig::default())
 }

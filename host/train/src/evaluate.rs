@@ -3,7 +3,7 @@
 use crate::network::Network;
 use crate::screen::backend;
 use crate::trainer::{Ending, Step, Trained};
-use crate::workbench::{Workbench, split};
+use crate::workbench::Workbench;
 use crate::{Result, TrainError};
 use autoloss_plugin_api::Split;
 use autoloss_search::{
@@ -26,7 +26,7 @@ struct Seen {
 }
 
 fn evaluate(workbench: &Workbench, request: &EvaluationRequest) -> Result<EvaluationOutcome> {
-    let split = split(&request.split)?;
+    let split = request.split.parse()?;
     let started = Instant::now();
     let mut seen = Seen::default();
     let (network, trained) = train(workbench, request, split, &mut seen)?;

@@ -34,4 +34,4 @@ pub use retrain::Retraining;
 pub use schedule::learning_rate;
 pub use screen::{LrpTrace, TaskScreener};
 pub use trainer::{BranchLoss, Ending, Step, Trained};
-pub use workbench::{Choice, Workbench, split};
+pub use workbench::{Choice, Workbench};

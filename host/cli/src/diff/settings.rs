@@ -2,8 +2,8 @@
 
 use super::{ABSENT, Pair};
 use crate::glance::Run;
-use crate::settings::flatten;
 use anyhow::Result;
+use autoloss_search::flatten;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};

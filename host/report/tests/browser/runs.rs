@@ -85,7 +85,7 @@ impl Recipe {
     pub(crate) fn begin(&self, folder: &Path) -> Search {
         let mut config = support::config(self.explored);
         if self.random {
-            config.evolution.strategy = Strategy::Random;
+            config.evolution.strategy = SearchMethod::Random;
         }
         config.confirmation.seeds = 3;
         let mut task = support::task(self.branches);

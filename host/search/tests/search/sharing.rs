@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autoloss_search::store::{CandidateRecord, Purpose, RunReader};
 use autoloss_search::{
-    CandidateId, EndReason, EvaluationRequest, SearchConfig, Strategy, Verdict, VerdictKind,
+    CandidateId, EndReason, EvaluationRequest, SearchConfig, SearchMethod, Verdict, VerdictKind,
 };
 
 use super::support::*;
@@ -165,7 +165,7 @@ fn branches_that_passed_stay_until_the_others_do() {
 #[test]
 fn random_search_never_mutates() {
     let mut settings = config(1500);
-    settings.evolution.strategy = Strategy::Random;
+    settings.evolution.strategy = SearchMethod::Random;
     let (_folder, records) = run(1, &settings);
     assert!(records.iter().all(|record| record.parent.is_none()));
     assert!(
@@ -181,7 +181,7 @@ fn random_search_never_mutates() {
 fn a_hopeless_task_ends_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = config(1_000_000);
-    settings.evolution.max_attempts = 250;
+    settings.evolution.max_proposals = 250;
     let mut engine = FakeEngine {
         hopeless: true,
         ..FakeEngine::default()
