@@ -209,7 +209,7 @@ fn check_table(
     table: &toml::de::DeTable<'_>,
 ) -> Result<(), ConfigError> {
     use toml::de::DeValue;
-    let place = |byte| Some(Place::new(origin, text, byte));
+    let place = |byte| Some(Box::new(Place::new(origin, text, byte)));
     for (name, value) in table {
         let path = current(&joined(section, name.get_ref()));
         let inside = format!("{path}.");

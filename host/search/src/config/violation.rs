@@ -19,10 +19,10 @@ pub enum ConfigError {
         message: String,
     },
     /// A name that is no section, no key or no value of its key.
-    #[error("{}{holder} has {name}", .place.as_ref().map(Place::to_string).unwrap_or_default())]
+    #[error("{}{holder} has {name}", .place.as_ref().map(ToString::to_string).unwrap_or_default())]
     Unknown {
         /// Where, if in a file.
-        place: Option<Place>,
+        place: Option<Box<Place>>,
         /// The section or key that the name was looked for in.
         holder: String,
         /// The name.
