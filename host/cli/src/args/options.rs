@@ -116,7 +116,7 @@ pub(crate) struct SearchArgs {
     /// Switch the gradient-equivalence check off
     #[arg(long)]
     pub(crate) no_gec: bool,
-    /// Switch early stopping off: trainings go on after NaN or infinity, and none is pruned
+    /// Switch off early stopping, at NaN or infinity and by pruning
     #[arg(long)]
     pub(crate) no_stop: bool,
 }
