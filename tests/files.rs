@@ -45,7 +45,7 @@ fn a_configuration_with_a_value_of_the_wrong_kind() {
 #[test]
 fn a_configuration_with_an_unknown_key() {
     let (ended, path) = with_config("seed = 1\n[screening]\nstesp = 5\n");
-    ended.failed(&[&format!("{path}:3:1: "), "`stesp`", "`steps`"]);
+    ended.failed(&[&format!("{path}:3:1: "), "'stesp'", "steps"]);
 }
 
 #[test]
