@@ -45,7 +45,7 @@ fn a_configuration_with_a_value_of_the_wrong_kind() {
 #[test]
 fn a_configuration_with_an_unknown_key() {
     let (ended, path) = with_config("seed = 1\n[screening]\nstesp = 5\n");
-    ended.failed(&[&format!("{path}:3:1: "), "`stesp`", "`steps`"]);
+    ended.failed(&[&format!("{path}:3:1: "), "'stesp'", "steps"]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_configuration_that_is_not_there() {
 fn settings_that_are_unknown_or_out_of_range() {
     for (setting, parts) in [
         ("screening.stesp=5", &["stesp", "steps"][..]),
-        ("sceening.steps=5", &["no section 'sceening'"]),
+        ("sceening.steps=5", &["no key 'sceening.steps'"]),
         ("screening.steps=0", &["screening.steps is 0"]),
         ("screening.steps=many", &["screening.steps", "many"]),
         ("screening.steps", &["screening.steps", "KEY=VALUE"]),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use autoloss_graph::Limits;
-use autoloss_search::{Evaluation, Evaluator, Fitness, Job, Outcome, ProxyBudget, PruningRule};
+use autoloss_search::{Evaluation, Evaluator, Fitness, Job, Outcome, PruningRule, TrainingBudget};
 use autoloss_tests::host::voc_seg;
 use autoloss_train::plugin::Registry;
 use autoloss_train::{Choice, Workbench, runtime};
@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn evaluate(workbench: &mut Workbench, pruning: Option<PruningRule>) -> Evaluation {
-    let budget = ProxyBudget {
+    let budget = TrainingBudget {
         steps: 4,
         warmup_steps: 1,
         eval_images: 6,
-        ..ProxyBudget::default()
+        ..TrainingBudget::default()
     };
     let job = Job {
         task: "voc_seg".into(),

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line: commands and global flags.
 
 mod options;
 
@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 const GLOBAL: [&str; 3] = ["verbose", "quiet", "color"];
 
 impl Cli {
-    /// Reads the command line, or ends the process with clap's words.
+    /// Reads the command line, or ends the process with clap's message.
     ///
     /// Options of a search in front of another command would be ignored, so they are refused. clap can
     /// refuse only all flags there, the global ones too.
@@ -83,7 +83,7 @@ pub(crate) enum Command {
     /// Show what plugins offer
     #[command(after_help = "Example: autoloss-host inspect --plugin libvoc_seg.so")]
     Inspect(InspectArgs),
-    /// Send one loss through every screen and explain each verdict
+    /// Send one loss through every screen and explain each outcome
     #[command(
         after_help = "Example: autoloss-host check 'neg(mul(y, log(yhat)))' --plugin libvoc_seg.so"
     )]
@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// Train with one loss and show every score
     #[command(after_help = "Example: autoloss-host evaluate ce --plugin libvoc_seg.so --seeds 3")]
     Evaluate(EvaluateArgs),
-    /// Hold reference losses and loss files against each other on every score
+    /// Compare reference losses and loss files on every score
     #[command(
         after_help = "Example: autoloss-host compare runs/x/best.json --plugin libvoc_seg.so --out table"
     )]
@@ -120,7 +120,7 @@ pub(crate) enum Command {
     /// List the runs in a folder, newest first
     #[command(after_help = "Example: autoloss-host runs --json")]
     Runs(RunsArgs),
-    /// Show in what two runs differ, settings and results
+    /// Show how two runs differ: settings and results
     #[command(after_help = "Example: autoloss-host diff runs/voc_seg-1 runs/voc_seg-2")]
     Diff(DiffArgs),
     /// Print a completion script for a shell

@@ -13,8 +13,7 @@ use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
 use autoloss_run::RunLock;
-use autoloss_search::{Contender, ProxyBudget, Row};
-use autoloss_train::split;
+use autoloss_search::{Contender, Row, TrainingBudget};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -74,7 +73,7 @@ fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
 
 /// How every row is measured.
 struct Plan {
-    budget: ProxyBudget,
+    budget: TrainingBudget,
     seeds: Vec<u64>,
     split: Split,
 }
@@ -90,7 +89,7 @@ impl Plan {
         Ok(Self {
             budget,
             seeds: (config.seed..config.seed + u64::from(args.seeds)).collect(),
-            split: split(&args.split)?,
+            split: args.split,
         })
     }
 

@@ -9,7 +9,6 @@ use crate::session::Session;
 use anyhow::Result;
 use autoloss_plugin_api::Split;
 use autoloss_search::{Contender, Row};
-use autoloss_train::split;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use std::path::Path;
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
-    let split = split(&args.split)?;
+    let split = args.split;
     let seeds: Vec<u64> = (config.seed..config.seed + u64::from(args.seeds)).collect();
     let budget = &config.proxy.budget;
     let comparison = match (&args.trained, &args.loss) {

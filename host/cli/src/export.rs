@@ -1,6 +1,7 @@
 //! `export`: a loss as a formula, as code, or as a file that needs no plugin.
 
-use crate::{Outcome, logging, loss_input, output};
+use crate::loss_input::{self, NoLoss};
+use crate::{Outcome, logging, output};
 use anyhow::{Context, Result, bail};
 use autoloss_export::{Format, Loss, Options, render};
 use autoloss_graph::{Convention, LossFile};
@@ -103,12 +104,12 @@ fn file(
         }
     }
     let path = path(&args.loss)?;
-    let text = std::fs::read_to_string(&path).with_context(|| match task {
-        Some(task) => loss_input::unreadable(task, &args.loss),
-        None => format!(
+    let text = std::fs::read_to_string(&path).map_err(|error| match task {
+        Some(task) => NoLoss::new(task, &args.loss, error).into(),
+        None => anyhow::Error::new(error).context(format!(
             "cannot read the loss file {} (reference losses and formulas need the --plugin that knows them)",
             args.loss
-        ),
+        )),
     })?;
     LossFile::from_json(&text).with_context(|| path.display().to_string())
 }

@@ -4,7 +4,7 @@ use crate::session::Session;
 use crate::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
-use autoloss_search::{ProxyBudget, Row};
+use autoloss_search::{Row, TrainingBudget};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) struct Comparison {
     data: Option<PathBuf>,
     split: Split,
     /// None where a finished network was scored.
-    budget: Option<ProxyBudget>,
+    budget: Option<TrainingBudget>,
     seeds: Vec<u64>,
     /// Losses of branches that are not searched.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,7 +60,7 @@ impl Comparison {
     pub(crate) fn new(
         session: &Session,
         split: Split,
-        budget: Option<&ProxyBudget>,
+        budget: Option<&TrainingBudget>,
         seeds: Vec<u64>,
         rows: Vec<Row>,
     ) -> Self {
@@ -232,7 +232,7 @@ pub(crate) mod tests {
             network: "net".into(),
             data: None,
             split: Split::Test,
-            budget: Some(ProxyBudget::default()),
+            budget: Some(TrainingBudget::default()),
             seeds: vec![0, 1, 2],
             held: BTreeMap::from([("b".into(), "@l1".into())]),
             scores: vec!["m".into()],

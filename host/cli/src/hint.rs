@@ -1,30 +1,28 @@
 //! "Did you mean …?" for every name that is not known.
 //!
-//! Names are refused in many places: by this program, by serde in configurations, by the reader of
-//! loss graphs and, across the plugin boundary, by plugins, whose errors are text by the time they are
-//! here. Text is what all have in common, so the suggestion is made from the finished message, which
-//! by convention lists what there is: `'sise' (there are: size, void)`.
+//! Errors about names have an [`UnknownName`] in their chain of sources, wherever they arise; plugins and
+//! run folders are looked for on disk. The suggestion is computed here, where an error is printed, from
+//! these values. clap suggests for what it reads itself.
 
-use autoloss_graph::Op;
 use autoloss_plugin_api::brief;
 use autoloss_run::StoreError;
+use autoloss_spec::UnknownName;
 use autoloss_train::plugin::LoadError;
 use std::path::{Path, PathBuf};
 
-/// What already ends a message that suggests something.
-const ASKED: &str = "did you mean";
-
 /// The whole error on one line, with what was probably meant.
 pub(crate) fn with_suggestion(error: &anyhow::Error) -> String {
-    // Some messages already hold their cause; `brief` says everything once.
-    let message = brief(error.as_ref());
     let suggestion = error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<LoadError>() {
             return plugin(error);
         }
+        if let Some(unknown) = cause.downcast_ref::<UnknownName>() {
+            return name(unknown);
+        }
         run(cause.downcast_ref::<StoreError>()?)
     });
-    suggested(&message, suggestion.or_else(|| in_message(&message)))
+    // Some messages already hold their cause; `brief` says everything once.
+    suggested(&brief(error.as_ref()), suggestion)
 }
 
 /// An error of loading a plugin, with what was probably meant.
@@ -34,13 +32,26 @@ pub(crate) fn of_plugin(error: &LoadError) -> String {
 
 fn suggested(message: &str, suggestion: Option<String>) -> String {
     match suggestion {
-        Some(what) if !message.contains(ASKED) => format!("{message}: {ASKED} {what}?"),
-        _ => message.to_owned(),
+        Some(what) => format!("{message}: did you mean {what}?"),
+        None => message.to_owned(),
     }
 }
 
+/// The known name that was probably meant, or else the dotted ones that end in the word given.
+fn name(unknown: &UnknownName) -> Option<String> {
+    let known = unknown.known.iter().map(String::as_str);
+    let quoted = |name: &str| format!("'{name}'");
+    if let Some(found) = nearest(&unknown.given, known.clone()) {
+        return Some(quoted(found));
+    }
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    let same = known.filter(|name| last(name) == last(&unknown.given));
+    let same: Vec<String> = same.map(quoted).collect();
+    (!same.is_empty()).then(|| same.join(" or "))
+}
+
 /// The one of the known names that was probably meant: other case, a letter or two wrong, or cut short.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let name = plain(name);
     let letters = name.chars().count();
@@ -55,43 +66,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter_map(|other| Some((distance(other)?, other)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, other)| other)
-}
-
-/// What a message that says what there is suggests.
-fn in_message(message: &str) -> Option<String> {
-    let (name, known) = listed(message)
-        .or_else(|| in_formula(message))
-        .or_else(|| by_serde(message))?;
-    nearest(name, known).map(|found| format!("'{found}'"))
-}
-
-/// `… 'NAME' (there are: A, B)`
-fn listed(message: &str) -> Option<(&str, Vec<&str>)> {
-    let openings = ["' (there are: ", "' (it has: "];
-    let (before, after) = openings.iter().find_map(|at| message.split_once(at))?;
-    let (_, name) = before.rsplit_once('\'')?;
-    let (list, _) = after.split_once(')')?;
-    Some((name, list.split(", ").collect()))
-}
-
-/// `'NAME' is no operator and no input of this branch (inputs: A, B, and 1)`
-fn in_formula(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (before, after) = message.split_once("' is no operator and no input of this branch")?;
-    let (_, name) = before.rsplit_once('\'')?;
-    let inputs = after.split_once("(inputs: ")?.1.split_once(", and 1)")?.0;
-    let operators = Op::ALL.map(Op::name);
-    Some((name, inputs.split(", ").chain(operators).collect()))
-}
-
-/// ``unknown field `NAME`, expected one of `A`, `B` ``
-pub(crate) fn by_serde(message: &str) -> Option<(&str, Vec<&str>)> {
-    let after = ["unknown field `", "unknown variant `"]
-        .iter()
-        .find_map(|at| message.split_once(at))?
-        .1;
-    let (name, rest) = after.split_once("`, expected ")?;
-    let known = rest.split('`').skip(1).step_by(2);
-    Some((name, known.collect()))
 }
 
 /// A library of a similar name where plugins are looked for.
@@ -185,48 +159,34 @@ mod tests {
         assert_eq!(nearest(""), None);
     }
 
-    #[test]
-    fn every_kind_of_message_is_understood() {
-        let said = |message: &str| suggested(message, in_message(message));
-        for (message, meant) in [
-            (
-                "task 'v' has no setting 'sise' (there are: size, void)",
-                "size",
-            ),
-            ("the task has no branch 'mop' (it has: map)", "map"),
-            (
-                "'yhatt' is no operator and no input of this branch (inputs: y, yhat, and 1)",
-                "yhat",
-            ),
-            (
-                "'lgo' is no operator and no input of this branch (inputs: y, and 1)",
-                "log",
-            ),
-            (
-                "a.toml:2:1: unknown field `stesp`, expected one of `mode`, `steps`",
-                "steps",
-            ),
-            (
-                "unknown variant `randon`, expected `evolution` or `random`",
-                "random",
-            ),
-        ] {
-            assert_eq!(said(message), format!("{message}: did you mean '{meant}'?"));
-        }
+    fn meant(given: &str, known: &[&str]) -> String {
+        let unknown = UnknownName::new("key", given, known.iter().copied());
+        let error = anyhow::Error::new(unknown).context("--set");
+        let text = with_suggestion(&error);
+        let meant = text.split_once(": did you mean ").map(|(_, meant)| meant);
+        meant.unwrap_or_default().to_owned()
     }
 
     #[test]
-    fn nothing_is_suggested_where_nothing_is_near_or_something_was() {
-        for message in [
-            "no task 'nobody' (there are: misbehaving)",
-            "no task 'any' (there are: none)",
-            "no task 'a' (there are: ",
-            "it is 'broken'",
-            "unknown field `x`",
-            "no score 'miou' (there are: mIoU): did you mean 'mIoU'?",
-        ] {
-            assert_eq!(suggested(message, in_message(message)), message);
-        }
+    fn a_suggestion_is_one_of_the_known_names() {
+        assert_eq!(meant("stesp", &["mode", "steps"]), "'steps'?");
+        assert_eq!(meant("nobody", &["misbehaving"]), "");
+        assert_eq!(meant("any", &[]), "");
+        // What lies in a message is never read.
+        let error = anyhow::anyhow!("no score 'miou' (there are: mIoU)");
+        assert_eq!(with_suggestion(&error), error.to_string());
+    }
+
+    #[test]
+    fn a_word_is_looked_for_in_every_section() {
+        let known = ["screening.steps", "proxy.steps", "seed"];
+        assert_eq!(
+            meant("steps", &known),
+            "'screening.steps' or 'proxy.steps'?"
+        );
+        assert_eq!(meant("screning.steps", &known), "'screening.steps'?");
+        assert_eq!(meant("x.seed", &known), "'seed'?");
+        assert_eq!(meant("budget.seeds", &known), "");
     }
 
     #[test]
@@ -262,6 +222,6 @@ mod tests {
             meant("vok-1")
         );
         assert!(meant("").ends_with(&end("voc-2")), "{}", meant(""));
-        assert!(!meant("detection").contains(ASKED));
+        assert!(!meant("detection").contains("did you mean"));
     }
 }

@@ -3,11 +3,13 @@
 use anyhow::{Context, Result, bail};
 use autoloss_graph::{Limits, LossFile};
 use autoloss_plugin_api::TaskInfo;
+use autoloss_spec::UnknownName;
 use autoloss_train::Workbench;
 use std::collections::BTreeMap;
 use std::path::Path;
+use thiserror::Error;
 
-/// The texts of each branch; of those that are held, what they are held at.
+/// The texts of each branch; of frozen branches, the losses that they are frozen at.
 pub(crate) fn read(
     workbench: &Workbench,
     named: &str,
@@ -34,7 +36,7 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         return formula(&info.name, searched, named);
     }
     let path = Path::new(named);
-    let text = std::fs::read_to_string(path).with_context(|| unreadable(info, named))?;
+    let text = std::fs::read_to_string(path).map_err(|error| NoLoss::new(info, named, error))?;
     let file = LossFile::from_json(&text).with_context(|| path.display().to_string())?;
     if file.task != info.name {
         bail!(
@@ -43,19 +45,19 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
             info.name
         );
     }
-    // What the task computes itself, or a branch that is held, is no graph of this file.
+    // What the task computes itself, or a frozen branch, is not a graph of this file.
     let mut graphs = file.clone();
     let known = |name: &str| info.branches.iter().any(|branch| branch.name == name);
     let computed = |name: &str| {
         let text = file.branches.get(name).filter(|_| known(name));
         text.is_some_and(|text| text.starts_with('@'))
     };
-    let held = |name: &str| workbench.fixed().contains_key(name);
+    let frozen = |name: &str| workbench.fixed().contains_key(name);
     graphs
         .branches
-        .retain(|name, _| !computed(name) && !held(name));
+        .retain(|name, _| !computed(name) && !frozen(name));
     let mut signatures = workbench.signatures().clone();
-    signatures.retain(|name, _| !computed(name.as_str()) && !held(name.as_str()));
+    signatures.retain(|name, _| !computed(name.as_str()) && !frozen(name.as_str()));
     graphs
         .resolve(&signatures, limits)
         .with_context(|| path.display().to_string())?;
@@ -74,16 +76,25 @@ pub(crate) fn formula<'a>(
     }
 }
 
-/// What is said of a name that is neither a reference loss nor a file.
-pub(crate) fn unreadable(info: &TaskInfo, named: &str) -> String {
-    let known = info.reference_losses.iter();
-    let known: Vec<&str> = known.map(|loss| loss.name.as_str()).collect();
-    format!(
-        "task '{}' has no reference loss '{named}' (there are: {}), and it cannot be read as a \
-         loss file either",
-        info.name,
-        known.join(", ")
-    )
+/// A name that is neither a reference loss nor a file.
+#[derive(Debug, Error)]
+#[error("task '{task}' has {name}, and it cannot be read as a loss file either: {error}")]
+pub(crate) struct NoLoss {
+    task: String,
+    #[source]
+    name: UnknownName,
+    error: std::io::Error,
+}
+
+impl NoLoss {
+    pub(crate) fn new(info: &TaskInfo, named: &str, error: std::io::Error) -> Self {
+        let known = info.reference_losses.iter().map(|loss| &loss.name);
+        Self {
+            task: info.name.clone(),
+            name: UnknownName::new("reference loss", named, known),
+            error,
+        }
+    }
 }
 
 /// What a row of a table calls it: the title of a reference loss, the name inside a loss file, or what

@@ -3,7 +3,9 @@
 use crate::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
-use autoloss_search::{Contender, Evaluation, Evaluator, Fault, FinalTable, Job, ProxyBudget, Row};
+use autoloss_search::{
+    Contender, Evaluation, Evaluator, Fault, FinalTable, Job, Row, TrainingBudget,
+};
 use autoloss_train::{Network, Trial, Workbench};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +26,7 @@ pub(crate) struct Measured {
 pub(crate) fn once(
     workbench: &Workbench,
     contender: &Contender,
-    budget: &ProxyBudget,
+    budget: &TrainingBudget,
     seed: u64,
     split: Split,
 ) -> Result<(Measured, Option<Network>)> {
@@ -33,7 +35,7 @@ pub(crate) fn once(
         network: workbench.network().name.clone(),
         run_spec: String::new(),
         losses: contender.losses.clone(),
-        budget: ProxyBudget {
+        budget: TrainingBudget {
             eval_images: 0,
             ..budget.clone()
         },
@@ -59,7 +61,7 @@ pub(crate) fn once(
 pub(crate) fn measure(
     workbench: &Workbench,
     contender: &Contender,
-    budget: &ProxyBudget,
+    budget: &TrainingBudget,
     seeds: &[u64],
     split: Split,
 ) -> Result<Row> {

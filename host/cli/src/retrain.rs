@@ -11,7 +11,7 @@ use crate::steps::StepProgress;
 use anyhow::{Context, Result, bail};
 use autoloss_run::RunLock;
 use autoloss_search::Row;
-use autoloss_train::{Retraining, Trained, split};
+use autoloss_train::{Retraining, Trained};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let workbench = &session.workbench;
     let config = &session.config.retrain;
-    let split = split(&config.split)?;
+    let split = config.split.parse()?;
     let texts = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

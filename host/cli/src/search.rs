@@ -92,7 +92,7 @@ fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
         (args.no_lrp, "screening.lrp"),
         (args.no_gec, "equivalence.enabled"),
         (args.no_stop, "proxy.stop_invalid"),
-        (args.no_stop, "proxy.hopeless.enabled"),
+        (args.no_stop, "proxy.pruning.enabled"),
     ] {
         if off {
             overrides.push(key, false);

@@ -1,10 +1,8 @@
 //! The configuration: the general defaults, the task's, the file, the flags, in rising rank.
 
-use crate::hint;
-use anyhow::{Context, Result, anyhow, bail};
-use autoloss_plugin_api::TaskInfo;
-use autoloss_search::SearchConfig;
-use autoloss_train::split;
+use anyhow::{Context, Result, anyhow};
+use autoloss_plugin_api::{Split, TaskInfo};
+use autoloss_search::{ConfigBuilder, SearchConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
@@ -12,7 +10,7 @@ use toml::{Table, Value};
 /// Settings of a task or a network itself, by key.
 pub(crate) type OwnSettings = BTreeMap<String, serde_json::Value>;
 
-/// What `--set` said.
+/// The settings of `--set`.
 #[derive(Default)]
 pub(crate) struct Overrides {
     config: Vec<(String, Value)>,
@@ -69,37 +67,29 @@ pub(crate) fn compose(
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<SearchConfig> {
-    let mut table =
-        Table::try_from(SearchConfig::default()).context("the default configuration")?;
+    let mut builder = ConfigBuilder::default();
     for (key, value) in &task.defaults {
         let value = Value::try_from(value)
             .with_context(|| format!("task '{}', its default '{key}'", task.name))?;
-        set(&mut table, key, value)
+        builder
+            .set(key, value)
             .with_context(|| format!("task '{}' suggests settings", task.name))?;
     }
-    let mut file_sets_warm_up = false;
+    let mut chosen = Vec::new();
     if let Some(file) = file {
         let origin = file.display().to_string();
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the configuration {origin}"))?;
-        // For its errors, which have line and column.
-        SearchConfig::from_toml(&text, &origin)?;
-        let own: Table = toml::from_str(&text)?;
-        file_sets_warm_up = own
-            .get("proxy")
-            .and_then(|proxy| proxy.get("budget")?.get("warmup_steps"))
-            .is_some();
-        merge(&mut table, own);
+        chosen = builder.merge(&text, &origin)?;
     }
     for (key, value) in &overrides.config {
-        let typed = set(&mut table, key, value.clone()).and_then(|()| typed(&table));
-        typed
-            .map_err(|error| meant(error, key))
+        builder
+            .set(key, value.clone())
             .with_context(|| format!("--set {key}={value}"))?;
+        chosen.push(key.clone());
     }
-    let mut config = typed(&table)?;
-    let warm_up = "proxy.budget.warmup_steps";
-    if !file_sets_warm_up && !overrides.config.iter().any(|(key, _)| key == warm_up) {
+    let mut config = builder.build()?;
+    if !chosen.iter().any(|key| key == "proxy.budget.warmup_steps") {
         // A default that a short training cannot hold is no mistake of the user's.
         let budget = &mut config.proxy.budget;
         budget.warmup_steps = budget.warmup_steps.min(budget.steps / 5);
@@ -111,124 +101,9 @@ pub(crate) fn compose(
         ("retrain.split", &config.retrain.split),
     ] {
         // Some are used only after hours.
-        split(name).context(key)?;
+        name.parse::<Split>().context(key)?;
     }
     Ok(config)
-}
-
-fn typed(table: &Table) -> Result<SearchConfig> {
-    let config = table.clone().try_into();
-    config.map_err(|error: toml::de::Error| anyhow!("{}", error.message()))
-}
-
-/// An error that says which key was probably meant, where one is not known: a similar one, or the same
-/// word in another section.
-fn meant(error: anyhow::Error, key: &str) -> anyhow::Error {
-    let message = error.to_string();
-    if !message.contains("unknown field") && !message.contains("no section") {
-        return error;
-    }
-    let known = known_keys();
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let namesakes = || {
-        let same = known.iter().filter(|other| last(other) == last(key));
-        same.map(|other| format!("'{other}'")).collect::<Vec<_>>()
-    };
-    let suggestion = match hint::nearest(key, known.iter().map(String::as_str)) {
-        Some(near) => format!("'{near}'"),
-        None => namesakes().join(" or "),
-    };
-    if suggestion.is_empty() {
-        return error;
-    }
-    anyhow!("{message}: did you mean {suggestion}?")
-}
-
-/// Every key there is. Those without a default value are not among the defaults, so each section is asked
-/// for its keys by way of one that it refuses.
-fn known_keys() -> Vec<String> {
-    let defaults = Table::try_from(SearchConfig::default()).unwrap_or_default();
-    let mut sections = vec![String::new()];
-    visit_sections("", &defaults, &mut |section| {
-        sections.push(section.to_owned());
-    });
-    let mut keys = Vec::new();
-    for section in &sections {
-        let mut table = defaults.clone();
-        let refused =
-            set(&mut table, &joined(section, "?"), true.into()).and_then(|()| typed(&table));
-        let message = refused.map_or_else(|error| error.to_string(), |_| String::new());
-        let fields = hint::by_serde(&message).map_or(Vec::new(), |(_, fields)| fields);
-        keys.extend(fields.iter().map(|field| joined(section, field)));
-    }
-    keys.retain(|key| !sections.contains(key));
-    keys
-}
-
-fn visit_sections(above: &str, table: &Table, visit: &mut impl FnMut(&str)) {
-    for (name, value) in table {
-        if let Value::Table(inner) = value {
-            let section = joined(above, name);
-            visit(&section);
-            visit_sections(&section, inner, visit);
-        }
-    }
-}
-
-/// Visits every value that is no table with its dotted key.
-pub(crate) fn flatten(key: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
-    match value {
-        Value::Table(table) => {
-            for (name, inner) in table {
-                flatten(&joined(key, name), inner, visit);
-            }
-        }
-        _ => visit(key, value),
-    }
-}
-
-fn joined(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{section}.{key}")
-    }
-}
-
-fn sections(table: &Table) -> Vec<&str> {
-    let sections = table.iter().filter(|(_, value)| value.is_table());
-    sections.map(|(name, _)| name.as_str()).collect()
-}
-
-fn merge(into: &mut Table, from: Table) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
-            (_, value) => {
-                into.insert(key, value);
-            }
-        }
-    }
-}
-
-fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
-    let mut parts: Vec<&str> = key.split('.').collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut table = table;
-    for part in parts {
-        let known = sections(table).join(", ");
-        table = match table.get_mut(part) {
-            Some(Value::Table(inner)) => inner,
-            _ => bail!("the configuration has no section '{part}' (there are: {known})"),
-        };
-    }
-    let value = match (table.get(last), value) {
-        // `--set learning_rate=1` means 1.0.
-        (Some(Value::Float(_)), Value::Integer(whole)) => Value::Float(whole as f64),
-        (_, value) => value,
-    };
-    table.insert(last.to_owned(), value);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -272,8 +147,8 @@ mod tests {
             format!("{:#}", outcome.unwrap_err())
         };
         assert!(refusal("seed").contains("not KEY=VALUE"));
-        assert!(refusal("no.such=1").contains("no section 'no' (there are: "));
-        assert!(refusal("screening.steps.many=1").contains("no section 'steps' (there are: )"));
+        assert!(refusal("no.such=1").contains("no key 'no.such'"));
+        assert!(refusal("screening.steps.many=1").contains("no key 'screening.steps.many'"));
         assert!(refusal("screening.nothing=1").contains("nothing"));
         assert!(refusal("screening.samples=0").contains("screening.samples"));
         assert!(refusal("screening.samples=many").contains("--set screening.samples=\"many\""));
@@ -285,7 +160,7 @@ mod tests {
         let meant = |pair: &str| {
             let overrides = Overrides::parse(&[pair.to_owned()]).unwrap();
             let error = compose(&task(), None, &overrides).unwrap_err();
-            let error = format!("{error:#}");
+            let error = crate::hint::with_suggestion(&error);
             let meant = error.split_once("did you mean ").map(|(_, meant)| meant);
             meant.unwrap_or_default().to_owned()
         };
@@ -300,7 +175,7 @@ mod tests {
         assert_eq!(meant("proxy.budget.clip=5"), "'proxy.budget.clip_norm'?");
         assert_eq!(meant("beauty=5"), "");
         assert_eq!(meant("screening.steps=many"), "");
-        assert_eq!(meant("evolution.strategy=randon"), "");
+        assert_eq!(meant("evolution.strategy=randon"), "'random'?");
     }
 
     #[test]

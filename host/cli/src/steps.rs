@@ -2,7 +2,7 @@
 
 use crate::bar::{Display, Lines, clock};
 use crate::terminal::Part;
-use autoloss_search::ProxyBudget;
+use autoloss_search::TrainingBudget;
 use autoloss_train::Step;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(crate) struct StepProgress {
 
 impl StepProgress {
     /// A training called `what` that begins after `first` steps of its budget.
-    pub(crate) fn new(what: &str, first: usize, budget: &ProxyBudget) -> Self {
+    pub(crate) fn new(what: &str, first: usize, budget: &TrainingBudget) -> Self {
         Self {
             display: Display::new(budget.steps as u64),
             what: what.to_owned(),

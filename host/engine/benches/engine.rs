@@ -180,7 +180,7 @@ fn random(problem: &Problem, levels: &[Level], count: usize) {
         let machine = &mut timers[0].machine;
         machine.reset(problem);
         let found = machine.gradient(problem, &program);
-        let trains = |norm: &f64| norm.is_finite() && *norm > found.rounding_scale;
+        let trains = |norm: &f64| norm.is_finite() && *norm > 1e-5 * found.term_norm;
         if !found.norms.iter().all(trains) || machine.descend(problem, &program, 50, 0.1).is_break()
         {
             continue;

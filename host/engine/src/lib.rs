@@ -8,7 +8,6 @@
 mod boxes;
 mod compile;
 mod descent;
-mod early;
 mod expr;
 mod kernels;
 mod level;
@@ -25,7 +24,6 @@ mod run;
 mod sparse;
 mod tile;
 
-pub use early::Watch;
 pub use level::{Level, levels};
 pub use machine::{Gradient, Machine};
 pub use problem::{Activation, Input, Problem, ProblemError, Shape};

@@ -9,9 +9,6 @@ use crate::tile::{TILE, untiled};
 use fearless_simd::dispatch;
 use std::ops::ControlFlow;
 
-/// A gradient below this share of the terms it is summed from is rounding (single precision).
-const ROUNDING: f64 = 1e-5;
-
 /// Value and gradient of a loss at the first predictions; an entry for each sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gradient {
@@ -21,8 +18,8 @@ pub struct Gradient {
     pub norms: Vec<f64>,
     /// ⟨∂L/∂x, ŷ − y⟩.
     pub alignments: Vec<f64>,
-    /// A norm at or below this is rounding.
-    pub rounding_scale: f64,
+    /// Largest norm of the terms that a gradient sums; a norm far below it is rounding.
+    pub term_norm: f64,
 }
 
 /// Memory and registers for one thread. It grows to the largest program it has run and is then reused.
@@ -115,7 +112,6 @@ impl Machine {
     pub fn gradient(&mut self, problem: &Problem, program: &Program) -> Gradient {
         self.memory.load(program);
         let mut found = Gradient::default();
-        let mut terms = 0.0f64;
         for number in 0..problem.shape.samples {
             self.memory.enter(problem, program, number);
             let run = Run::new(problem, program, number);
@@ -123,9 +119,8 @@ impl Machine {
             found.losses.push(measured.loss * program.weight);
             found.norms.push(measured.square.sqrt());
             found.alignments.push(measured.alignment);
-            terms = terms.max(measured.terms.sqrt());
+            found.term_norm = found.term_norm.max(measured.terms.sqrt());
         }
-        found.rounding_scale = ROUNDING * terms;
         found
     }
 

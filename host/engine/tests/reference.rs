@@ -154,7 +154,7 @@ fn difference(level: Level, case: &Case, graph: &LossGraph, activation: Activati
             .max((measured.losses[number] - value).abs() / value.abs().max(1e-30));
         worst.1 = worst
             .1
-            .max(error / norm.max(measured.rounding_scale).max(1e-30));
+            .max(error / norm.max(1e-5 * measured.term_norm).max(1e-30));
         let off = (measured.norms[number] - norm).abs();
         assert!(
             off <= 1.001 * error + 1e-6 * norm,

@@ -1,6 +1,7 @@
 //! What can be wrong with a loss that is to be exported.
 
 use autoloss_graph::{GraphError, ParseError};
+use autoloss_spec::UnknownName;
 use thiserror::Error;
 
 /// Why a loss cannot be exported.
@@ -27,6 +28,7 @@ pub enum ExportError {
         /// The branch.
         branch: String,
         /// What is wrong, and where.
+        #[source]
         error: ParseError,
     },
     /// The task's plugin computes the loss of every branch.
@@ -49,9 +51,9 @@ pub enum ExportError {
         /// Those that code is written for.
         expected: &'static str,
     },
-    /// An unknown format.
-    #[error("there is no format '{0}' (there are: pytorch, latex, mathml, rust, json, text)")]
-    Format(String),
+    /// A format that there is not.
+    #[error("there is {0}")]
+    Format(#[source] UnknownName),
 }
 
 fn computed(branches: &[(String, String)]) -> String {

@@ -2,6 +2,7 @@
 
 use crate::loss::Loss;
 use crate::{ExportError, latex, mathml, pytorch, rust, text};
+use autoloss_spec::UnknownName;
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,8 +60,9 @@ impl FromStr for Format {
 
     fn from_str(name: &str) -> Result<Self, ExportError> {
         let mut all = Self::ALL.into_iter();
-        all.find(|format| format.name() == name)
-            .ok_or_else(|| ExportError::Format(name.to_owned()))
+        all.find(|format| format.name() == name).ok_or_else(|| {
+            ExportError::Format(UnknownName::new("format", name, Self::ALL.map(Self::name)))
+        })
     }
 }
 

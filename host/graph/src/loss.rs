@@ -2,6 +2,7 @@
 
 use crate::signature::is_identifier;
 use crate::{GraphError, Limits, LossGraph, ParseError, Signature};
+use autoloss_spec::UnknownName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -141,13 +142,8 @@ pub enum LossFileError {
         found: u64,
     },
     /// A branch the task does not have.
-    #[error("the task has no branch '{name}' (it has: {known})")]
-    UnknownBranch {
-        /// The branch.
-        name: String,
-        /// The task's branches.
-        known: String,
-    },
+    #[error("the task has {0}")]
+    UnknownBranch(#[from] UnknownName),
     /// A branch of the task without a loss.
     #[error("branch '{0}' has no loss in the file")]
     MissingBranch(BranchName),
@@ -157,6 +153,7 @@ pub enum LossFileError {
         /// The branch.
         branch: String,
         /// What is wrong, and where.
+        #[source]
         error: ParseError,
     },
 }
@@ -211,11 +208,8 @@ impl LossFile {
     ) -> Result<Loss, LossFileError> {
         let unknown = |name: &&String| !branches.keys().any(|known| known.as_str() == **name);
         if let Some(name) = self.branches.keys().find(unknown) {
-            let known: Vec<&str> = branches.keys().map(BranchName::as_str).collect();
-            return Err(LossFileError::UnknownBranch {
-                name: name.clone(),
-                known: known.join(", "),
-            });
+            let known = branches.keys().map(BranchName::as_str);
+            return Err(UnknownName::new("branch", name, known).into());
         }
         let graph = |(name, signature): (&BranchName, &Signature)| {
             let text = self.branches.get(name.as_str());
@@ -272,11 +266,13 @@ mod tests {
         assert!(refusal(r#"{"schema": 2, "new": []}"#).contains("schema 2"));
         let wrap =
             |branches: &str| format!(r#"{{"schema": 1, "task": "t", "branches": {branches}}}"#);
-        assert!(refusal(&wrap(r#"{"box": "y"}"#)).contains("no branch 'box' (it has: seg)"));
+        assert!(refusal(&wrap(r#"{"box": "y"}"#)).contains("no branch 'box' (there are: seg)"));
         assert!(refusal(&wrap("{}")).contains("branch 'seg' has no loss"));
         let message = refusal(&wrap(r#"{"seg": "neg(q)"}"#));
         assert!(
-            message.contains("branch 'seg', line 1, column 5: 'q'"),
+            message.contains(
+                "branch 'seg', line 1, column 5: this branch has no input or operator 'q'"
+            ),
             "{message}"
         );
     }

@@ -6,6 +6,7 @@
 
 use crate::graph::NodeId;
 use crate::{GraphBuilder, GraphError, Limits, LossGraph, Node, Op, Signature};
+use autoloss_spec::UnknownName;
 use std::fmt;
 use thiserror::Error;
 
@@ -21,6 +22,7 @@ pub struct ParseError {
     /// Column from 1, in characters.
     pub column: usize,
     /// What is wrong there.
+    #[source]
     pub kind: ParseErrorKind,
 }
 
@@ -37,13 +39,8 @@ pub enum ParseErrorKind {
         found: String,
     },
     /// A name that is neither operator nor input.
-    #[error("'{name}' is no operator and no input of this branch (inputs: {inputs}, and 1)")]
-    UnknownName {
-        /// The name.
-        name: String,
-        /// The inputs there are.
-        inputs: String,
-    },
+    #[error("this branch has {0}")]
+    UnknownName(#[from] UnknownName),
     /// A pool in the loss of a list.
     #[error("{0} looks at neighbouring positions, and this branch is a list without any")]
     NoNeighbours(&'static str),
@@ -180,17 +177,12 @@ impl<'a> Parser<'a> {
         match self.signature.index_of(word) {
             Some(input) => Ok(Term::Leaf(self.builder.input(input))),
             None => {
-                let names: Vec<&str> = self
-                    .signature
-                    .inputs()
-                    .iter()
-                    .map(|input| input.name.as_str())
-                    .collect();
-                let kind = ParseErrorKind::UnknownName {
-                    name: shortened(word),
-                    inputs: names.join(", "),
-                };
-                Err(self.error_at(at, kind))
+                let inputs = self.signature.inputs().iter();
+                let inputs = inputs.map(|input| input.name.as_str());
+                let operators = self.signature.operators().iter().map(|op| op.name());
+                let known = inputs.chain(["1"]).chain(operators);
+                let name = UnknownName::new("input or operator", shortened(word), known);
+                Err(self.error_at(at, name.into()))
             }
         }
     }
@@ -351,7 +343,9 @@ mod tests {
             ),
             (
                 "neg(\n  z)",
-                "line 2, column 3: 'z' is no operator and no input of this branch (inputs: yhat, y, and 1)",
+                "line 2, column 3: this branch has no input or operator 'z' (there are: yhat, y, 1, add, \
+                 mul, neg, abs, inv, log, exp, tanh, square, sqrt, mean_nhw, mean_c, max_pool3x3, \
+                 min_pool3x3)",
             ),
             ("add(y)", "line 1, column 1: add takes 2 operand(s), not 1"),
             (

@@ -19,26 +19,28 @@
 //! ```
 
 mod evolution;
+mod keys;
 mod limits;
 mod proxy;
 mod screening;
 mod violation;
 
-pub use evolution::{EvolutionConfig, Strategy};
+pub use evolution::{EvolutionConfig, SearchMethod};
+pub use keys::{ConfigBuilder, ConfigKey, KeyKind, flatten};
 pub use limits::{Budget, Confirmation};
-pub use proxy::{
-    HopelessConfig, MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig,
-    Schedule,
+pub use proxy::{ProxyConfig, PruningConfig, RetrainConfig};
+pub use screening::{
+    EarlyStopping, EquivalenceConfig, ScreeningConfig, ScreeningEngine, ScreeningMode,
 };
-pub use screening::{EquivalenceConfig, ScreeningConfig, ScreeningEngine, ScreeningMode};
-pub use violation::{ConfigError, Violation};
+pub use violation::{ConfigError, Place, Violation};
 
 use autoloss_graph::Limits;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use violation::Checker;
 
 /// Everything that decides how a search goes; see the sections for ranges and sources.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchConfig {
     /// Seed of the whole run, `0..=2⁶³−1` (what a TOML integer can hold). Default 0.
@@ -93,10 +95,11 @@ impl SearchConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Syntax`] with file, line and column (both from 1) where the text is not
-    /// TOML, a key is unknown or a value has the wrong type; [`ConfigError::Invalid`] where values
-    /// are out of range.
+    /// [`ConfigError::Syntax`] with file, line and column (both from 1) where the text is not TOML or a
+    /// value has the wrong type; [`ConfigError::Unknown`] with the same where a key or a value's name is
+    /// unknown; [`ConfigError::Invalid`] where values are out of range.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        keys::check_names(origin, text)?;
         let config: Self =
             toml::from_str(text).map_err(|error| ConfigError::syntax(origin, text, &error))?;
         config.validate().map_err(|error| error.at(origin))?;
@@ -202,7 +205,7 @@ mod tests {
     fn toml_round_trip_keeps_every_value() {
         let mut config = runnable();
         config.seed = i64::MAX as u64;
-        config.evolution.strategy = Strategy::Random;
+        config.evolution.strategy = SearchMethod::Random;
         config.screening.mode = ScreeningMode::Positive;
         config.proxy.budget.clip_norm = Some(2.5);
         let text = config.to_toml().unwrap();
@@ -221,6 +224,52 @@ mod tests {
         assert!(error.contains("budget"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         SearchConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_stored_configuration_of_the_last_release_is_the_same_with_the_defaults() {
+        let mut config = runnable();
+        (config.proxy.pruning.share, config.screening.steps) = (0.3, 99);
+        let mut stored = toml::Table::try_from(&config).unwrap();
+        let section = |table: &mut toml::Table, name: &str| match table.remove(name) {
+            Some(toml::Value::Table(section)) => section,
+            other => panic!("{name} is {other:?}"),
+        };
+        let mut screening = section(&mut stored, "screening");
+        for later in [
+            "rounding",
+            "initial_deviation",
+            "early_stopping",
+            "coarse_scale",
+            "coarse_min_size",
+            "coarse_share",
+        ] {
+            assert!(screening.remove(later).is_some(), "{later}");
+        }
+        stored.insert("screening".into(), screening.into());
+        let mut equivalence = section(&mut stored, "equivalence");
+        assert!(equivalence.remove("orthogonal").is_some());
+        stored.insert("equivalence".into(), equivalence.into());
+        let mut proxy = section(&mut stored, "proxy");
+        let pruning = section(&mut proxy, "pruning");
+        proxy.insert("hopeless".into(), pruning.into());
+        stored.insert("proxy".into(), proxy.into());
+
+        let json = serde_json::to_string(&stored).unwrap();
+        assert_eq!(serde_json::from_str::<SearchConfig>(&json).unwrap(), config);
+        let text = toml::to_string(&stored).unwrap();
+        assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
+    }
+
+    #[test]
+    fn the_numbers_of_screening_have_ranges() {
+        let text = "[equivalence]\northogonal = 2\n[screening]\nrounding = -1\ncoarse_scale = 0\n\
+                    initial_deviation = 0\ncoarse_min_size = 0\ncoarse_share = 2\n\
+                    [screening.early_stopping]\nreadings = [20, 20]\nflat = 2\nflat_after = 0\n";
+        match SearchConfig::from_toml(text, "x").unwrap_err() {
+            ConfigError::Invalid { violations, .. } => assert_eq!(violations.len(), 9),
+            other => panic!("{other}"),
+        }
     }
 
     #[test]

@@ -39,14 +39,14 @@ mod summary;
 mod task;
 mod timing;
 
+pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
 pub use candidate::{BestLoss, CandidateId, CandidateRecord, Parent, Proposal, Screened, Settled};
 pub use comparison::{Contender, Row, Scores, noise_floor};
 pub use conclusion::{Conclusion, FinalTable};
 pub use config::{
-    Budget, ConfigError, Confirmation, EquivalenceConfig, EvolutionConfig, HopelessConfig,
-    MemoryFormat, Optimizer, Precision, ProxyBudget, ProxyConfig, RetrainConfig, Schedule,
-    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, Strategy as SearchMethod,
-    Violation,
+    Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, EarlyStopping, EquivalenceConfig,
+    EvolutionConfig, KeyKind, Place, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig,
+    ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation, flatten,
 };
 pub use counts::Counts;
 pub use error::SearchError;
@@ -62,7 +62,7 @@ pub use observer::{Event, Observer};
 pub use outcome::{Outcome, OutcomeKind};
 pub use provenance::{PluginIdentity, Provenance};
 pub use random::{Draws, stream};
-pub use screening::{Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
+pub use screening::{EarlyStopper, Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
 pub use search::Search;
 pub use statistics::{mean_and_deviation, welch};
 pub use strategy::{Evolution, Next, Origin, RandomSearch, Strategy};

@@ -310,7 +310,7 @@ impl<J: Journal> Search<J> {
             return Some(EndReason::Seconds);
         }
         let attempts = self.state.idle + waiting;
-        let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_attempts;
+        let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_proposals;
         exhausted.then_some(EndReason::Exhausted { attempts })
     }
 

@@ -17,7 +17,7 @@ pub enum EndReason {
     Proxies,
     /// `budget.max_seconds` was reached.
     Seconds,
-    /// So many candidates in a row were not worth a proxy evaluation (`evolution.max_attempts`).
+    /// So many candidates in a row were not worth a proxy evaluation (`evolution.max_proposals`).
     Exhausted {
         /// How many.
         attempts: u64,

@@ -5,6 +5,10 @@
 //! them through `autoloss-plugin-api`, the host's crates use them directly, and nothing translates
 //! between two declarations of one thing.
 
+mod budget;
+mod name;
 mod split;
 
+pub use budget::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
+pub use name::UnknownName;
 pub use split::Split;

@@ -1,7 +1,9 @@
 //! The parts of a data set.
 
+use crate::UnknownName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Part of a data set. Data of one split never occurs in another.
 ///
@@ -9,6 +11,8 @@ use std::fmt;
 /// use autoloss_spec::Split;
 ///
 /// assert_eq!(Split::Reward.to_string(), "reward");
+/// assert_eq!("reward".parse(), Ok(Split::Reward));
+/// assert!("rewards".parse::<Split>().is_err());
 /// assert_eq!(serde_json::to_string(&Split::Test)?, "\"test\"");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -38,6 +42,16 @@ impl Split {
             Split::Selection => "selection",
             Split::Test => "test",
         }
+    }
+}
+
+impl FromStr for Split {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|split| split.name() == name)
+            .ok_or_else(|| UnknownName::new("split", name, Self::ALL.map(Self::name)))
     }
 }
 

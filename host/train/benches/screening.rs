@@ -142,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fused = config(ScreeningEngine::Fused);
     let whole = ScreeningConfig {
         early: false,
-        ..fused
+        ..fused.clone()
     };
     let mut bench = Bench {
         signature: workbench.spec()?.branches[0].signature.clone(),
@@ -380,5 +380,5 @@ impl Bench {
 }
 
 fn key(probe: &Probe) -> Option<GradientKey> {
-    GradientKey::new(probe, EquivalenceConfig::default().digits)
+    GradientKey::new(probe, &EquivalenceConfig::default())
 }

@@ -7,7 +7,7 @@
 
 use autoloss_graph::Limits;
 use autoloss_plugin_api::TaskOptions;
-use autoloss_search::{Optimizer, ProxyBudget};
+use autoloss_search::{Optimizer, TrainingBudget};
 use autoloss_train::plugin::Registry;
 use autoloss_train::{Choice, Workbench, runtime};
 use clap::Parser;
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let workbench = Workbench::open(registry, &choice, device, Limits::default(), stop)?;
-    let budget = ProxyBudget {
+    let budget = TrainingBudget {
         steps: options.steps,
         batch_size: options.batch,
         optimizer: Optimizer::Sgd,
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         precision: serde_json::from_value(options.precision.clone().into())?,
         memory_format: serde_json::from_value(options.memory_format.clone().into())?,
         warmup_steps: 0,
-        ..ProxyBudget::default()
+        ..TrainingBudget::default()
     };
     let mut found: BTreeMap<&str, Vec<serde_json::Value>> = BTreeMap::new();
     // The round before the first is for caches and clocks.
@@ -109,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn round_of(
     workbench: &Workbench,
     loss: &str,
-    budget: &ProxyBudget,
+    budget: &TrainingBudget,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
     let texts = match workbench.reference(loss) {
         Ok(texts) => texts,

@@ -8,6 +8,7 @@ use autoloss_graph::{
 use autoloss_plugin_api::{
     Activation as DeclaredActivation, BranchInfo, ReferenceLoss, TaskInfo, Values as Declared,
 };
+use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 
 /// The text of a reference loss for a branch.
@@ -16,11 +17,11 @@ fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
     formula.unwrap_or_else(|| format!("@{}", loss.name))
 }
 
-/// The text of a loss that a branch is held at.
+/// The text of a frozen branch's loss.
 pub(crate) fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
     if info.branches.iter().all(|known| known.name != branch) {
         let known = info.branches.iter().map(|branch| branch.name.clone());
-        return Err(crate::plugin::unknown("branch", branch, known));
+        return Err(UnknownName::new("branch", branch, known).into());
     }
     let mut references = info.reference_losses.iter();
     let serves = |loss: &ReferenceLoss| {
@@ -37,7 +38,7 @@ pub(crate) fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<St
     }
     let known = info.reference_losses.iter().filter(|loss| serves(loss));
     let known = known.map(|loss| loss.name.clone());
-    Err(crate::plugin::unknown("reference loss", loss, known))
+    Err(UnknownName::new("reference loss", loss, known).into())
 }
 
 /// A loss from its text.

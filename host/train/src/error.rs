@@ -3,13 +3,14 @@
 use crate::plugin::{LoadError, PluginError};
 use autoloss_graph::ParseError;
 use autoloss_plugin_api::brief;
+use autoloss_spec::UnknownName;
 use std::path::PathBuf;
 use thiserror::Error;
 
 /// What this crate's functions return.
 pub type Result<T, E = TrainError> = std::result::Result<T, E>;
 
-/// Why loading, training or judging failed.
+/// Why loading, training or evaluating failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -23,15 +24,11 @@ pub enum TrainError {
     #[error("libtorch: {}", brief(.0))]
     Torch(#[from] tch::TchError),
     /// A name that no loaded plugin offers.
-    #[error("no loaded plugin offers {kind} '{name}' (there are: {known})")]
-    Unknown {
-        /// Kind of thing: a task, a network …
-        kind: &'static str,
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
+    #[error("the loaded plugins offer {0}")]
+    Unknown(#[from] UnknownName),
+    /// Plugins without a task.
+    #[error("no loaded plugin offers a task")]
+    NoTask,
     /// More than one thing fits and none was named.
     #[error("several {kind}s are loaded ({known}): name one with --{kind}")]
     Ambiguous {
@@ -50,27 +47,30 @@ pub enum TrainError {
         /// The chosen task.
         task: String,
     },
-    /// A loss that is no loss of this task.
+    /// A text that is not a loss of this task.
     #[error("the loss of branch '{branch}' cannot be read: {error}")]
     Loss {
         /// The branch.
         branch: String,
         /// What is wrong, with its place.
+        #[source]
         error: ParseError,
     },
     /// A branch without a loss.
     #[error("branch '{0}' has no loss")]
     MissingLoss(String),
     /// A score without a value on the data.
-    #[error("the {split} split does not define the score '{score}': raise another with --score")]
+    #[error(
+        "the {split} split does not define the score '{score}': name another target score with --score"
+    )]
     Undefined {
         /// The score.
         score: String,
         /// The split.
         split: String,
     },
-    /// All branches are held at a loss.
-    #[error("every branch is held at a loss, so none is left to search: leave a --fix out")]
+    /// Every branch is frozen.
+    #[error("every branch is frozen, so none is left to search: name fewer with --fix")]
     NothingSearched,
     /// What a plugin declares contradicts itself.
     #[error("task '{task}' declares {what}")]
@@ -80,7 +80,7 @@ pub enum TrainError {
         /// What is wrong.
         what: String,
     },
-    /// A device that is not there.
+    /// A device that this machine lacks.
     #[error("device '{name}' cannot be used: {why}")]
     Device {
         /// The name given.

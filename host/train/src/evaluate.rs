@@ -4,7 +4,7 @@ use crate::network::Network;
 use crate::plugin::Trouble;
 use crate::screen::fault;
 use crate::trainer::{Step, Trained};
-use crate::workbench::{Workbench, split};
+use crate::workbench::Workbench;
 use crate::{Result, TrainError};
 use autoloss_plugin_api::Scores;
 use autoloss_search::{Evaluation, Evaluator, Fault, Job, Outcome};
@@ -31,7 +31,7 @@ impl Workbench {
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
     pub fn run(&self, job: &Job, watch: &mut dyn FnMut(Step)) -> Result<Trial> {
-        let split = split(&job.split)?;
+        let split = job.split.parse()?;
         let started = Instant::now();
         let (mut pruning_score, mut scoring) = (None, Duration::ZERO);
         let losses = self.losses(&job.losses)?;

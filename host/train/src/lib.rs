@@ -35,4 +35,4 @@ pub use retrain::Retraining;
 pub use schedule::learning_rate;
 pub use screen::{LrpTrace, TaskScreener};
 pub use trainer::{BranchLoss, Step, Trained};
-pub use workbench::{Choice, Workbench, split};
+pub use workbench::{Choice, Workbench};

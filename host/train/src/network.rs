@@ -8,7 +8,7 @@ use crate::plugin::{Plugin, RemoteNetwork};
 use crate::shim::Autocast;
 use crate::{Result, TrainError};
 use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
-use autoloss_search::{MemoryFormat, Precision, ProxyBudget};
+use autoloss_search::{MemoryFormat, Precision, TrainingBudget};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Compute {
 
 impl Compute {
     /// What a budget asks for on a device.
-    pub fn new(budget: &ProxyBudget, device: Device) -> Self {
+    pub fn new(budget: &TrainingBudget, device: Device) -> Self {
         let gpu = device.is_cuda();
         Self {
             device,

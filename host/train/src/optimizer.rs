@@ -21,7 +21,7 @@ pub struct OptimizerSettings {
     pub weight_decay: f64,
 }
 
-/// β₂ of Adam.
+/// β₂ of Adam. Fixed like the next: both are the published values, and PyTorch's defaults.
 const BETA2: f64 = 0.999;
 /// The term that keeps Adam's quotient finite.
 const ADAM_EPSILON: f64 = 1e-8;

@@ -8,7 +8,7 @@
 use crate::network::{Network, checkpoint, read_tensors, write_tensors};
 use crate::trainer::{Step, Trained};
 use crate::{BranchLoss, Optimizer, OptimizerState, Result, Workbench};
-use autoloss_search::ProxyBudget;
+use autoloss_search::TrainingBudget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ pub struct Retraining<'a> {
     /// The losses.
     pub losses: &'a BTreeMap<String, BranchLoss>,
     /// Length and shape of the training.
-    pub budget: &'a ProxyBudget,
+    pub budget: &'a TrainingBudget,
     /// Seed of the training.
     pub seed: u64,
     /// Folder of the checkpoints.

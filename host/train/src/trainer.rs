@@ -6,7 +6,7 @@ use crate::plugin::RemoteTask;
 use crate::{Optimizer, OptimizerSettings, Result, Scope, TrainError, learning_rate, loss_of};
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{Batch, BatchRequest, BranchInfo, Split, Tensors};
-use autoloss_search::ProxyBudget;
+use autoloss_search::TrainingBudget;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -62,7 +62,7 @@ pub(crate) struct Training<'a> {
     pub(crate) network: &'a Network,
     pub(crate) branches: &'a [BranchInfo],
     pub(crate) losses: &'a BTreeMap<String, BranchLoss>,
-    pub(crate) budget: &'a ProxyBudget,
+    pub(crate) budget: &'a TrainingBudget,
     pub(crate) seed: u64,
     pub(crate) stop_invalid: bool,
     pub(crate) loading: Loading,

@@ -11,7 +11,8 @@ use autoloss_plugin_api::{
     BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
     Split, TaskInfo, TaskOptions,
 };
-use autoloss_search::{BranchSpec, ProxyBudget, ScreeningConfig, TaskSpec};
+use autoloss_search::{BranchSpec, ScreeningConfig, TaskSpec, TrainingBudget};
+use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
 
 /// Most samples of an evaluation batch, and most bytes of its inputs: photographs may be large, and a
-/// network's predictions are larger.
+/// network's predictions are larger. Fixed: they bound memory.
 const EVALUATION_BATCH: u64 = 32;
 const EVALUATION_BYTES: usize = 32 << 20;
 
@@ -93,7 +94,7 @@ impl Workbench {
                 .flat_map(|(_, metric)| metric.scores.iter().cloned())
         };
         if !scores().any(|known| known == score) {
-            return Err(crate::plugin::unknown("score", &score, scores()));
+            return Err(UnknownName::new("score", &score, scores()).into());
         }
         // The metric of the raised score leads in every table.
         metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
@@ -248,7 +249,7 @@ impl Workbench {
                     .metrics
                     .iter()
                     .flat_map(|(_, m)| m.screening_scores.clone());
-                crate::plugin::unknown("screening score", score, known)
+                UnknownName::new("screening score", score, known)
             })?;
             self.create_metric(plugin, metric)
         };
@@ -280,7 +281,7 @@ impl Workbench {
         let mut texts = reference_texts(&self.info, name).ok_or_else(|| {
             let known = self.info.reference_losses.iter();
             let names = known.map(|loss| loss.name.clone());
-            crate::plugin::unknown("reference loss", name, names)
+            UnknownName::new("reference loss", name, names)
         })?;
         texts.extend(self.fixed.clone());
         // The rest has to be said otherwise.
@@ -295,7 +296,7 @@ impl Workbench {
     ///
     /// # Errors
     /// Whatever plugins or libtorch say.
-    pub fn build(&self, budget: &ProxyBudget, seed: u64) -> Result<Network> {
+    pub fn build(&self, budget: &TrainingBudget, seed: u64) -> Result<Network> {
         let options = NetworkOptions {
             task: self.info.clone(),
             device: runtime::device_name(self.device),
@@ -319,7 +320,7 @@ impl Workbench {
     pub fn train(
         &self,
         losses: &BTreeMap<String, BranchLoss>,
-        budget: &ProxyBudget,
+        budget: &TrainingBudget,
         seed: u64,
         stop_invalid: bool,
         watch: &mut dyn FnMut(Step),
@@ -335,7 +336,7 @@ impl Workbench {
     pub(crate) fn train_until(
         &self,
         losses: &BTreeMap<String, BranchLoss>,
-        budget: &ProxyBudget,
+        budget: &TrainingBudget,
         seed: u64,
         stop_invalid: bool,
         watch: &mut dyn FnMut(Step, &Network) -> Result<ControlFlow<()>>,
@@ -351,7 +352,7 @@ impl Workbench {
         &'a self,
         network: &'a Network,
         losses: &'a BTreeMap<String, BranchLoss>,
-        budget: &'a ProxyBudget,
+        budget: &'a TrainingBudget,
         seed: u64,
         stop_invalid: bool,
     ) -> Training<'a> {
@@ -457,19 +458,4 @@ impl Workbench {
         };
         Ok(RemoteMetric::create(plugin, metric, options)?)
     }
-}
-
-/// The split of a name.
-///
-/// # Errors
-/// [`TrainError::Unknown`].
-pub fn split(name: &str) -> Result<Split> {
-    let found = Split::ALL.into_iter().find(|split| split.name() == name);
-    found.ok_or_else(|| {
-        crate::plugin::unknown(
-            "split",
-            name,
-            Split::ALL.iter().map(|split| split.name().into()),
-        )
-    })
 }

@@ -1,11 +1,15 @@
 //! The options of each command, and those that several share.
 
 use crate::formats::Format;
+use autoloss_plugin_api::Split;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
-/// Names of splits.
-const SPLITS: [&str; 4] = ["train", "reward", "selection", "test"];
+/// Reads the name of a split.
+fn split() -> impl TypedValueParser<Value = Split> {
+    PossibleValuesParser::new(Split::ALL.map(Split::name)).try_map(|name| name.parse::<Split>())
+}
 
 /// Which plugins.
 #[derive(Args, Clone, Debug)]
@@ -26,17 +30,17 @@ pub(crate) struct TaskArgs {
     /// Network that is trained [default: the task's]
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,
-    /// Score to raise [default: the task's]
+    /// Target score of the search [default: the task's]
     #[arg(long, value_name = "NAME")]
     pub(crate) score: Option<String>,
-    /// Hold a branch at a loss, a reference loss or a formula, instead of searching it: rpn_reg=l1
+    /// Freeze a branch at a loss, a reference loss or a formula, instead of searching it: rpn_reg=l1
     /// (repeatable)
     #[arg(long = "fix", value_name = "BRANCH=LOSS", value_parser = branch_and_loss)]
     pub(crate) fixed: Vec<(String, String)>,
     /// Data folder [default: the task's embedded data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Leave out samples that cannot be read, with a warning, instead of ending
+    /// Skip samples that cannot be read, with a warning, instead of ending
     #[arg(long)]
     pub(crate) skip_bad: bool,
     /// Threads that load and augment batches; 0 loads between the steps [default: half the cores; all
@@ -88,7 +92,7 @@ pub(crate) struct BudgetArgs {
     /// End after this many seconds of searching
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_seconds: Option<f64>,
-    /// Leave out the re-measurement of the best losses and the final table
+    /// Skip the confirmation of the best losses and the final table
     #[arg(long)]
     pub(crate) no_final: bool,
 }
@@ -112,7 +116,7 @@ pub(crate) struct SearchArgs {
     /// Switch the gradient-equivalence check off
     #[arg(long)]
     pub(crate) no_gec: bool,
-    /// Let trainings go on after NaN or infinity, and hopeless ones too
+    /// Switch off early stopping, at NaN or infinity and by pruning
     #[arg(long)]
     pub(crate) no_stop: bool,
 }
@@ -163,7 +167,7 @@ pub(crate) struct EvaluateArgs {
     /// Loss file, name of a reference loss, or a formula where the task has one branch
     #[arg(required_unless_present = "trained")]
     pub(crate) loss: Option<String>,
-    /// Judge this trained network (safetensors, as `retrain` writes it) instead of training one
+    /// Evaluate this trained network (safetensors, as `retrain` writes it) instead of training one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "seeds", "weights"])]
     pub(crate) trained: Option<PathBuf>,
     #[command(flatten)]
@@ -172,8 +176,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) seeds: u16,
     /// Split the scores are measured on
-    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
-    pub(crate) split: String,
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = split())]
+    pub(crate) split: Split,
 }
 
 /// Options of `compare`.
@@ -183,18 +187,18 @@ pub(crate) struct CompareArgs {
     pub(crate) losses: Vec<String>,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
-    /// Only the losses named, the first of them as the one to be held against
+    /// Only the losses named; the others are compared with the first
     #[arg(long)]
     pub(crate) only: bool,
     /// Trainings of each loss, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) seeds: u16,
-    /// Train at full length, as `retrain` does, instead of a proxy's
+    /// Train at full length, as `retrain` does, instead of at a proxy's
     #[arg(long)]
     pub(crate) full: bool,
     /// Split the scores are measured on
-    #[arg(long, value_name = "NAME", default_value = "test", value_parser = SPLITS)]
-    pub(crate) split: String,
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = split())]
+    pub(crate) split: Split,
     /// What is printed
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -252,7 +256,7 @@ pub(crate) struct DiffArgs {
     /// Run folder
     #[arg(value_name = "RUN")]
     pub(crate) first: PathBuf,
-    /// Run folder it is held against
+    /// Run folder it is compared with
     #[arg(value_name = "RUN")]
     pub(crate) second: PathBuf,
     /// Results as JSON

@@ -1,9 +1,9 @@
 //! What two runs were told: every key of the configuration, the recipe, plugins and versions.
 
 use super::{ABSENT, Pair};
-use crate::settings::flatten;
 use anyhow::Result;
 use autoloss_run::Run;
+use autoloss_search::flatten;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};

@@ -183,7 +183,7 @@ fn random_search_never_mutates() {
 fn a_hopeless_task_ends_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = config(1_000_000);
-    settings.evolution.max_attempts = 250;
+    settings.evolution.max_proposals = 250;
     let mut engine = FakeEngine {
         hopeless: true,
         ..FakeEngine::default()

@@ -209,7 +209,7 @@ pub(crate) fn config(max_explored: u64) -> SearchConfig {
     config.evolution.population = 12;
     config.evolution.initial = 4;
     config.evolution.tournament_fraction = 0.3;
-    config.evolution.attempts_per_parent = 40;
+    config.evolution.proposals_per_parent = 40;
     config.budget = Budget {
         max_explored: Some(max_explored),
         ..Budget::default()

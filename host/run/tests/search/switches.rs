@@ -88,7 +88,7 @@ fn the_stop_switch_reaches_the_evaluator() {
 
 #[test]
 fn trainings_are_looked_at_and_after_some_the_worse_half_is_given_up() {
-    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.history = 5);
+    let (summary, _, trainer) = with(|settings| settings.proxy.pruning.history = 5);
     let looks: Vec<_> = trainer.jobs.iter().map(|r| r.pruning.unwrap()).collect();
     assert!(
         looks
@@ -100,7 +100,7 @@ fn trainings_are_looked_at_and_after_some_the_worse_half_is_given_up() {
     assert!(looks[first..].iter().all(|look| look.least.is_some()));
     assert!(summary.counts.of(OutcomeKind::StoppedEarly) > 0);
 
-    let (summary, _, trainer) = with(|settings| settings.proxy.hopeless.enabled = false);
+    let (summary, _, trainer) = with(|settings| settings.proxy.pruning.enabled = false);
     assert!(trainer.jobs.iter().all(|job| job.pruning.is_none()));
     assert_eq!(summary.counts.of(OutcomeKind::StoppedEarly), 0);
 }

@@ -2,14 +2,15 @@
 //! the baseline it is compared with.
 
 use autoloss_graph::Limits;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::violation::Checker;
 
 /// Where a child comes from.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Strategy {
+pub enum SearchMethod {
     /// Regularised (aging) evolution with mutations and without crossover.
     #[default]
     Evolution,
@@ -17,7 +18,7 @@ pub enum Strategy {
     Random,
 }
 
-impl Strategy {
+impl SearchMethod {
     /// The name in a configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -30,11 +31,11 @@ impl Strategy {
 
 /// Section `[evolution]`. The numbers are those of AutoLoss-Zero (arXiv 2103.14026), recalled
 /// rather than re-read, unless called ours.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionConfig {
-    /// `"evolution"` (default) or `"random"`.
-    pub strategy: Strategy,
+    /// Where a child comes from.
+    pub strategy: SearchMethod,
     /// Size of the population, the most recent losses that have a score: `1..=1000000`.
     /// Default 2500.
     pub population: usize,
@@ -47,25 +48,27 @@ pub struct EvolutionConfig {
     pub fresh_probability: f64,
     /// Depth of random graphs, `1..=limits.max_depth`. Default 3.
     pub depth: usize,
-    /// Attempts with one parent before another tournament is held, at least 1. Default 500, ours:
-    /// a parent all of whose neighbours are known must not hold up the search.
-    pub attempts_per_parent: u64,
-    /// Candidates explored in a row without one that is worth a proxy evaluation before the search
-    /// gives up, at least 1. Default 5000000, ours.
-    pub max_attempts: u64,
+    /// Proposals from one parent before the next tournament, at least 1. Default 500, ours: a parent all
+    /// of whose mutations are known must not hold up the search.
+    #[serde(alias = "attempts_per_parent")]
+    pub proposals_per_parent: u64,
+    /// Proposals in a row without a proxy evaluation that end the search, at least 1. Default 5000000,
+    /// ours.
+    #[serde(alias = "max_attempts")]
+    pub max_proposals: u64,
 }
 
 impl Default for EvolutionConfig {
     fn default() -> Self {
         Self {
-            strategy: Strategy::Evolution,
+            strategy: SearchMethod::Evolution,
             population: 2500,
             tournament_fraction: 0.05,
             initial: 20,
             fresh_probability: 0.1,
             depth: 3,
-            attempts_per_parent: 500,
-            max_attempts: 5_000_000,
+            proposals_per_parent: 500,
+            max_proposals: 5_000_000,
         }
     }
 }
@@ -90,13 +93,13 @@ impl EvolutionConfig {
         );
         check.range("evolution.depth", self.depth, 1..=limits.max_depth.max(1));
         check.range(
-            "evolution.attempts_per_parent",
-            self.attempts_per_parent,
+            "evolution.proposals_per_parent",
+            self.proposals_per_parent,
             1..=i64::MAX as u64,
         );
         check.range(
-            "evolution.max_attempts",
-            self.max_attempts,
+            "evolution.max_proposals",
+            self.max_proposals,
             1..=i64::MAX as u64,
         );
     }

@@ -1,18 +1,19 @@
 //! Where a search ends, and what happens to its best losses afterwards.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::violation::Checker;
 
 /// Section `[budget]`. At least one limit must be set; the first one reached ends the search.
 /// A configuration without the section searches for an hour.
-#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// Candidates explored, whatever their verdict; at least 1.
+    /// Candidates explored, whatever their outcome; at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_explored: Option<u64>,
-    /// Proxy evaluations, whatever their verdict; at least 1.
+    /// Proxy evaluations, whatever their outcome; at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_proxies: Option<u64>,
     /// Wall-clock seconds of all sessions of the run together; above 0.
@@ -62,7 +63,7 @@ impl Budget {
 
 /// Section `[confirmation]`: scores of short trainings are noisy and the best of many is lucky, so
 /// the best are measured again with other seeds before anything is reported (as AutoML-Zero does).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Confirmation {
     /// Trainings of each loss, each with its own seed, `1..=1000`. Default 3.

@@ -3,23 +3,31 @@
 use std::fmt::{self, Debug, Display};
 use std::ops::RangeInclusive;
 
+use autoloss_spec::UnknownName;
 use thiserror::Error;
 
 /// Why a configuration was refused.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The text is not TOML, a key is unknown or a value has the wrong type.
-    #[error("{origin}:{line}:{column}: {message}")]
+    /// The text is not TOML, or a value has the wrong type.
+    #[error("{place}{message}")]
     Syntax {
-        /// The file as the caller named it.
-        origin: String,
-        /// Line, from 1.
-        line: usize,
-        /// Column in characters, from 1.
-        column: usize,
+        /// Where.
+        place: Place,
         /// What is wrong there.
         message: String,
+    },
+    /// A name that is no section, no key or no value of its key.
+    #[error("{}{holder} has {name}", .place.as_ref().map(ToString::to_string).unwrap_or_default())]
+    Unknown {
+        /// Where, if in a file.
+        place: Option<Box<Place>>,
+        /// The section or key that the name was looked for in.
+        holder: String,
+        /// The name.
+        #[source]
+        name: UnknownName,
     },
     /// Values that do not fit their ranges, or each other.
     #[error("{}{}", .origin.as_ref().map(|file| format!("{file}: ")).unwrap_or_default(), join(.violations))]
@@ -29,23 +37,18 @@ pub enum ConfigError {
         /// Every violation, in the order of the keys.
         violations: Vec<Violation>,
     },
-    /// A value has no TOML form.
-    #[error("the configuration cannot be written as TOML: {reason}")]
+    /// A value has no TOML form, or TOML holds a number that is too large for its key.
+    #[error("the configuration cannot be converted: {reason}")]
     Unwritable {
-        /// What the writer said.
+        /// What the converter said.
         reason: String,
     },
 }
 
 impl ConfigError {
     pub(super) fn syntax(origin: &str, text: &str, error: &toml::de::Error) -> Self {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = text.get(..at).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self::Syntax {
-            origin: origin.into(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            place: Place::new(origin, text, error.span().map_or(0, |span| span.start)),
             message: error
                 .message()
                 .split_whitespace()
@@ -62,6 +65,36 @@ impl ConfigError {
             },
             other => other,
         }
+    }
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the caller named it.
+    pub origin: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// The place of a byte of a file's text.
+    pub(super) fn new(origin: &str, text: &str, byte: usize) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            origin: origin.into(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.origin, self.line, self.column)
     }
 }
 

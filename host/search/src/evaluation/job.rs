@@ -6,14 +6,14 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use autoloss_search::{Job, ProxyBudget};
+//! use autoloss_search::{Job, TrainingBudget};
 //!
 //! let job = Job {
 //!     task: "voc_seg".into(),
 //!     network: "small".into(),
 //!     run_spec: String::new(),
 //!     losses: BTreeMap::from([("seg".into(), "neg(mul(y, log(yhat)))".into())]),
-//!     budget: ProxyBudget::default(),
+//!     budget: TrainingBudget::default(),
 //!     seed: 1,
 //!     split: "reward".into(),
 //!     stop_invalid: true,
@@ -26,9 +26,9 @@
 
 use std::collections::BTreeMap;
 
+use autoloss_spec::TrainingBudget;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ProxyBudget;
 use crate::fitness::Fitness;
 use crate::outcome::Outcome;
 
@@ -47,7 +47,7 @@ pub struct Job {
     /// The text form of the loss graph of every searched branch.
     pub losses: BTreeMap<String, String>,
     /// Length and shape of the training.
-    pub budget: ProxyBudget,
+    pub budget: TrainingBudget,
     /// Seed of the training: initial weights, order of the images, augmentation.
     pub seed: u64,
     /// Split the score is measured on.

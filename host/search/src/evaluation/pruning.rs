@@ -27,7 +27,7 @@ impl Pruner {
 
     /// The rule of the next training; none where its step could not come before the end.
     pub(crate) fn next(&self, proxy: &ProxyConfig) -> Option<PruningRule> {
-        let (pruning, steps) = (&proxy.hopeless, proxy.budget.steps);
+        let (pruning, steps) = (&proxy.pruning, proxy.budget.steps);
         let step = ((pruning.after * steps as f64).round() as usize).max(1);
         (pruning.enabled && step < steps).then(|| PruningRule {
             step,
@@ -56,8 +56,8 @@ mod tests {
     fn proxy(steps: usize, history: usize) -> ProxyConfig {
         let mut proxy = ProxyConfig::default();
         proxy.budget.steps = steps;
-        proxy.hopeless.history = history;
-        (proxy.hopeless.after, proxy.hopeless.share) = (0.4, 0.5);
+        proxy.pruning.history = history;
+        (proxy.pruning.after, proxy.pruning.share) = (0.4, 0.5);
         proxy
     }
 
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(Pruner::default().next(&proxy(1, 1)), None);
         assert_eq!(Pruner::default().next(&proxy(2, 1)).unwrap().step, 1);
         let mut off = proxy(100, 1);
-        off.hopeless.enabled = false;
+        off.pruning.enabled = false;
         assert_eq!(Pruner::default().next(&off), None);
     }
 }

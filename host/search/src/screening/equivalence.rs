@@ -2,48 +2,46 @@
 //! equal norms on B samples train alike and share one evaluation.
 //!
 //! The key is text, one entry for each sample: the norm in scientific notation with two significant
-//! digits and the sign of ⟨∂L/∂x, ŷ − y⟩, where x are the raw predictions and ŷ what their activation makes of them. Significant digits rather than an absolute tolerance,
+//! digits and the sign of ⟨∂L/∂x, ŷ − y⟩, x the raw predictions. Significant digits rather than an absolute tolerance,
 //! since norms span many orders of magnitude; the standard library's decimal formatting, since it
 //! rounds correctly and alike on every platform, where scaling by powers of ten does not. Text can
 //! be read in the store. The sign is ours: L and −L have equal norms and opposite effects. It is
 //! taken for each sample, which costs nothing and tells more than the sign of their mean.
 //!
 //! ```
-//! use autoloss_search::{GradientKey, Probe};
+//! use autoloss_search::{EquivalenceConfig, GradientKey, Probe};
 //!
+//! let config = EquivalenceConfig::default();
 //! let probe = |scale: f64| Probe {
 //!     losses: vec![1.0],
 //!     norms: vec![0.0123 * scale.abs()],
 //!     alignments: vec![-0.5 * scale],
 //!     rounding_scale: 0.0,
 //! };
-//! let key = GradientKey::new(&probe(1.0), 2).unwrap();
+//! let key = GradientKey::new(&probe(1.0), &config).unwrap();
 //! assert_eq!(key.as_str(), "1.2e-2-");
-//! assert_eq!(GradientKey::new(&probe(1.0 + 1e-9), 2), Some(key.clone()));
-//! assert_ne!(GradientKey::new(&probe(-1.0), 2), Some(key));
+//! assert_eq!(GradientKey::new(&probe(1.0 + 1e-9), &config), Some(key.clone()));
+//! assert_ne!(GradientKey::new(&probe(-1.0), &config), Some(key));
 //! ```
 
 use std::fmt::Write;
 
 use super::screener::Probe;
-
-/// An alignment below this part of the gradient's norm has no sign: the gradient is orthogonal to
-/// ŷ − y up to the rounding of single-precision sums.
-const ORTHOGONAL: f64 = 1e-6;
+use crate::config::EquivalenceConfig;
 
 /// What equivalent losses have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GradientKey(Box<str>);
 
 impl GradientKey {
-    /// The key of a probe with so many significant digits; none where the probe is not finite,
-    /// since such losses have nothing in common.
+    /// The key of a probe with the configured digits; None where the probe is not finite, since such
+    /// losses have nothing in common.
     #[must_use]
-    pub fn new(probe: &Probe, digits: usize) -> Option<Self> {
+    pub fn new(probe: &Probe, config: &EquivalenceConfig) -> Option<Self> {
         if !probe.is_finite() {
             return None;
         }
-        let precision = digits.saturating_sub(1);
+        let precision = config.digits.saturating_sub(1);
         let mut text = String::with_capacity(probe.norms.len() * (precision + 8));
         for (index, &norm) in probe.norms.iter().enumerate() {
             let alignment = probe.alignments.get(index).copied().unwrap_or(0.0);
@@ -52,7 +50,7 @@ impl GradientKey {
                 text,
                 "{:.precision$e}{}",
                 norm.abs() + 0.0,
-                sign(alignment, norm)
+                sign(alignment, norm, config.orthogonal)
             );
             debug_assert!(written.is_ok(), "writing to a string cannot fail");
         }
@@ -78,8 +76,8 @@ impl GradientKey {
     }
 }
 
-fn sign(alignment: f64, norm: f64) -> char {
-    if alignment.abs() <= ORTHOGONAL * norm.abs() {
+fn sign(alignment: f64, norm: f64, orthogonal: f64) -> char {
+    if alignment.abs() <= orthogonal * norm.abs() {
         '='
     } else if alignment > 0.0 {
         '+'
@@ -104,7 +102,7 @@ mod tests {
     }
 
     fn key(norms: &[f64], alignments: &[f64]) -> GradientKey {
-        GradientKey::new(&probe(norms, alignments), 2).unwrap()
+        GradientKey::new(&probe(norms, alignments), &EquivalenceConfig::default()).unwrap()
     }
 
     #[test]
@@ -116,14 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_says_what_has_no_sign() {
+        let strict = EquivalenceConfig {
+            orthogonal: 0.1,
+            ..EquivalenceConfig::default()
+        };
+        let probe = probe(&[1.0, 1.0], &[0.05, 0.5]);
+        let key = GradientKey::new(&probe, &strict).unwrap();
+        assert_eq!(key.as_str(), "1.0e0=1.0e0+");
+    }
+
+    #[test]
     fn small_norms_are_told_apart() {
         assert_ne!(key(&[1.0e-9], &[-1.0]), key(&[2.0e-9], &[-1.0]));
     }
 
     #[test]
     fn a_probe_that_is_not_finite_has_no_key() {
-        assert_eq!(GradientKey::new(&probe(&[f64::NAN], &[0.0]), 2), None);
-        assert_eq!(GradientKey::new(&probe(&[1.0], &[f64::INFINITY]), 2), None);
+        let config = EquivalenceConfig::default();
+        assert_eq!(GradientKey::new(&probe(&[f64::NAN], &[0.0]), &config), None);
+        assert_eq!(
+            GradientKey::new(&probe(&[1.0], &[f64::INFINITY]), &config),
+            None
+        );
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Funnel {
             if !self.equivalence.enabled {
                 return true;
             }
-            let Some(key) = GradientKey::new(probe, self.equivalence.digits) else {
+            let Some(key) = GradientKey::new(probe, &self.equivalence) else {
                 return true;
             };
             !self.caches[work.branch].keys.contains_key(&key) && keys.insert((work.branch, key))
@@ -308,7 +308,7 @@ impl Funnel {
                 return Ok(Finding::fresh(Err(outcome), canonical, None));
             }
             if self.equivalence.enabled {
-                key = GradientKey::new(&probe, self.equivalence.digits);
+                key = GradientKey::new(&probe, &self.equivalence);
             }
         }
         if let Some((of, found)) = key

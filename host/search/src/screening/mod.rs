@@ -3,10 +3,12 @@
 
 mod ahead;
 mod answers;
+mod early;
 mod equivalence;
 mod funnel;
 mod screener;
 
+pub use early::EarlyStopper;
 pub use equivalence::GradientKey;
 pub use funnel::{Passed, ScreenRecord};
 pub use screener::{Gain, Probe, Screener, Work};

@@ -36,7 +36,7 @@ impl Source {
                 depth: config.evolution.depth,
             },
             limits: config.limits,
-            proposals_per_parent: config.evolution.attempts_per_parent,
+            proposals_per_parent: config.evolution.proposals_per_parent,
         }
     }
 
@@ -280,7 +280,7 @@ pub(super) mod tests {
     #[test]
     fn only_a_mutated_child_is_ever_spent() {
         let mut config = SearchConfig::default();
-        config.evolution.attempts_per_parent = 10;
+        config.evolution.proposals_per_parent = 10;
         let source = Source::new(&config, &task(1));
         let fresh = Child::fresh(CandidateId(0), &source);
         assert!(fresh.proposals_left(CandidateId(1_000_001), &source) > 0);

@@ -17,7 +17,7 @@ use autoloss_graph::Mutation;
 use serde::{Deserialize, Serialize};
 
 use crate::candidate::{CandidateId, Proposal, Screened, Settled};
-use crate::config::{SearchConfig, Strategy as SearchMethod};
+use crate::config::{SearchConfig, SearchMethod};
 use crate::task::TaskSpec;
 
 pub use evolution::Evolution;

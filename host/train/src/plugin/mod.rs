@@ -11,6 +11,5 @@ mod remote;
 
 pub use error::{LoadError, PluginError, Trouble};
 pub use library::Plugin;
-pub(crate) use registry::unknown;
 pub use registry::{Registry, locate};
 pub use remote::{RemoteMetric, RemoteNetwork, RemoteTask};

@@ -3,6 +3,7 @@
 use super::{LoadError, Plugin};
 use crate::{Result, TrainError};
 use autoloss_plugin_api::{MetricInfo, NetworkInfo, TaskInfo};
+use autoloss_spec::UnknownName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,23 +89,24 @@ impl Registry {
     /// The task of this name, or the only one.
     ///
     /// # Errors
-    /// [`TrainError::Unknown`] or [`TrainError::Ambiguous`].
+    /// [`TrainError::Unknown`], [`TrainError::NoTask`] or [`TrainError::Ambiguous`].
     pub fn task(&self, name: Option<&str>) -> Result<(Arc<Plugin>, TaskInfo)> {
         let tasks = || self.each(|plugin| &plugin.info().tasks);
         let Some(name) = name else {
             let mut all = tasks();
             return match (all.next(), all.next()) {
                 (Some(only), None) => Ok(only),
-                (None, _) => Err(unknown("a task", "any", std::iter::empty())),
+                (None, _) => Err(TrainError::NoTask),
                 _ => Err(TrainError::Ambiguous {
                     kind: "task",
                     known: join(tasks().map(|(_, task)| task.name)),
                 }),
             };
         };
-        tasks()
-            .find(|(_, task)| task.name == name)
-            .ok_or_else(|| unknown("task", name, tasks().map(|(_, task)| task.name)))
+        tasks().find(|(_, task)| task.name == name).ok_or_else(|| {
+            let known = tasks().map(|(_, task)| task.name);
+            UnknownName::new("task", name, known).into()
+        })
     }
 
     /// The network of this name, which must serve the task.
@@ -117,7 +119,7 @@ impl Registry {
             .find(|(_, network)| network.name == name)
             .ok_or_else(|| {
                 let serving = networks().filter(|(_, network)| serves(network, task));
-                unknown("network", name, serving.map(|(_, network)| network.name))
+                UnknownName::new("network", name, serving.map(|(_, network)| network.name))
             })?;
         if !serves(&found.1, task) {
             return Err(TrainError::WrongTask {
@@ -173,21 +175,5 @@ fn offers(plugin: &Plugin) -> impl Iterator<Item = (&'static str, &str)> {
 
 fn join<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {
     let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-pub(crate) fn unknown(
-    kind: &'static str,
-    name: &str,
-    known: impl Iterator<Item = String>,
-) -> TrainError {
-    TrainError::Unknown {
-        kind,
-        name: name.to_owned(),
-        known: join(known),
-    }
+    names.join(", ")
 }

@@ -2,15 +2,16 @@
 
 use super::{Branch, LrpTrace};
 use crate::{Result, TrainError};
-use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape, Watch};
+use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape};
 use autoloss_graph::LossGraph;
 use autoloss_plugin_api::{Activation as Declared, TARGET_BOXES};
-use autoloss_search::{Gain, Probe, ScreeningConfig};
+use autoloss_search::{EarlyStopper, Gain, Probe, ScreeningConfig};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 
-/// Values of a sample from which on its prediction is judged alone.
+/// Values of a sample from which on the metric takes its prediction alone. Fixed: it bounds memory and
+/// changes no result.
 const LARGE: usize = 1 << 16;
 
 /// What the engine needs of a branch.
@@ -91,7 +92,12 @@ impl Fused {
         }
     }
 
-    pub(super) fn probe(&mut self, machine: &mut Machine, graph: &LossGraph) -> Probe {
+    pub(super) fn probe(
+        &mut self,
+        machine: &mut Machine,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+    ) -> Probe {
         let (problem, compiled) = self.compiled(graph);
         machine.reset(problem);
         let found = machine.gradient(problem, &compiled.program);
@@ -100,7 +106,7 @@ impl Fused {
             losses: found.losses,
             norms: found.norms,
             alignments: found.alignments,
-            rounding_scale: found.rounding_scale,
+            rounding_scale: config.rounding * found.term_norm,
         }
     }
 
@@ -116,17 +122,18 @@ impl Fused {
             return Ok(self.optimise(machine, branch, graph, config, None)?.0);
         }
         if self.compiled(graph).1.aligned.is_none() {
-            self.probe(machine, graph);
+            self.probe(machine, graph, config);
         }
         let aligned = self.compiled(graph).1.aligned == Some(true);
-        let mut watch = Watch::new(config.threshold, aligned);
+        let rule = &config.early_stopping;
+        let mut stopper = EarlyStopper::new(rule, config.threshold, aligned);
         let mut run = Run::new(self, machine, branch, graph);
-        while let Some(step) = watch.next_reading().filter(|step| *step < config.steps) {
+        while let Some(step) = stopper.next_reading().filter(|step| *step < config.steps) {
             if let Some(ended) = run.advance(step, config)? {
                 return Ok(ended);
             }
             let reached = run.score()?;
-            if watch.read(reached - branch.initial) {
+            if stopper.read(reached - branch.initial) {
                 return Ok(run.finished(reached));
             }
         }

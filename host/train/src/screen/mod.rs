@@ -24,15 +24,6 @@ use fused::Fused;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// A gradient below this share of the terms it is summed from is rounding (single precision).
-const ROUNDING: f64 = 1e-5;
-/// A gain on coarse maps below this share of the threshold is none on finer ones either.
-const COARSE: f64 = 0.25;
-/// Maps smaller than this tell too little.
-const LEAST_COARSE: usize = 4;
-/// Standard deviation of the random raw predictions the protocol starts from.
-const INITIAL_SPREAD: f64 = 1.0;
-
 /// The metric over the course of one protocol run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LrpTrace {
@@ -179,8 +170,8 @@ impl Worker {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, Fault> {
         let Screen { branch, fused, .. } = &mut self.branches[branch];
         match fused {
-            Some(fused) => Ok(fused.probe(&mut self.machine, graph)),
-            None => branch.probe_by_libtorch(graph).map_err(fault),
+            Some(fused) => Ok(fused.probe(&mut self.machine, graph, &self.config)),
+            None => branch.probe_by_libtorch(graph, &self.config).map_err(fault),
         }
     }
 
@@ -210,8 +201,8 @@ impl Screen {
         };
         if config.engine == ScreeningEngine::Fused {
             screen.fused = Some(Fused::new(&screen.branch)?);
-            let size = config.size / 2;
-            if goes_early(config) && config.coarse && size >= LEAST_COARSE {
+            let size = (config.size as f64 * config.coarse_scale) as usize;
+            if goes_early(config) && config.coarse && size >= config.coarse_min_size {
                 let config = ScreeningConfig {
                     size,
                     ..config.clone()
@@ -255,7 +246,7 @@ impl Screen {
         };
         if let Some((branch, fused)) = &mut self.coarse {
             let found = fused.reject(machine, branch, graph, config)?;
-            if found.gain < COARSE * config.threshold {
+            if found.gain < config.coarse_share * config.threshold {
                 return Ok(found);
             }
         }
@@ -297,7 +288,7 @@ impl Branch {
         let samples = task.screening_samples(info, request)?;
         tch::manual_seed(i64::from_ne_bytes(seed.to_ne_bytes()));
         let raw = Tensor::f_randn(samples.shape, (Kind::Float, Device::Cpu))?
-            .f_mul_scalar(INITIAL_SPREAD)?;
+            .f_mul_scalar(config.initial_deviation)?;
         let mut branch = Self {
             info: info.clone(),
             samples,

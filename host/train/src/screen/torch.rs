@@ -2,7 +2,7 @@
 //!
 //! The B samples are independent problems ([`Scope::Sample`]) in one tensor, which is B times fewer calls.
 
-use super::{Branch, LrpTrace, ROUNDING};
+use super::{Branch, LrpTrace};
 use crate::Result;
 use crate::graph_eval::{Scope, loss_of};
 use crate::optimizer::{adam_update, copied};
@@ -10,11 +10,16 @@ use autoloss_graph::LossGraph;
 use autoloss_search::{Gain, Probe, ScreeningConfig};
 use tch::{Kind, Tensor};
 
-/// Adam's β₁ in the protocol.
+/// Adam's β₁ in the protocol. Fixed: the published constants of Adam are compiled into the engine's
+/// kernels, and both paths must take the same step.
 const BETA1: f64 = 0.9;
 
 impl Branch {
-    pub(super) fn probe_by_libtorch(&self, graph: &LossGraph) -> Result<Probe> {
+    pub(super) fn probe_by_libtorch(
+        &self,
+        graph: &LossGraph,
+        config: &ScreeningConfig,
+    ) -> Result<Probe> {
         let raw = self.raw.f_detach()?.f_set_requires_grad(true)?;
         let prediction = self.activate(&raw)?;
         let inputs = self.inputs(&prediction)?;
@@ -51,7 +56,7 @@ impl Branch {
             losses: values(&losses)?,
             norms: norm(by_raw)?,
             alignments: values(&per_sample(&by_raw.f_mul(&away)?.f_to_kind(Kind::Double)?)?)?,
-            rounding_scale: ROUNDING * terms.into_iter().fold(0.0, f64::max).sqrt(),
+            rounding_scale: config.rounding * terms.into_iter().fold(0.0, f64::max).sqrt(),
         })
     }
 
