@@ -552,7 +552,7 @@ impl<'a> Rewriter<'a> {
             match self.node(term.id) {
                 Node::Unary(UnaryOp::Neg, a) => stack.push(Signed { id: a, ..term }.flipped(true)),
                 Node::Unary(UnaryOp::MeanNhw | UnaryOp::MeanC, a) => {
-                    stack.push(Signed { id: a, ..term })
+                    stack.push(Signed { id: a, ..term });
                 }
                 Node::Binary(BinaryOp::Add, a, b) => {
                     stack.extend([a, b].map(|id| Signed { id, ..term }));

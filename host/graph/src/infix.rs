@@ -69,7 +69,7 @@ pub struct Infix {
 }
 
 impl Infix {
-    /// Writes a graph.
+    /// Writes a graph. In a line it is as long as the graph's tree is large.
     #[must_use]
     pub fn of(graph: &LossGraph, signature: &Signature, marks: &impl Marks) -> Self {
         let paper = marks.layout() == Layout::Paper;
@@ -194,7 +194,7 @@ impl<M: Marks> Writer<'_, M> {
             Node::Unary(op, a) => {
                 let a = self.take(a);
                 Written {
-                    expr: self.unary(op, a.expr, a.absolute),
+                    expr: self.unary(op, &a.expr, a.absolute),
                     absolute: a.absolute || op == UnaryOp::Abs,
                     size: a.size + 1,
                     depth: a.depth + 1,
@@ -273,15 +273,15 @@ impl<M: Marks> Writer<'_, M> {
         }
     }
 
-    fn unary(&self, op: UnaryOp, a: Expr, absolute: bool) -> Expr {
+    fn unary(&self, op: UnaryOp, a: &Expr, absolute: bool) -> Expr {
         let marks = self.marks;
-        let text = |a: &Expr| self.text(a);
+        let text = || self.text(a);
         match op.facts().notation {
-            Notation::Minus => Expr::Sum(vec![(true, self.within(&a, Binding::Product))]),
+            Notation::Minus => Expr::Sum(vec![(true, self.within(a, Binding::Product))]),
             Notation::Fraction => {
                 let below = match self.paper {
-                    true => (text(&a), binding(&a)),
-                    false => (self.within(&a, Binding::Call), Binding::Atom),
+                    true => (text(), binding(a)),
+                    false => (self.within(a, Binding::Call), Binding::Atom),
                 };
                 Expr::Product(Vec::new(), vec![below])
             }
@@ -295,20 +295,19 @@ impl<M: Marks> Writer<'_, M> {
                 } else {
                     Binding::Call
                 };
-                let squared = || marks.squared(&text(&a), binding(&a) >= least);
+                let squared = || marks.squared(&text(), binding(a) >= least);
                 number.unwrap_or_else(|| Expr::Other(squared(), Binding::Square))
             }
             // An input may be called e.
             Notation::Exponential if self.signature.index_of("e").is_none() => {
-                let text = text(&a);
-                let power = marks.exponential(&text);
-                let power = power.unwrap_or_else(|| marks.call(op, &text));
+                let power = marks.exponential(&text());
+                let power = power.unwrap_or_else(|| marks.call(op, &text()));
                 Expr::Other(power, Binding::Call)
             }
-            Notation::Bars => Expr::Other(marks.absolute(&text(&a), absolute), Binding::Atom),
-            Notation::Root => Expr::Other(marks.root(&text(&a)), Binding::Atom),
+            Notation::Bars => Expr::Other(marks.absolute(&text(), absolute), Binding::Atom),
+            Notation::Root => Expr::Other(marks.root(&text()), Binding::Atom),
             Notation::Exponential | Notation::Function(..) => {
-                Expr::Other(marks.call(op, &text(&a)), Binding::Call)
+                Expr::Other(marks.call(op, &text()), Binding::Call)
             }
         }
     }

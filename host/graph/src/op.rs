@@ -374,18 +374,18 @@ mod tests {
             let even = holds(&|x| op.at(-x) == op.at(x));
             let odd = holds(&|x| op.at(-x) == -op.at(x));
             let found = match facts.parity {
-                Parity::Even => even && !odd,
-                Parity::Odd => odd && !even,
-                Parity::Dual(other) => other.facts().parity == Parity::Dual(op),
+                Even => even && !odd,
+                Odd => odd && !even,
+                Dual(other) => other.facts().parity == Dual(op),
                 Parity::None => !even && !odd,
             };
             assert!(found, "{}: {:?}", facts.name, facts.parity);
             let [never, kept] = [f64::NEG_INFINITY, 0.0]
                 .map(|least| numbers.iter().all(|x| *x < least || op.at(*x) >= 0.0));
             let sign = match facts.sign {
-                Sign::Nonnegative => never,
-                Sign::OfOperand => kept && !never,
-                Sign::Any => !kept,
+                Nonnegative => never,
+                OfOperand => kept && !never,
+                Any => !kept,
             };
             assert!(sign, "{}: {:?}", facts.name, facts.sign);
             let binary = [0.0, 1.0]
@@ -393,7 +393,7 @@ mod tests {
                 .iter()
                 .all(|y| [0.0, 1.0].contains(y));
             // A mean of zeros and ones lies between them.
-            let mean = matches!(facts.reach, Reach::Channels | Reach::Positions);
+            let mean = matches!(facts.reach, Channels | Positions);
             assert_eq!(facts.keeps_binary, binary && !mean, "{}", facts.name);
             assert_eq!(
                 facts.has_epsilon,
