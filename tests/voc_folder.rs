@@ -189,7 +189,7 @@ fn what_is_wrong_with_a_folder_is_named() {
 }
 
 #[test]
-fn bad_samples_are_left_out_and_counted_when_asked() {
+fn bad_samples_are_skipped_and_counted_when_asked() {
     let (_place, scenes) = written();
     let (_few, folder) = a_few(&scenes);
     let damage = |name: &str| fs::write(folder.join("JPEGImages").join(name), "gone").unwrap();

@@ -69,7 +69,7 @@ fn finite(tensor: &Tensor) -> bool {
     tensor.isfinite().all().int64_value(&[]) == 1
 }
 
-/// A training step with every reference loss leaves finite losses and gradients, and a judging pass and
+/// A training step with every reference loss leaves finite losses and gradients, and an evaluation pass and
 /// predictions work too. Returns how many are sampled and how many of them are positive: of anchors, of
 /// regions.
 fn survives(task: &CocoDet, network: &mut FasterRcnnTiny, batch: &Batch) -> [[i64; 2]; 2] {

@@ -17,6 +17,9 @@ const ITEMS: [usize; 2] = [2, 5];
 const SIDES: [usize; 2] = [48, 80];
 
 /// The data that the options name, with the settings in force.
+///
+/// # Errors
+/// Settings that are unknown or out of range, or a folder that cannot be read.
 pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
     let (origin, settings) = match &options.data {
         None => {

@@ -60,7 +60,7 @@ const KNOWN: [&str; 4] = [
 /// The settings of `[network]`, checked before anything is built.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NetworkSettings {
-    /// Whether normalisations over the batch keep their statistics and are not trained.
+    /// Whether batch normalisations are frozen: with their running statistics, untrained.
     pub(crate) frozen_norms: bool,
     /// Added to the variances of a ResNet: 0 for the first weights that torchvision published, else 1e-5.
     pub(crate) norm_epsilon: f64,

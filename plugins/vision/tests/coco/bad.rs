@@ -64,7 +64,7 @@ fn files_that_are_no_annotations_are_named() {
 }
 
 #[test]
-fn entries_that_cannot_be_used_are_named_or_left_out() {
+fn entries_that_cannot_be_used_are_named_or_skipped() {
     let image = |field: &'static str, value: Value| ("images", field, value);
     let object = |field: &'static str, value: Value| ("annotations", field, value);
     for ((list, field, value), words) in [

@@ -145,7 +145,7 @@ fn without_test_annotations_a_fifth_is_the_test_split() {
 }
 
 #[test]
-fn pictures_without_objects_are_left_out_of_train_alone() {
+fn pictures_without_objects_are_skipped_in_train_alone() {
     let coco = Coco::of(60, 5);
     // Even pictures have nothing, a crowd, or a box without extent.
     let strip = |content: &mut serde_json::Value| {

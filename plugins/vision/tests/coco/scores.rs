@@ -1,4 +1,4 @@
-//! Scores of strange input: nothing panics, and what has no meaning is refused or left out.
+//! Scores of strange input: nothing panics, and what has no meaning is refused or skipped.
 
 use autoloss_vision::VisionError;
 use autoloss_vision::coco::{CocoObject, Detection, DetectionScorer, DetectionScores};

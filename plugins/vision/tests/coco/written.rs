@@ -279,7 +279,7 @@ fn what_cannot_be_read_back_is_not_written() {
 }
 
 #[test]
-fn items_that_nothing_shows_of_are_left_out() {
+fn items_without_a_visible_pixel_are_skipped() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("set");
     let mut samples = scenes(1);

@@ -244,12 +244,12 @@ mod tests {
         let branches = network.forward(&batch, Mode::Train).unwrap();
         assert_eq!(branches.keys().collect::<Vec<_>>(), ["seg"]);
         let seg = &branches["seg"];
-        let kept = seg
+        let counted = seg
             .get("y")
             .unwrap()
             .sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
         assert!(
-            kept.min().double_value(&[]) == 0.0,
+            counted.min().double_value(&[]) == 0.0,
             "no void position was tried"
         );
         for (name, tensor) in seg.iter() {
@@ -260,7 +260,7 @@ mod tests {
             );
             let sums = tensor.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
             assert!(
-                (sums - &kept).abs().max().double_value(&[]) < 1e-5,
+                (sums - &counted).abs().max().double_value(&[]) < 1e-5,
                 "{name}"
             );
         }
