@@ -12,20 +12,12 @@ use crate::report;
 use crate::session::{Machine, Session, dated_folder};
 use crate::settings::Overrides;
 use anyhow::Result;
-use autoloss_graph::{LossFile, LossGraph};
 use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;
-use autoloss_run::{Findings, Found, Store, write_loss_file};
-use autoloss_search::{
-    Confirmed, Contender, Event, FinalTable, Observer, Outcome as Ended, OutcomeKind, Search,
-    SearchError, Summary,
-};
-use std::collections::BTreeMap;
+use autoloss_run::{Findings, Store};
+use autoloss_search::{Event, Observer, Outcome as Ended, Search, SearchError};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-
-/// Name of the chosen loss's row.
-const FOUND: &str = "found";
 
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
@@ -144,7 +136,7 @@ fn drive(
         clock(summary.elapsed_seconds),
         summary.end
     ));
-    let mut findings = found_so_far(&session, &search, &summary)?;
+    let mut findings = Findings::of_search(search.journal(), &summary, &score)?;
     if !args.no_final && !conclude(&mut session, &mut search, &mut findings)? {
         return Ok(interrupted(&folder));
     }
@@ -173,26 +165,6 @@ fn interrupted(folder: &Path) -> Outcome {
     Outcome::Interrupted
 }
 
-fn found_so_far(session: &Session, search: &Search<Store>, summary: &Summary) -> Result<Findings> {
-    let counts = &summary.counts;
-    let kinds = OutcomeKind::ALL.iter().map(|&kind| (kind, counts.of(kind)));
-    let met = kinds.filter(|(_, count)| *count > 0);
-    let median = search.journal().reader().random_median()?;
-    Ok(Findings {
-        run: search.journal().folder().to_owned(),
-        explored: counts.explored(),
-        proxies: counts.proxies(),
-        verdicts: met
-            .map(|(kind, count)| (kind.code().to_owned(), count))
-            .collect(),
-        search_seconds: summary.elapsed_seconds,
-        store_seconds: summary.writing_seconds,
-        score: Some(session.workbench.score().to_owned()),
-        random_accepted_median: median.map(|(fitness, _)| fitness.score()),
-        ..Findings::default()
-    })
-}
-
 /// Measures the best losses again on the selection split, then compares the chosen one with the
 /// reference loss on the test split. False where it was interrupted.
 fn conclude(
@@ -209,7 +181,10 @@ fn conclude(
         "measuring the best {} again with {} seeds on the {} split …",
         settings.top, settings.seeds, settings.split
     ));
-    let table = final_table(session, search)?;
+    let median = search.journal().reader().random_median()?;
+    let table = session
+        .workbench
+        .final_table(median.map(|(_, losses)| losses))?;
     let mut album = Album::default();
     let mut exhibit = Exhibit {
         workbench: &mut session.workbench,
@@ -225,42 +200,13 @@ fn conclude(
     let Some(conclusion) = concluded else {
         return Ok(false);
     };
-    let Some(chosen) = conclusion.chosen else {
+    if conclusion.chosen.is_none() {
         logging::line("no loss trained with every seed; nothing to compare");
         return Ok(true);
-    };
-    findings.best = Some(found(session, search, &chosen)?);
-    findings.test = conclusion.rows;
-    findings.noise_floor = conclusion.noise_floor;
+    }
+    findings.conclude(search.journal(), conclusion, &table)?;
     album.write(&session.workbench, Split::Test, search.journal().folder());
     Ok(true)
-}
-
-/// What the chosen loss is compared with: the task's first reference loss and the median random loss.
-fn final_table(session: &Session, search: &Search<Store>) -> Result<FinalTable> {
-    let workbench = &session.workbench;
-    let mut others = Vec::new();
-    let mut references = workbench.info().reference_losses.iter();
-    if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
-        others.push(Contender {
-            name: reference.title.clone(),
-            losses: workbench.reference(&reference.name)?,
-        });
-    }
-    if let Some((_, mut losses)) = search.journal().reader().random_median()? {
-        losses.extend(workbench.fixed().clone());
-        others.push(Contender {
-            name: "median random".into(),
-            losses,
-        });
-    }
-    Ok(FinalTable {
-        split: Split::Test.name().to_owned(),
-        score: workbench.score().to_owned(),
-        found: FOUND.to_owned(),
-        fixed: workbench.fixed().clone(),
-        others,
-    })
 }
 
 /// Tells what the trainings of the final table come to.
@@ -298,54 +244,4 @@ impl Observer for Narrator {
         }
         self.row = Some(((*name).to_owned(), trainings, seconds));
     }
-}
-
-fn found(session: &Session, search: &Search<Store>, chosen: &Confirmed) -> Result<Found> {
-    let losses = &chosen.loss.losses;
-    let config = search.config();
-    let mut formulas = BTreeMap::new();
-    for (name, signature) in session.workbench.signatures() {
-        if let Some(text) = losses.get(name.as_str()) {
-            let graph = LossGraph::parse(text, signature, &config.limits)?;
-            let canonical = graph.canonical(signature);
-            formulas.insert(
-                name.as_str().to_owned(),
-                canonical.formula(signature).to_string(),
-            );
-        }
-    }
-    let mut whole = losses.clone();
-    whole.extend(session.workbench.fixed().clone());
-    let folder = search.journal().folder();
-    let mut file = LossFile::new(&session.workbench.info().name, whole);
-    file.conventions = session.workbench.conventions();
-    file.name = Some(format!(
-        "candidate {} of {}",
-        chosen.loss.id,
-        folder.display()
-    ));
-    let mean = chosen.mean();
-    let provenance = [
-        ("candidate", serde_json::json!(chosen.loss.id.0)),
-        ("network", session.workbench.network().name.clone().into()),
-        ("score", session.workbench.score().into()),
-        ("search_score", chosen.loss.fitness.score().into()),
-        ("selection_mean", serde_json::json!(mean)),
-        ("selection_sd", serde_json::json!(chosen.deviation())),
-        ("seed", config.seed.into()),
-    ];
-    file.provenance = provenance
-        .map(|(key, value)| (key.to_owned(), value))
-        .into_iter()
-        .collect();
-    let path = folder.join("best.json");
-    write_loss_file(&path, &file)?;
-    Ok(Found {
-        candidate: chosen.loss.id.to_string(),
-        losses: losses.clone(),
-        formulas,
-        search_score: Some(chosen.loss.fitness.score()),
-        selection: mean.map(|mean| (mean, chosen.deviation().unwrap_or(0.0))),
-        file: path,
-    })
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use autoloss_search::Row;
+use autoloss_graph::{LossFile, LossGraph};
+use autoloss_search::{Conclusion, Confirmed, FinalTable, OutcomeKind, Row, RunHeader, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::files::{read_json, write_json};
+use crate::files::{read_json, write_json, write_loss_file};
+use crate::store::Store;
 
 const FILE: &str = "final.json";
 
@@ -60,6 +62,48 @@ pub struct Found {
 }
 
 impl Findings {
+    /// What a search that has ended found, before anything is measured again.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn of_search(store: &Store, summary: &Summary, score: &str) -> Result<Self, StoreError> {
+        let counts = &summary.counts;
+        let kinds = OutcomeKind::ALL.iter().map(|&kind| (kind, counts.of(kind)));
+        let met = kinds.filter(|(_, count)| *count > 0);
+        let median = store.reader().random_median()?;
+        Ok(Self {
+            run: store.folder().to_owned(),
+            explored: counts.explored(),
+            proxies: counts.proxies(),
+            verdicts: met
+                .map(|(kind, count)| (kind.code().to_owned(), count))
+                .collect(),
+            search_seconds: summary.elapsed_seconds,
+            store_seconds: summary.writing_seconds,
+            score: Some(score.to_owned()),
+            random_accepted_median: median.map(|(fitness, _)| fitness.score()),
+            ..Self::default()
+        })
+    }
+
+    /// Takes in what the search came to, and writes the chosen loss as `best.json`.
+    ///
+    /// # Errors
+    /// What the disk says, or a chosen loss that cannot be read.
+    pub fn conclude(
+        &mut self,
+        store: &Store,
+        conclusion: Conclusion,
+        table: &FinalTable,
+    ) -> Result<(), StoreError> {
+        if let Some(chosen) = &conclusion.chosen {
+            self.best = Some(Found::new(store, chosen, table)?);
+        }
+        self.test = conclusion.rows;
+        self.noise_floor = conclusion.noise_floor;
+        Ok(())
+    }
+
     /// Writes the file into a run folder.
     ///
     /// # Errors
@@ -75,6 +119,76 @@ impl Findings {
     pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
         read_json(&folder.join(FILE))
     }
+}
+
+impl Found {
+    fn new(store: &Store, chosen: &Confirmed, table: &FinalTable) -> Result<Self, StoreError> {
+        let header = store.reader().header()?;
+        let file = loss_file(store.folder(), &header, chosen, table);
+        let path = store.folder().join("best.json");
+        write_loss_file(&path, &file)?;
+        Ok(Self {
+            candidate: chosen.loss.id.to_string(),
+            losses: chosen.loss.losses.clone(),
+            formulas: formulas(store.folder(), &header, &chosen.loss.losses)?,
+            search_score: Some(chosen.loss.fitness.score()),
+            selection: chosen
+                .mean()
+                .map(|mean| (mean, chosen.deviation().unwrap_or(0.0))),
+            file: path,
+        })
+    }
+}
+
+/// The canonical graphs of a loss as formulas for people.
+fn formulas(
+    folder: &Path,
+    header: &RunHeader,
+    losses: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut formulas = BTreeMap::new();
+    for branch in &header.task.branches {
+        let (name, signature) = (branch.name.as_str(), &branch.signature);
+        if let Some(text) = losses.get(name) {
+            let graph = LossGraph::parse(text, signature, &header.config.limits)
+                .map_err(|error| StoreError::damaged(folder, error.to_string()))?;
+            let formula = graph.canonical(signature).formula(signature).to_string();
+            formulas.insert(name.to_owned(), formula);
+        }
+    }
+    Ok(formulas)
+}
+
+/// The chosen loss as a file, with the losses of the branches that are not searched.
+fn loss_file(
+    folder: &Path,
+    header: &RunHeader,
+    chosen: &Confirmed,
+    table: &FinalTable,
+) -> LossFile {
+    let mut whole = chosen.loss.losses.clone();
+    whole.extend(table.fixed.clone());
+    let mut file = LossFile::new(&header.task.task, whole);
+    file.conventions = header.task.conventions.clone();
+    file.name = Some(format!(
+        "candidate {} of {}",
+        chosen.loss.id,
+        folder.display()
+    ));
+    let provenance = [
+        ("candidate", serde_json::json!(chosen.loss.id.0)),
+        ("network", header.task.network.clone().into()),
+        ("score", table.score.clone().into()),
+        ("search_score", chosen.loss.fitness.score().into()),
+        ("selection_mean", serde_json::json!(chosen.mean())),
+        ("selection_sd", serde_json::json!(chosen.deviation())),
+        ("seed", header.config.seed.into()),
+    ];
+    file.provenance = provenance
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect();
+    file
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use autoloss_plugin_api::{
     BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
     Split, TaskInfo, TaskOptions,
 };
-use autoloss_search::{BranchSpec, ScreeningConfig, TaskSpec, TrainingBudget};
+use autoloss_search::{
+    BranchSpec, Contender, FinalTable, ScreeningConfig, TaskSpec, TrainingBudget,
+};
 use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -290,6 +292,39 @@ impl Workbench {
             Some(open) => Err(TrainError::MissingLoss(open.to_owned())),
             None => Ok(texts),
         }
+    }
+
+    /// What a chosen loss is compared with on the test split: the task's first reference loss for all
+    /// branches, and the median random loss of the search, where there is one.
+    ///
+    /// # Errors
+    /// As [`Workbench::reference`].
+    pub fn final_table(
+        &self,
+        median_random: Option<BTreeMap<String, String>>,
+    ) -> Result<FinalTable> {
+        let mut others = Vec::new();
+        let mut references = self.info.reference_losses.iter();
+        if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
+            others.push(Contender {
+                name: reference.title.clone(),
+                losses: self.reference(&reference.name)?,
+            });
+        }
+        if let Some(mut losses) = median_random {
+            losses.extend(self.fixed.clone());
+            others.push(Contender {
+                name: "median random".into(),
+                losses,
+            });
+        }
+        Ok(FinalTable {
+            split: Split::Test.name().to_owned(),
+            score: self.score.clone(),
+            found: "found".into(),
+            fixed: self.fixed.clone(),
+            others,
+        })
     }
 
     /// A fresh network that computes as the budget says.
