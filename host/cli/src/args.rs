@@ -2,9 +2,9 @@
 
 mod options;
 
-use crate::color;
-use crate::export::ExportArgs;
-use crate::report::ReportArgs;
+use crate::commands::export::ExportArgs;
+use crate::commands::report::ReportArgs;
+use crate::terminal::color;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! A comparison as text, Markdown, CSV and JSON.
 
 use crate::session::Session;
-use crate::{output, table};
+use crate::terminal::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
 use autoloss_search::{Row, TrainingBudget};

@@ -32,7 +32,9 @@ fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
-            crate::logging::line("ending after the work in hand (Ctrl-C again to end at once)");
+            crate::terminal::logging::line(
+                "ending after the work in hand (Ctrl-C again to end at once)",
+            );
         }
     });
     Ok(())

@@ -4,39 +4,20 @@
 //! 2 usage, 130 interrupted with the run resumable.
 
 mod args;
-mod bar;
-mod check;
-mod color;
-mod compare;
-mod diff;
-mod doctor;
-mod evaluate;
-mod export;
-mod findings;
+mod commands;
 mod formats;
-mod hint;
-mod inspect;
 mod interrupt;
-mod logging;
 mod loss_input;
 mod measure;
-mod output;
 mod pictures;
-mod progress;
-mod report;
-mod retrain;
-mod runs;
-mod search;
 mod session;
 mod settings;
-mod shell;
-mod steps;
-mod table;
 mod terminal;
-mod write_data;
 
 use args::{Cli, Command};
+use commands::*;
 use std::process::ExitCode;
+use terminal::{color, hint, logging, output};
 
 /// Interrupted; the run can be resumed.
 const INTERRUPTED: u8 = 130;

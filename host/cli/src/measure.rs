@@ -1,6 +1,6 @@
 //! Trainings of a loss with several seeds, with their progress on the screen.
 
-use crate::steps::StepProgress;
+use crate::terminal::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
 use autoloss_search::{

@@ -160,7 +160,7 @@ mod tests {
         let meant = |pair: &str| {
             let overrides = Overrides::parse(&[pair.to_owned()]).unwrap();
             let error = compose(&task(), None, &overrides).unwrap_err();
-            let error = crate::hint::with_suggestion(&error);
+            let error = crate::terminal::hint::with_suggestion(&error);
             let meant = error.split_once("did you mean ").map(|(_, meant)| meant);
             meant.unwrap_or_default().to_owned()
         };

@@ -1,8 +1,9 @@
 //! `completions` and `man`: what a shell and `man` are told of the command line, from the definitions that
 //! the program itself reads it by.
 
+use crate::Outcome;
 use crate::args::{Cli, CompletionsArgs, ManArgs};
-use crate::{Outcome, output};
+use crate::terminal::output;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;

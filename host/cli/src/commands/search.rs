@@ -2,15 +2,15 @@
 
 use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
-use crate::bar::clock;
-use crate::findings;
-use crate::logging;
+use crate::commands::findings;
+use crate::commands::report;
 use crate::measure::Exhibit;
 use crate::pictures::Album;
-use crate::progress::Progress;
-use crate::report;
 use crate::session::{Machine, Session, dated_folder};
 use crate::settings::Overrides;
+use crate::terminal::bar::clock;
+use crate::terminal::logging;
+use crate::terminal::progress::Progress;
 use anyhow::Result;
 use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;

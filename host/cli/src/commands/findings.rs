@@ -1,9 +1,9 @@
 //! What a finished search found, on standard output.
 
-use crate::bar::clock;
 use crate::formats::{Comparison, Format};
-use crate::output;
 use crate::session::Session;
+use crate::terminal::bar::clock;
+use crate::terminal::output;
 use anyhow::Result;
 use autoloss_plugin_api::Split;
 use autoloss_run::Findings;

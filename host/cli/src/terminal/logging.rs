@@ -1,6 +1,6 @@
 //! Log and progress share standard error: lines are written above the bars.
 
-use crate::color;
+use crate::terminal::color;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use std::io::{self, Write};
 use std::sync::LazyLock;

@@ -1,7 +1,8 @@
 //! `export`: a loss as a formula, as code, or as a file that needs no plugin.
 
+use crate::Outcome;
 use crate::loss_input::{self, NoLoss};
-use crate::{Outcome, logging, output};
+use crate::terminal::{logging, output};
 use anyhow::{Context, Result, bail};
 use autoloss_export::{Format, Loss, Options, render};
 use autoloss_graph::{Convention, LossFile};

@@ -4,8 +4,8 @@
 //! The lines are composed for the width there is at that moment. The bar in front goes before any of
 //! their parts does, then the parts by rank.
 
-use crate::logging;
-use crate::terminal::{self, Part};
+use crate::terminal::line::{self, Part};
+use crate::terminal::logging;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub(crate) struct Display {
 impl Display {
     /// A bar of this length, where standard error is a terminal and progress is wanted.
     pub(crate) fn new(length: u64) -> Self {
-        let bar = (shown() && terminal::columns().is_some()).then(|| {
+        let bar = (shown() && line::columns().is_some()).then(|| {
             let target = ProgressDrawTarget::hidden();
             let bar = logging::show(ProgressBar::with_draw_target(Some(length), target));
             bar.enable_steady_tick(Duration::from_millis(250));
@@ -44,7 +44,7 @@ impl Display {
     /// Shows how far it is; the lines are only made where they are shown.
     pub(crate) fn draw(&mut self, position: u64, lines: impl FnOnce() -> Lines) {
         if let Some(bar) = &self.bar {
-            let columns = terminal::columns().unwrap_or(80);
+            let columns = line::columns().unwrap_or(80);
             let (wide, [first, second]) = compose(lines(), columns.saturating_sub(1));
             if self.wide.replace(wide) != Some(wide) {
                 bar.set_style(style(wide));
@@ -55,7 +55,7 @@ impl Display {
         } else if shown() && self.lined.elapsed() >= LINE_EVERY {
             self.lined = Instant::now();
             let [first, second] = lines();
-            let (first, second) = (terminal::whole(&first), terminal::whole(&second));
+            let (first, second) = (line::whole(&first), line::whole(&second));
             logging::line(&format!("{first} | {second}"));
         }
     }
@@ -70,8 +70,8 @@ impl Display {
 
 /// Two lines of at most so many columns, and whether the bar has room before the first.
 pub(crate) fn compose([first, second]: Lines, columns: usize) -> (bool, [String; 2]) {
-    let wide = terminal::width(&terminal::whole(&first)) + BAR < columns;
-    let lines = [first, second].map(|parts| terminal::fit(parts, columns));
+    let wide = line::width(&line::whole(&first)) + BAR < columns;
+    let lines = [first, second].map(|parts| line::fit(parts, columns));
     (wide, lines)
 }
 

@@ -5,8 +5,9 @@
 mod results;
 mod settings;
 
+use crate::Outcome;
 use crate::args::DiffArgs;
-use crate::{Outcome, output, table};
+use crate::terminal::{output, table};
 use anyhow::Result;
 use autoloss_run::Run;
 use results::Results;

@@ -1,7 +1,8 @@
 //! `inspect`: what plugins offer.
 
+use crate::Outcome;
 use crate::args::InspectArgs;
-use crate::{Outcome, output, table};
+use crate::terminal::{output, table};
 use anyhow::Result;
 use autoloss_plugin_api::{PluginInfo, TaskInfo};
 use autoloss_train::plugin::{Plugin, Registry};

@@ -1,7 +1,7 @@
 //! The progress of a search.
 
-use crate::bar::{Display, Lines, clock};
-use crate::terminal::Part;
+use crate::terminal::bar::{Display, Lines, clock};
+use crate::terminal::line::Part;
 use autoloss_search::{Budget, Counts, Event, Observer, OutcomeKind};
 use std::time::Instant;
 
@@ -147,7 +147,7 @@ fn rank(kind: OutcomeKind) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bar::compose;
+    use crate::terminal::bar::compose;
     use autoloss_search::StageTimes;
 
     /// 100 of 300 seconds have gone.

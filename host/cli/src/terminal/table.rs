@@ -1,6 +1,6 @@
 //! Tables on the terminal.
 
-use crate::terminal;
+use crate::terminal::line;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
@@ -12,7 +12,7 @@ fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, numbers: 
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     // Elsewhere a table is as wide as it needs to be.
-    if let Some(columns) = terminal::stdout_columns() {
+    if let Some(columns) = line::stdout_columns() {
         table.set_width(columns);
     }
     for row in rows {

@@ -1,7 +1,7 @@
 //! What came of two runs: counts, the best losses, and trainings with several seeds.
 
 use super::{ABSENT, Pair};
-use crate::bar::clock;
+use crate::terminal::bar::clock;
 use anyhow::Result;
 use autoloss_graph::{Limits, LossGraph};
 use autoloss_plugin_api::Scores;

@@ -2,7 +2,8 @@
 
 use crate::args::CheckArgs;
 use crate::session::Session;
-use crate::{Outcome, logging, loss_input, output};
+use crate::terminal::{logging, output};
+use crate::{Outcome, loss_input};
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
 use autoloss_plugin_api::BranchInfo;

@@ -1,6 +1,7 @@
 //! `report`: a run as a page, as JSON, as events for TensorBoard; served while the run goes on.
 
-use crate::{Outcome, interrupt, logging, output};
+use crate::terminal::{logging, output};
+use crate::{Outcome, interrupt};
 use anyhow::Result;
 use autoloss_report::{Options, Report, tensorboard, watch};
 use clap::Args;

@@ -1,7 +1,8 @@
 //! `doctor`: what this machine and installation can do.
 
+use crate::Outcome;
 use crate::args::DoctorArgs;
-use crate::{Outcome, color, hint, output};
+use crate::terminal::{color, hint, output};
 use anyhow::{Result, bail};
 use autoloss_train::plugin::{Plugin, locate};
 use autoloss_train::runtime;

@@ -1,9 +1,10 @@
 //! `runs`: the runs in a folder, newest first; a damaged one is listed with what is wrong.
 
 use crate::args::RunsArgs;
-use crate::bar::clock;
+use crate::terminal::bar::clock;
 
-use crate::{Outcome, output, table};
+use crate::Outcome;
+use crate::terminal::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::brief;
 use autoloss_run::{Run, RunSummary, date, is_run, run_folders};

@@ -3,9 +3,10 @@
 //! The task writes, since only it knows the layout; what is embedded or generated can then be looked at,
 //! changed, and given to other programs.
 
+use crate::Outcome;
 use crate::args::WriteDataArgs;
 use crate::session::{Session, absolute};
-use crate::{Outcome, output};
+use crate::terminal::output;
 use anyhow::{Context, Result};
 
 /// Opens the task, lets it write, says what is there.

@@ -1,7 +1,7 @@
 //! The progress of one training.
 
-use crate::bar::{Display, Lines, clock};
-use crate::terminal::Part;
+use crate::terminal::bar::{Display, Lines, clock};
+use crate::terminal::line::Part;
 use autoloss_search::TrainingBudget;
 use autoloss_train::Step;
 use std::time::Instant;
@@ -61,7 +61,7 @@ fn lines(what: &str, step: Step, each: f64, steps: usize, batch: usize) -> Lines
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bar::compose;
+    use crate::terminal::bar::compose;
 
     #[test]
     fn parts_are_left_out_by_rank() {

@@ -6,10 +6,10 @@
 use crate::Outcome;
 use crate::args::CompareArgs;
 use crate::formats::Comparison;
-use crate::logging;
 use crate::loss_input;
 use crate::measure::{Measured, once};
 use crate::session::Session;
+use crate::terminal::logging;
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
 use autoloss_run::RunLock;
