@@ -2,7 +2,7 @@
 //!
 //! The rewriting is a single pass from the inputs to the root with a fixed set of rules, each of
 //! which keeps the loss and its gradient up to rounding, at 0 and for tiny and huge values too. An
-//! equality-saturation engine would find more equals, but it would have to be told which identities
+//! equality-saturation engine would find more equals, but it would need to know which identities
 //! survive ε, sign(0) = 0 and overflow, and it costs milliseconds where this costs microseconds. What
 //! the rules miss, the comparison of gradients on data finds later.
 //!
@@ -23,7 +23,7 @@
 //! - The loss sums the root, so means at the root, and of the terms of a sum at the root, are dropped.
 //!   This keeps the loss; the root's tensor changes.
 //! - The *training form* also takes for 1 what is 1 up to ε, such as √1, multiplies sums at the root out,
-//!   and drops terms without a gradient, which changes the loss, but no training (the methods after `trained_root`).
+//!   and drops terms without a gradient, which changes the loss, but no training.
 //!
 //! Not rewritten, because ε or a tie or overflow makes it wrong: `exp(log x)`, `square(sqrt x)`,
 //! `inv(inv x)`, monotone functions across pools, and x − x, for which the grammar has no name.
@@ -31,7 +31,7 @@
 mod known;
 
 use crate::graph::in_order;
-use crate::{BinaryOp, GraphBuilder, LossGraph, Node, NodeId, Signature, UnaryOp};
+use crate::{BinaryOp, GraphBuilder, LossGraph, Node, NodeId, Parity, Reach, Signature, UnaryOp};
 use known::{Known, LARGEST_PRODUCT, LARGEST_SUM, MOST_OPERANDS, sum_orders};
 
 /// Larger graphs are returned as they are: rewriting may add nodes, and node numbers are 16 bits.
@@ -199,42 +199,30 @@ impl<'a> Rewriter<'a> {
     }
 
     fn plain_unary(&mut self, op: UnaryOp, a: Signed) -> Signed {
-        let known = self.known(a.id);
+        let traits = self.known(a.id).traits;
+        let facts = op.facts();
         match op {
-            UnaryOp::Neg => a.flipped(true),
+            UnaryOp::Neg => return a.flipped(true),
             // ε aside.
-            UnaryOp::Sqrt if known.traits.binary && self.trains => a,
-            UnaryOp::Abs if known.traits.nonnegative => Signed::plus(a.id),
-            UnaryOp::Abs => Signed::plus(self.add(Node::Unary(UnaryOp::Abs, a.id))),
-            UnaryOp::Square => self.product(Signed::plus(a.id), Signed::plus(a.id)),
-            UnaryOp::MeanNhw | UnaryOp::MaxPool3x3 | UnaryOp::MinPool3x3
-                if known.traits.even_nhw =>
-            {
-                a
-            }
-            UnaryOp::MeanC if known.traits.even_c => a,
-            UnaryOp::MeanC => Signed {
-                id: self.mean_c(a.id),
-                ..a
-            },
-            UnaryOp::MaxPool3x3 if a.negative => Signed {
-                id: self.add(Node::Unary(UnaryOp::MinPool3x3, a.id)),
-                ..a
-            },
-            UnaryOp::MinPool3x3 if a.negative => Signed {
-                id: self.add(Node::Unary(UnaryOp::MaxPool3x3, a.id)),
-                ..a
-            },
-            UnaryOp::Inv | UnaryOp::Exp => {
+            UnaryOp::Sqrt if traits.binary && self.trains => return a,
+            UnaryOp::Abs if traits.nonnegative => return Signed::plus(a.id),
+            UnaryOp::Abs => return Signed::plus(self.add(Node::Unary(op, a.id))),
+            UnaryOp::Square => return self.product(Signed::plus(a.id), Signed::plus(a.id)),
+            _ => {}
+        }
+        let id = match (facts.reach, facts.parity) {
+            (Reach::Positions | Reach::Window, _) if traits.even_nhw => return a,
+            (Reach::Channels, _) if traits.even_c => return a,
+            (Reach::Channels, _) => self.mean_c(a.id),
+            (_, Parity::Dual(other)) if a.negative => self.add(Node::Unary(other, a.id)),
+            (_, Parity::None) => {
                 let operand = self.written(a);
-                Signed::plus(self.add(Node::Unary(op, operand)))
+                return Signed::plus(self.add(Node::Unary(op, operand)));
             }
             // Odd, linear, or a pool of a positive operand.
-            _ => Signed {
-                id: self.add(Node::Unary(op, a.id)),
-                ..a
-            },
-        }
+            _ => self.add(Node::Unary(op, a.id)),
+        };
+        Signed { id, ..a }
     }
 
     /// The mean over C of a node that changes along C, inside a mean over N, H and W.

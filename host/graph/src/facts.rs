@@ -204,7 +204,7 @@ impl Interval {
     /// Of products, before rounding.
     #[must_use]
     pub fn times(self, other: Self) -> Self {
-        // 0 · ∞ is no number, which is told apart from bounds.
+        // 0 · ∞ is no number; `Facts::nan` says so.
         let corner = |x: f64, y: f64| if x == 0.0 || y == 0.0 { 0.0 } else { x * y };
         let corners = [
             corner(self.low, other.low),
