@@ -5,6 +5,7 @@ use crate::expr::{Back, Map};
 use crate::math;
 use crate::occupied::RowSet;
 use crate::tile::TILE;
+use autoloss_spec::Activation;
 use fearless_simd::prelude::*;
 
 /// A row of zeros, for a view that reaches beyond its slot; the compiler makes no such view.
@@ -345,7 +346,7 @@ fn masked<S: Simd>(simd: S, x: S::f32s, valid: Option<&[f32; TILE]>, at: usize) 
 
 /// ŷ of a tile and what arrives there.
 pub(crate) struct Arrived<'a> {
-    pub(crate) activation: crate::Activation,
+    pub(crate) activation: Activation,
     /// Channels of ŷ.
     pub(crate) rows: usize,
     /// ŷ and ∂L/∂ŷ, part by part; zeros for parts that there are not.
@@ -365,13 +366,11 @@ pub(crate) fn through_activation<S: Simd>(
     mut each: impl FnMut(usize, usize, S::f32s),
 ) {
     let (rows, valid) = (arrived.rows, arrived.valid);
-    if let Some(boxes) = &arrived.boxes {
-        return boxes.back(simd, arrived.parts.map(|(_, g)| g), valid, each);
-    }
     let (p, g) = arrived.parts[0];
-    for at in (0..TILE).step_by(S::f32s::LEN) {
-        match arrived.activation {
-            crate::Activation::Softmax => {
+    let steps = (0..TILE).step_by(S::f32s::LEN);
+    match arrived.activation {
+        Activation::Softmax => {
+            for at in steps {
                 let mut dot = S::f32s::splat(simd, 0.0);
                 for c in 0..rows {
                     dot = load(simd, p.row(c), at).mul_add(load(simd, g.row(c), at), dot);
@@ -384,17 +383,26 @@ pub(crate) fn through_activation<S: Simd>(
                     );
                 }
             }
-            crate::Activation::Sigmoid => {
-                let one = S::f32s::splat(simd, 1.0);
+        }
+        Activation::Sigmoid => {
+            let one = S::f32s::splat(simd, 1.0);
+            for at in steps {
                 for c in 0..rows {
                     let p = load(simd, p.row(c), at);
                     each(c, at, load(simd, g.row(c), at) * p * (one - p));
                 }
             }
-            crate::Activation::Identity => {
+        }
+        Activation::Identity => {
+            for at in steps {
                 for c in 0..rows {
                     each(c, at, masked(simd, load(simd, g.row(c), at), valid, at));
                 }
+            }
+        }
+        Activation::Boxes => {
+            if let Some(boxes) = &arrived.boxes {
+                boxes.back(simd, arrived.parts.map(|(_, g)| g), valid, each);
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 use crate::problem::Problem;
 use crate::program::{Level, Program, View};
 use crate::tile::TILE;
+use autoloss_spec::Activation;
 use fearless_simd::prelude::*;
 
 /// A part of ŷ of a sample's tile.
@@ -22,13 +23,15 @@ pub(crate) fn activate<S: Simd>(
     to: &mut [f32],
 ) {
     let valid = problem.valid_of(sample, tile);
-    if let Some(target) = problem.boxes_of(sample, tile) {
-        return Boxes::new(x, target).area(simd, part, to, valid);
-    }
     match problem.activation {
-        crate::Activation::Softmax => kernels::softmax(simd, x, to, valid),
-        crate::Activation::Sigmoid => kernels::sigmoid(simd, x, to, valid),
-        crate::Activation::Identity => kernels::copy(simd, x, to, valid),
+        Activation::Softmax => kernels::softmax(simd, x, to, valid),
+        Activation::Sigmoid => kernels::sigmoid(simd, x, to, valid),
+        Activation::Identity => kernels::copy(simd, x, to, valid),
+        Activation::Boxes => {
+            if let Some(target) = problem.boxes_of(sample, tile) {
+                Boxes::new(x, target).area(simd, part, to, valid);
+            }
+        }
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn long_names_are_words() {
-        let inputs = ["what_hat", "phat"].map(autoloss_graph::InputSpec::prediction);
+        let inputs = ["what_hat", "phat"].map(autoloss_graph::InputInfo::prediction);
         let signature = Signature::new(inputs.to_vec()).unwrap();
         let text = latex(&graph("add(what_hat, phat)", &signature), &signature);
         assert_eq!(text, r"\mathit{what\_hat} + \hat{p}");

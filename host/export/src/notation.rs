@@ -335,7 +335,7 @@ pub(crate) mod tests {
     #[test]
     fn letters_of_definitions_are_no_inputs() {
         assert_eq!(letter(&Signature::boxes()), 'q');
-        let inputs = ["q", "rest", "s"].map(autoloss_graph::InputSpec::target);
+        let inputs = ["q", "rest", "s"].map(autoloss_graph::InputInfo::target);
         assert_eq!(letter(&Signature::new(inputs.to_vec()).unwrap()), 't');
     }
 }

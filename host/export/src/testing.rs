@@ -6,7 +6,7 @@
 mod support;
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
-use autoloss_graph::{InputSpec, LossGraph, Signature, Values};
+use autoloss_graph::{InputInfo, LossGraph, Signature, Values};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use support::{awkward, boxes, field, finite, gradient_terms, largest, one_hot, softmax, void};
@@ -16,7 +16,7 @@ const LEAST: f64 = 1e-270;
 
 /// Of probabilities, of areas, and of any numbers.
 pub(crate) fn signatures() -> [Signature; 3] {
-    let any = ["p", "q"].map(InputSpec::prediction);
+    let any = ["p", "q"].map(InputInfo::prediction);
     [
         Signature::dense(),
         Signature::boxes(),

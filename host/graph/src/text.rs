@@ -169,7 +169,7 @@ impl<'a> Parser<'a> {
             return Ok(Term::Leaf(self.builder.one()));
         }
         if let Some(op) = Op::from_name(word) {
-            if op.is_pool() && !self.signature.has_neighbours() {
+            if op.is_pool() && !self.signature.is_spatial() {
                 return Err(self.error_at(at, ParseErrorKind::NoNeighbours(op.name())));
             }
             if !self.eat('(') {
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn pools_need_neighbours() {
-        let signature = Signature::boxes().without_neighbours();
+        let signature = Signature::boxes().set_valued();
         let error = LossGraph::parse("neg(max_pool3x3(u))", &signature, &Limits::default());
         assert_eq!(
             error.unwrap_err().to_string(),

@@ -4,7 +4,7 @@
 mod support;
 
 use autoloss_graph::reference::{Field, evaluate};
-use autoloss_graph::{GraphBuilder, InputSpec, LossGraph, Node, NodeId, Op, Signature};
+use autoloss_graph::{GraphBuilder, InputInfo, LossGraph, Node, NodeId, Op, Signature};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use support::{
 
 /// `i`, `u` and `e` of which only the names are known.
 fn areas() -> Signature {
-    Signature::new(["i", "u", "e"].map(InputSpec::mixed).to_vec()).unwrap()
+    Signature::new(["i", "u", "e"].map(InputInfo::mixed).to_vec()).unwrap()
 }
 
 /// The same loss written otherwise: operands swapped, 1 · x, − − x, −|…| and so on.

@@ -2,12 +2,8 @@
 
 use crate::trainer::BranchLoss;
 use crate::{Result, TrainError};
-use autoloss_graph::{
-    Activation, BranchName, Convention, InputSpec, Limits, LossGraph, Signature, Values,
-};
-use autoloss_plugin_api::{
-    Activation as DeclaredActivation, BranchInfo, ReferenceLoss, TaskInfo, Values as Declared,
-};
+use autoloss_graph::{Limits, LossGraph, check_names};
+use autoloss_spec::{BranchInfo, BranchName, Convention, ReferenceLoss, Signature, TaskInfo};
 use std::collections::BTreeMap;
 
 /// The text of a reference loss for a branch.
@@ -16,16 +12,14 @@ fn reference_text(loss: &ReferenceLoss, branch: &str) -> String {
     formula.unwrap_or_else(|| format!("@{}", loss.name))
 }
 
-/// The text of a loss that a branch is held at.
+/// The text of the loss that a branch is frozen at.
 pub(crate) fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<String> {
     if info.branches.iter().all(|known| known.name != branch) {
         let known = info.branches.iter().map(|branch| branch.name.clone());
         return Err(crate::plugin::unknown("branch", branch, known));
     }
     let mut references = info.reference_losses.iter();
-    let serves = |loss: &ReferenceLoss| {
-        loss.only.is_empty() || loss.only.iter().any(|known| known == branch)
-    };
+    let serves = |loss: &ReferenceLoss| loss.serves(branch);
     if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
         return Ok(reference_text(found, branch));
     }
@@ -67,28 +61,15 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
     };
     let mut signatures = BTreeMap::new();
     for branch in &info.branches {
-        let inputs = branch.inputs.iter().map(|input| InputSpec {
-            name: input.name.clone(),
-            prediction: input.prediction,
-            target: input.target,
-            channel_mean_constant: input.channel_mean_constant,
-            values: match input.values {
-                Declared::Nonnegative => Values::Nonnegative,
-                Declared::Binary => Values::Binary,
-                _ => Values::Any,
-            },
-        });
-        let wrong = |why: autoloss_graph::GraphError| {
+        let wrong = |why: &dyn std::fmt::Display| {
             declaration(format!(
-                "branch '{}' with inputs that cannot be: {why}",
+                "branch '{}', which is not usable: {why}",
                 branch.name
             ))
         };
-        let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
-        let mut signature = Signature::new(inputs.collect()).map_err(wrong)?;
-        if !branch.neighbours {
-            signature = signature.without_neighbours();
-        }
+        let name = BranchName::new(branch.name.as_str()).map_err(|error| wrong(&error))?;
+        let signature = branch.signature().map_err(|error| wrong(&error))?;
+        check_names(&signature).map_err(|error| wrong(&error))?;
         if signatures.insert(name, signature).is_some() {
             return Err(declaration(format!("two branches named '{}'", branch.name)));
         }
@@ -99,28 +80,28 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
     Ok(signatures)
 }
 
-/// What loss files say of a task's branches, as it declares them without its data.
+/// The conventions of a task's branches for loss files, as the task declares them before its data is open.
 ///
 /// # Errors
-/// A declaration that cannot be.
+/// A declaration that is not usable.
 pub fn conventions_of(info: &TaskInfo) -> Result<BTreeMap<String, Convention>> {
     Ok(conventions(info, &signatures(info)?))
 }
 
-/// The texts of a reference loss by branch; `@NAME` where the task computes it. None of a name that is none.
+/// The texts of a reference loss by branch; `@NAME` where the task computes it. None for an unknown name.
 #[must_use]
 pub fn reference_texts(info: &TaskInfo, name: &str) -> Option<BTreeMap<String, String>> {
     let found = info
         .reference_losses
         .iter()
         .find(|loss| loss.name == name)?;
-    let serves = |branch: &&BranchInfo| found.only.is_empty() || found.only.contains(&branch.name);
-    let branches = info.branches.iter().filter(serves);
+    let branches = info.branches.iter();
+    let branches = branches.filter(|branch| found.serves(&branch.name));
     let text = |branch: &BranchInfo| (branch.name.clone(), reference_text(found, &branch.name));
     Some(branches.map(text).collect())
 }
 
-/// What loss files say of the branches.
+/// The conventions of the branches for loss files.
 pub(crate) fn conventions(
     info: &TaskInfo,
     signatures: &BTreeMap<BranchName, Signature>,
@@ -132,12 +113,7 @@ pub(crate) fn conventions(
         let (_, inputs) = known.find(|(name, _)| name.as_str() == branch.name)?;
         let convention = Convention {
             inputs: inputs.clone(),
-            activation: match branch.activation {
-                DeclaredActivation::Softmax => Activation::Softmax,
-                DeclaredActivation::Sigmoid => Activation::Sigmoid,
-                DeclaredActivation::Boxes => Activation::Boxes,
-                _ => Activation::Identity,
-            },
+            activation: branch.activation,
             void_label,
         };
         Some((branch.name.clone(), convention))

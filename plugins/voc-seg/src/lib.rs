@@ -30,7 +30,9 @@ pub use networks::{
     FpnOverLite0, PspNetR50, PspR50, Segmenter, UnetTiny,
 };
 
-use autoloss_plugin_api::{export_plugin, register_metric, register_network, register_task};
+use autoloss_plugin_api::{
+    export_plugin, register_metric, register_network, register_screening_metric, register_task,
+};
 
 /// The task's name.
 const TASK: &str = "voc_seg";
@@ -47,4 +49,5 @@ register_network!(PspNetR50);
 register_network!(FpnLite0);
 register_metric!(Region);
 register_metric!(Boundary);
+register_screening_metric!(Region);
 export_plugin!();

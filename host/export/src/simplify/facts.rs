@@ -50,7 +50,7 @@ pub(super) struct Domain {
 
 impl Domain {
     pub(super) fn of(signature: &Signature) -> Self {
-        let facts = |input: &autoloss_graph::InputSpec| {
+        let facts = |input: &autoloss_graph::InputInfo| {
             let share = input.channel_mean_constant && input.values != Values::Any;
             let most = match input.values {
                 Values::Binary => 1.0,

@@ -155,7 +155,7 @@ fn doubling_chains_do_not_explode() {
     for op in ["add", "mul"] {
         let mut builder = crate::GraphBuilder::new();
         let op = crate::Op::from_name(op).unwrap();
-        let mut id = builder.input(crate::InputId(0));
+        let mut id = builder.input(crate::InputId::new(0));
         for _ in 0..200 {
             id = builder.apply(op, &[id, id]).unwrap();
         }
@@ -192,7 +192,7 @@ fn forms_are_frozen() {
 #[test]
 fn graphs_beyond_the_size_limit_stay_as_they_are() {
     let mut builder = crate::GraphBuilder::new();
-    let mut id = builder.input(crate::InputId(0));
+    let mut id = builder.input(crate::InputId::new(0));
     for _ in 0..super::LARGEST {
         id = builder.apply(crate::Op::Neg, &[id]).unwrap();
     }

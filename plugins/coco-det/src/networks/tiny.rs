@@ -1,7 +1,7 @@
 //! A small encoder that trains from scratch.
 
 use autoloss_plugin_api::Result;
-use autoloss_vision::networks::layers::{Activation, ConvNorm, EPSILON, Plan};
+use autoloss_vision::networks::layers::{ConvNorm, EPSILON, Nonlinearity, Plan};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
 
@@ -28,7 +28,7 @@ impl TinyEncoder {
             let plan = Plan::new([inputs, outputs], 3, Start::GradientNormal).stride(stride);
             inputs = outputs;
             let names = ["conv", "bn"].map(|part| format!("{name}layer{number}.{part}"));
-            ConvNorm::new(weights, names, plan, EPSILON, Activation::Relu)
+            ConvNorm::new(weights, names, plan, EPSILON, Nonlinearity::Relu)
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
