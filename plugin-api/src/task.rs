@@ -100,6 +100,12 @@ pub trait Task: Send + Sync {
         BTreeMap::new()
     }
 
+    /// Sentences about the opened data that the user should read, such as how many samples were skipped.
+    /// Every command prints them once, as warnings on standard error. None by default.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Number of samples of a split, at least 1. The train split may repeat for ever through
     /// augmentation; this is the length of one epoch.
     ///

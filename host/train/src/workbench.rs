@@ -97,6 +97,9 @@ impl Workbench {
         metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
         let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
         info.attributes.extend(task.attributes()?);
+        for remark in task.remarks()? {
+            tracing::warn!("{remark}");
+        }
         let loading = choice
             .loaders
             .map_or_else(|| Loading::for_device(device), Loading::with_threads);

@@ -11,6 +11,8 @@ requests! {
     TaskRequest of "Task", answered by TaskResponse {
         /// [`Task::attributes`]
         Attributes = "attributes",
+        /// [`Task::remarks`]
+        Remarks = "remarks",
         /// [`Task::len`]
         Len(Split) = "len",
         /// [`Task::groups`]
@@ -48,6 +50,8 @@ requests! {
 pub enum TaskResponse {
     /// Facts of an opened task.
     Attributes(BTreeMap<String, serde_json::Value>),
+    /// Sentences for the user.
+    Remarks(Vec<String>),
     /// A number of samples.
     Len(u64),
     /// A number for each sample, or none at all.
@@ -89,6 +93,7 @@ impl TaskRequest {
         let plain = |response| Ok((response, Vec::new()));
         match self {
             Self::Attributes => plain(TaskResponse::Attributes(task.attributes())),
+            Self::Remarks => plain(TaskResponse::Remarks(task.remarks())),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
             Self::Batch(request) => {

@@ -42,6 +42,18 @@ impl RemoteTask {
         }
     }
 
+    /// Sentences about the opened data for the user; none of an older plugin without the method.
+    ///
+    /// # Errors
+    /// The plugin's own.
+    pub fn remarks(&self) -> Result<Vec<String>> {
+        match self.object.call_if_offered(TaskRequest::Remarks, &[])? {
+            None => Ok(Vec::new()),
+            Some((TaskResponse::Remarks(remarks), _)) => Ok(remarks),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
+        }
+    }
+
     /// Writes the opened data into a new folder and returns the task's line on what it wrote.
     ///
     /// # Errors
