@@ -218,7 +218,10 @@ fn bad_samples_are_left_out_and_counted_when_asked() {
     fs::remove_file(folder.join("JPEGImages/train_000003.jpg")).unwrap();
     let ended = evaluate(&folder, &["--skip-bad"]);
     assert!(
-        ended.succeeded().stderr.contains("1 samples left out"),
+        ended
+            .succeeded()
+            .stderr
+            .contains("1 samples of the data were skipped, the first: "),
         "{ended:#?}"
     );
 }

@@ -75,6 +75,10 @@ impl Task for VocSeg {
         ])
     }
 
+    fn remarks(&self) -> Vec<String> {
+        self.source.remarks()
+    }
+
     fn len(&self, split: Split) -> Result<u64> {
         self.source.needed_len(split)
     }

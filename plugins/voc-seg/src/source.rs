@@ -95,6 +95,22 @@ impl Source {
         }
     }
 
+    /// How many samples of a folder were skipped when it was opened, if any were.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        match &self.origin {
+            Origin::Scenes(_) => Vec::new(),
+            Origin::Folder(folder) => match folder.skipped() {
+                [] => Vec::new(),
+                [first, ..] => {
+                    let count = folder.skipped().len();
+                    vec![format!(
+                        "{count} samples of the data were skipped, the first: {first}"
+                    )]
+                }
+            },
+        }
+    }
+
     /// One picture.
     ///
     /// # Errors
@@ -179,13 +195,6 @@ fn open_folder(path: &Path, options: &TaskOptions) -> Result<(SegmentationFolder
         skip_bad: options.skip_bad,
     };
     let folder = SegmentationFolder::open(path, &how)?;
-    if let [first, ..] = folder.skipped() {
-        let count = folder.skipped().len();
-        tracing::warn!(
-            "{}: {count} samples left out, the first: {first}",
-            path.display()
-        );
-    }
     let mut settings = folder.settings().clone();
     settings.extend(options.settings.clone());
     let settings = Settings::of_a_folder().with(&settings);

@@ -81,6 +81,14 @@ impl Task for Misbehaving {
         BTreeMap::new()
     }
 
+    fn remarks(&self) -> Vec<String> {
+        fault::panic_in("Task::remarks");
+        let few = fault::is("remarks:few");
+        few.then(|| "one map is upside down".to_owned())
+            .into_iter()
+            .collect()
+    }
+
     fn groups(&self, split: Split) -> Result<Vec<u32>> {
         fault::strike("Task::groups")?;
         let short = fault::is(&format!("groups:fewer:{split}"));

@@ -30,8 +30,9 @@ pub(crate) fn rewritten(json: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a plugin of an older interface may lack.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 6] = [
     "Task::attributes",
+    "Task::remarks",
     "Task::groups",
     "Task::write_data",
     "Task::draw",
