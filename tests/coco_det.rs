@@ -83,7 +83,7 @@ fn what_it_offers() {
         "faster_rcnn_tiny",
         "faster_rcnn_r50",
         "mAP, AP50, AP75",
-        "in screening: balanced_accuracy, mean_iou",
+        "screening metric fit: balanced_accuracy, mean_iou",
         "reference loss giou",
         GIOU,
     ] {

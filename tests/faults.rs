@@ -4,6 +4,9 @@
 //! with exit code 1 and one sentence that names the plugin, the method and, for a panic, its text;
 //! nothing is reported as a result that was not measured.
 
+use autoloss_plugin_api::boundary::capabilities;
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use autoloss_tests::host::{Ended, misbehaving, run, with_plugins};
 
 /// What every panic and every error of the plugin says.
@@ -15,17 +18,22 @@ fn with_fault(command: &[&str], fault: &str) -> Ended {
     run(host.env("AUTOLOSS_TEST_FAULT", fault))
 }
 
-/// Commands that together call every method the host uses, and the methods each one calls.
-const CALLS: [(&[&str], &[&str]); 3] = [
+/// Commands that together call every method of a plugin but [`DRAW`], and the methods that each is
+/// here for. OUT stands for a folder of its own.
+const CALLS: [(&[&str], &[&str]); 5] = [
     (
         &["evaluate", "ce"],
         &[
             "Task::open",
+            "Task::attributes",
+            "Task::remarks",
+            "Task::groups",
             "Task::len",
             "Task::batch",
             "ProxyNetwork::build",
             "ProxyNetwork::forward",
             "ProxyNetwork::predict",
+            "ProxyNetwork::parameters",
             "Metric::create",
             "Metric::update",
             "Metric::compute",
@@ -36,38 +44,93 @@ const CALLS: [(&[&str], &[&str]); 3] = [
         &["check", "ce"],
         &[
             "Task::screening_samples",
-            "Metric::screen",
-            "Metric::create",
+            "ScreeningMetric::create",
+            "ScreeningMetric::screen",
         ],
+    ),
+    (&["write-data", "OUT"], &["Task::write_data"]),
+    (
+        &[
+            "retrain",
+            "ce",
+            "--out",
+            "OUT",
+            "--set=retrain.budget.steps=6",
+            "--set=retrain.budget.warmup_steps=1",
+        ],
+        &["ProxyNetwork::buffers"],
     ),
 ];
 
+/// Its faults cost a search nothing but the pictures, so it has a test of its own.
+const DRAW: &str = "Task::draw";
+
+/// Methods that can panic and cannot return an error.
+const INFALLIBLE: [&str; 4] = [
+    "Task::attributes",
+    "Task::remarks",
+    "ProxyNetwork::parameters",
+    "ProxyNetwork::buffers",
+];
+
 #[test]
-fn panics_are_reported_with_plugin_method_and_text() {
+fn the_methods_tested_are_all_that_there_are() {
+    let tested = CALLS.iter().flat_map(|(_, methods)| *methods);
+    let mut tested: Vec<&str> = tested.copied().chain([DRAW]).collect();
+    let makers = [
+        "Task::open",
+        "ProxyNetwork::build",
+        "Metric::create",
+        "ScreeningMetric::create",
+    ];
+    let mut known: Vec<&str> = capabilities().chain(makers).collect();
+    tested.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(tested, known);
+}
+
+#[track_caller]
+fn each_method(kind: &str, judge: impl Fn(&str, &Ended)) {
     for (command, methods) in CALLS {
         for method in methods {
-            let said = format!("plugin 'misbehaving' panicked in {method}: {TEXT} in {method} at ");
-            with_fault(command, &format!("panic:{method}")).failed(&[&said, "fault.rs:"]);
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().join("out");
+            let command = command.iter().map(|&word| match word {
+                "OUT" => out.to_str().unwrap(),
+                word => word,
+            });
+            let command: Vec<&str> = command.collect();
+            judge(method, &with_fault(&command, &format!("{kind}:{method}")));
         }
     }
-    // This one cannot return an error, only panic.
-    let said = "plugin 'misbehaving' panicked in ProxyNetwork::parameters: the dog ate it";
-    with_fault(&["evaluate", "ce"], "panic:ProxyNetwork::parameters").failed(&[said]);
+}
+
+#[test]
+fn panics_are_reported_with_plugin_method_and_text() {
+    each_method("panic", |method, ended| {
+        let said = format!("plugin 'misbehaving' panicked in {method}: {TEXT} in {method} at ");
+        ended.failed(&[&said, "fault.rs:"]);
+    });
 }
 
 #[test]
 fn errors_are_reported_with_plugin_method_and_text() {
-    for (command, methods) in CALLS {
-        for method in methods {
+    each_method("error", |method, ended| {
+        if !INFALLIBLE.contains(&method) {
             let said = format!("plugin 'misbehaving' failed in {method}: {TEXT} in {method}");
-            with_fault(command, &format!("error:{method}")).failed(&[&said]);
+            ended.failed(&[&said]);
         }
-    }
+    });
 }
 
 #[test]
 fn panics_while_the_plugin_describes_itself() {
-    for method in ["Task::info", "ProxyNetwork::info", "Metric::info"] {
+    for method in [
+        "Task::info",
+        "ProxyNetwork::info",
+        "Metric::info",
+        "ScreeningMetric::info",
+    ] {
         let said = format!("plugin 'misbehaving' panicked in registration: {TEXT} in {method}");
         with_fault(&["inspect"], &format!("panic:{method}")).failed(&[&said]);
     }
@@ -161,6 +224,11 @@ fn batches_that_break_the_rules() {
             ("batch:nan", task, "'image' is not finite"),
             ("batch:undefined", task, "it sent an undefined tensor"),
             ("batch:no_inputs", task, "no input tensor"),
+            (
+                "groups:fewer:train",
+                "Task::groups",
+                "3 groups for 64 samples of split train",
+            ),
             ("empty_split:train", "Task::len", "train"),
             ("empty_split:test", "Task::len", "test"),
         ],
@@ -244,7 +312,7 @@ fn metrics_that_break_the_rules() {
             ("compute:missing", compute, "mIoU"),
         ],
     );
-    let screen = "Metric::screen";
+    let screen = "ScreeningMetric::screen";
     broke(
         &["check", "ce"],
         &[
@@ -346,6 +414,28 @@ fn pictures_that_cannot_be_drawn_cost_a_search_nothing_else() {
         let index = out.join("pictures/index.json");
         assert_eq!(index.exists(), fault == "none", "{fault}");
     }
+}
+
+#[test]
+fn remarks_of_a_task_are_told_by_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    let data = data.to_str().unwrap();
+    let search = ["search", "--no-final", "--max-proxies", "1", "--out"];
+    let search = [&search[..], &[run.to_str().unwrap()]].concat();
+    let commands: [&[&str]; 4] = [
+        &["evaluate", "ce"],
+        &["check", "ce"],
+        &["write-data", data],
+        &search,
+    ];
+    for command in commands {
+        let ended = with_fault(command, "remarks:few");
+        let told = ended.succeeded().stderr.matches("one map is upside down");
+        assert_eq!(told.count(), 1, "{command:?}: {ended:#?}");
+    }
+    let silent = with_fault(&["evaluate", "ce"], "none");
+    assert!(!silent.stderr.contains("upside down"), "{silent:#?}");
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! What a plugin author writes against.
 //!
 //! A plugin is a `cdylib` that knows its data, its networks and its metrics, and nothing of loss
-//! graphs or evolution. It implements up to three traits and publishes them with one macro each:
+//! graphs or evolution. It implements up to four traits and publishes each with a macro:
 //!
 //! * [`Task`]: the branches of a network that are trained by their own loss, the splits, batches of
 //!   named tensors and the samples a candidate loss is screened on;
 //! * [`ProxyNetwork`]: a network that maps a batch to the named inputs of each branch;
-//! * [`Metric`]: the scores the user is judged by.
+//! * [`Metric`]: scores of a network over a data set;
+//! * [`ScreeningMetric`]: scores of predictions that a candidate loss has optimised directly.
 //!
 //! A plugin may hold any of them: one plugin can add a network or a metric to a task that another
 //! plugin owns. The host composes them and owns the loop.
 //!
 //! The decision behind the shape: authors see safe Rust and [`tch`] tensors only. All that crosses
-//! the boundary goes through one small stable-ABI module ([`boundary`]) as versioned JSON plus
+//! the boundary goes through one small stable-ABI module ([`boundary`]) as JSON plus
 //! tensor handles, so that an ability added later never changes a layout, and a panic on the
 //! plugin's side becomes an error on the host's. A trait object with a stable layout per trait was
 //! rejected: each added method would refuse every older plugin.
@@ -54,7 +55,6 @@
 //! ```
 
 pub mod boundary;
-mod describe;
 mod error;
 mod metric;
 mod network;
@@ -62,19 +62,19 @@ mod register;
 mod task;
 mod tensors;
 
-pub use autoloss_spec::Split;
-pub use describe::{
-    Activation, BranchInfo, InputInfo, MetricInfo, NetworkInfo, PluginInfo, ReferenceLoss,
-    TARGET_BOXES, TaskInfo, Values,
+pub use autoloss_spec::{
+    Activation, BranchInfo, BranchName, Convention, InputInfo, MetricInfo, NetworkInfo, PluginInfo,
+    ReferenceLoss, ScreeningMetricInfo, Signature, SpecError, Split, TARGET_BOXES, TaskInfo,
+    Values,
 };
 pub use error::{Error, Result, brief};
-pub use metric::{Metric, MetricOptions, Scores};
+pub use metric::{Metric, MetricOptions, Scores, ScreeningMetric};
 pub use network::{Mode, NetworkOptions, Parameter, ProxyNetwork};
 pub use task::{Batch, BatchRequest, ScreeningRequest, ScreeningSamples, Task, TaskOptions};
 pub use tensors::{MissingTensor, Tensors};
 
 #[doc(hidden)]
-pub use register::{MetricEntry, NetworkEntry, TaskEntry};
+pub use register::{MetricEntry, NetworkEntry, ScreeningMetricEntry, TaskEntry};
 
 // Authors and the macros use exactly the versions the boundary was built with.
 pub use {inventory, serde_json, tch, tracing};
@@ -82,7 +82,6 @@ pub use {inventory, serde_json, tch, tracing};
 /// Version of the libtorch this crate was built with.
 pub const LIBTORCH_VERSION: &str = env!("AUTOLOSS_LIBTORCH_VERSION");
 
-/// Major number of the plugin interface; host and plugin must have the same.
-pub const API_MAJOR: u32 = 1;
-/// Minor number of the plugin interface; a plugin may not need a newer one than the host's.
-pub const API_MINOR: u32 = 3;
+/// Number of the plugin interface; host and plugin must have the same. Within a number the two sides
+/// agree on abilities by name ([`boundary::capabilities`]).
+pub const API_MAJOR: u32 = 2;

@@ -1,6 +1,6 @@
-//! The metric the user is judged by.
+//! Metrics: what users are shown of a network, and what screening judges a loss by.
 
-use crate::{MetricInfo, Result, TaskInfo, Tensors};
+use crate::{MetricInfo, Result, ScreeningMetricInfo, TaskInfo, Tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub trait Metric: Send {
     where
         Self: Sized;
 
-    /// Creates it with nothing counted.
+    /// Creates the metric with nothing counted.
     ///
     /// # Errors
     /// A task it cannot judge.
@@ -29,33 +29,46 @@ pub trait Metric: Send {
     where
         Self: Sized;
 
-    /// Counts a batch: what [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) returned, and
-    /// the batch's targets.
+    /// Counts a batch of N samples. `predictions` is what
+    /// [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) returned, `targets` the batch's
+    /// [`targets`](crate::Batch::targets); both are on the CPU.
     ///
     /// # Errors
     /// Missing tensors, or shapes that do not fit each other.
     fn update(&mut self, predictions: &Tensors, targets: &Tensors) -> Result<()>;
 
-    /// The scores of all that was counted; those that the data does not define are left out if they are
-    /// among [`MetricInfo::optional_scores`].
+    /// The scores of all counted samples: every one of [`MetricInfo::scores`], each finite. A score
+    /// of [`MetricInfo::optional_scores`] is absent where the data does not define it.
     ///
     /// # Errors
-    /// When nothing was counted that a score could be computed from.
+    /// Nothing was counted from which a score could be computed.
     fn compute(&mut self) -> Result<Scores>;
+}
 
-    /// Screening form: one score per sample for predictions that were optimised directly.
-    /// `predictions` holds the branch's prediction inputs after activation, (B, C, H, W); `targets`
-    /// is [`ScreeningSamples::targets`](crate::ScreeningSamples::targets).
+/// One or more scores of single samples, by which the loss-rejection protocol of screening judges
+/// predictions that a loss has optimised directly, without a network.
+///
+/// Screening calls it many thousand times on small maps, so its speed matters.
+pub trait ScreeningMetric: Send {
+    /// What the metric offers.
+    fn info() -> ScreeningMetricInfo
+    where
+        Self: Sized;
+
+    /// Creates the metric.
     ///
     /// # Errors
-    /// By default: that the metric has no screening form.
-    fn screen(
-        &mut self,
-        score: &str,
-        predictions: &Tensors,
-        targets: &Tensors,
-    ) -> Result<Vec<f64>> {
-        let _ = (predictions, targets);
-        Err(format!("score '{score}' has no screening form").into())
-    }
+    /// A task it cannot judge.
+    fn create(options: &MetricOptions) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The score of this name for each of B samples, finite. `predictions` holds the prediction
+    /// inputs of the branch under their names, (B, C, H, W) each, after the activation; `targets`
+    /// holds the tensors of [`ScreeningSamples::targets`](crate::ScreeningSamples::targets) for
+    /// these samples. Both are on the CPU.
+    ///
+    /// # Errors
+    /// An unknown score, missing tensors, or shapes that do not fit each other.
+    fn screen(&self, score: &str, predictions: &Tensors, targets: &Tensors) -> Result<Vec<f64>>;
 }

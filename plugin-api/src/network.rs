@@ -9,13 +9,14 @@ use tch::{Device, Tensor};
 /// How a network is built.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkOptions {
-    /// The task it is to serve, with attributes such as `num_classes`.
+    /// The task it serves, with attributes such as `num_classes`.
     pub task: TaskInfo,
     /// `cpu` or `cuda:N`; [`NetworkOptions::device`] reads it.
     pub device: String,
-    /// Decides the initial parameters. libtorch's generator is seeded with it before the call.
+    /// Determines the initial parameters. The host seeds libtorch's generator with it before the
+    /// call.
     pub seed: u64,
-    /// Pretrained weights, where the user named a file.
+    /// File of pretrained weights, if the user named one.
     #[serde(default)]
     pub weights: Option<PathBuf>,
     /// Settings of this network alone, from `[network]` of the configuration.
@@ -24,7 +25,7 @@ pub struct NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// The device the parameters belong on.
+    /// The device of the parameters.
     ///
     /// # Errors
     /// A name that is neither `cpu` nor `cuda:N`.
@@ -40,13 +41,13 @@ impl NetworkOptions {
     }
 }
 
-/// Whether a forward pass trains or judges.
+/// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Batch statistics, dropout and the like are on; gradients are recorded.
+    /// Training: batch statistics, dropout and the like are on, and gradients are recorded.
     Train,
-    /// They are off.
+    /// Evaluation: all of these are off.
     Evaluate,
 }
 
@@ -55,7 +56,7 @@ pub enum Mode {
 pub struct Parameter {
     /// Name, unique in the network and stable between versions: it is the key in checkpoints.
     pub name: String,
-    /// A handle on the tensor itself: the host updates it in place.
+    /// A handle on the tensor itself, a leaf that records gradients: the host updates it in place.
     pub tensor: Tensor,
     /// Whether weight decay applies (usually not to biases and normalisation).
     pub decay: bool,
@@ -68,7 +69,7 @@ pub trait ProxyNetwork: Send {
     where
         Self: Sized;
 
-    /// Builds it with fresh, or the given pretrained, parameters.
+    /// Builds the network with fresh parameters, or with those of [`NetworkOptions::weights`].
     ///
     /// # Errors
     /// A task it cannot serve, or weights that do not fit.
@@ -76,10 +77,11 @@ pub trait ProxyNetwork: Send {
     where
         Self: Sized;
 
-    /// The named inputs of every branch, each (N, C, H, W), attached to the parameters' gradients
-    /// when training. Regions that do not count are zeroed in predictions and targets alike. Tensors
-    /// beyond the declared inputs, of any shape, are for
-    /// [`Task::reference_loss`](crate::Task::reference_loss); graphs do not see them.
+    /// The inputs of every branch's loss by their names. All inputs of a branch have one shape
+    /// (N, C, H, W); a set-valued branch has (N, C, 1, 1). For [`Mode::Train`] predictions carry
+    /// gradients to the parameters. Positions that do not count are 0 in predictions and targets
+    /// alike. Further tensors of any shape reach [`Task::reference_loss`](crate::Task::reference_loss)
+    /// only; loss graphs never see them.
     ///
     /// # Errors
     /// Batches without the tensors it needs, and libtorch's own errors.
@@ -91,7 +93,7 @@ pub trait ProxyNetwork: Send {
     /// As [`ProxyNetwork::forward`].
     fn predict(&mut self, inputs: &Tensors) -> Result<Tensors>;
 
-    /// Every trainable tensor.
+    /// Every trainable tensor; at least one.
     fn parameters(&self) -> Vec<Parameter>;
 
     /// Every other tensor that a checkpoint must hold, such as running statistics.

@@ -10,12 +10,12 @@ use tch::Tensor;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskOptions {
-    /// The user's data folder; none means the task's embedded data.
+    /// The user's data folder; None for the task's embedded data.
     pub data: Option<PathBuf>,
-    /// Decides everything random in the data.
+    /// Determines everything random in the data.
     pub seed: u64,
-    /// Whether samples that cannot be read are left out and counted in a warning, rather than ending
-    /// the run.
+    /// Whether samples that cannot be read are skipped and counted in a warning. Otherwise the first
+    /// of them ends the run.
     pub skip_bad: bool,
     /// Settings of this task alone, from `[task]` of the configuration or `--set KEY=VALUE`.
     pub settings: BTreeMap<String, serde_json::Value>,
@@ -26,17 +26,17 @@ pub struct TaskOptions {
 pub struct BatchRequest {
     /// The split they are taken from.
     pub split: Split,
-    /// Sample numbers below [`Task::len`] of the split; never empty.
+    /// Sample numbers below [`Task::len`] of the split; at least one.
     pub indices: Vec<u64>,
-    /// Seed of the augmentation; none for plain samples.
+    /// Seed of the augmentation; None for samples without augmentation.
     #[serde(default)]
     pub augment: Option<u64>,
 }
 
-/// Some samples of a task.
+/// N samples of a task. Every tensor has N in its first dimension and is finite.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// What a network sees, such as `image`, (N, 3, H, W).
+    /// What a network sees, such as `image`, (N, 3, H, W); at least one tensor.
     pub inputs: Tensors,
     /// The ground truth, such as `labels`, (N, H, W).
     pub targets: Tensors,
@@ -49,26 +49,28 @@ pub struct ScreeningRequest {
     pub branch: String,
     /// Number of samples B.
     pub samples: usize,
-    /// Height and width of dense maps; tasks without maps may ignore it.
+    /// Height and width of dense maps. A task without maps may ignore it.
     pub size: usize,
-    /// Decides which samples.
+    /// Determines which samples.
     pub seed: u64,
 }
 
 /// Targets that a candidate loss must be able to fit directly, without a network.
 ///
-/// All tensors have B in their first dimension. The host draws raw predictions of `shape`, applies
-/// the branch's activation, multiplies by `valid` where given, and optimises the raw values.
+/// All tensors have B in their first dimension. The host draws raw predictions x of `shape`, applies
+/// the branch's activation, multiplies by `valid` if there is one, and optimises x.
 #[derive(Debug)]
 pub struct ScreeningSamples {
-    /// Shape (B, C, H, W) of the raw predictions.
+    /// Shape (B, C, H, W) of the raw predictions; C is 4 for
+    /// [`Activation::Boxes`](crate::Activation::Boxes).
     pub shape: [i64; 4],
-    /// The inputs of the branch that do not depend on the prediction, such as `y`, (B, C, H, W); C is 1
-    /// where the raw predictions tell [boxes](crate::Activation::Boxes), whose targets are here too.
+    /// The inputs of the branch that do not depend on the prediction, such as `y`, (B, C, H, W). For
+    /// [`Activation::Boxes`](crate::Activation::Boxes) these have one channel, and the target boxes,
+    /// (B, 4, H, W), are here as well under the name [`TARGET_BOXES`](crate::TARGET_BOXES).
     pub fixed: Tensors,
-    /// 1 where a position counts and 0 where it is void, (B, 1, H, W).
+    /// 1 where a position counts and 0 where it is void, (B, 1, H, W); None where all count.
     pub valid: Option<Tensor>,
-    /// The ground truth in the form the screening metric wants, such as `labels`, (B, H, W).
+    /// The ground truth in the form the screening metric takes, such as `labels`, (B, H, W).
     pub targets: Tensors,
 }
 
@@ -92,25 +94,31 @@ pub trait Task: Send + Sync {
     where
         Self: Sized;
 
-    /// Facts that are known only with the data open, such as `num_classes` of a folder. They go before
-    /// [`TaskInfo::attributes`] in what networks and metrics are given.
+    /// Facts that are known only with the data open, such as `num_classes` of a folder. Networks and
+    /// metrics are given these and [`TaskInfo::attributes`]; of two with one name, this one.
     fn attributes(&self) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::new()
     }
 
-    /// Number of samples of a split. The train split may repeat for ever through augmentation; this
-    /// is the length of one epoch.
+    /// Sentences about the opened data that the user should read, such as how many samples were skipped.
+    /// Every command prints them once, as warnings on standard error. None by default.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Number of samples of a split, at least 1. The train split may repeat for ever through
+    /// augmentation; this is the length of one epoch.
     ///
     /// # Errors
-    /// When the split cannot be counted.
+    /// The split cannot be counted, or holds nothing.
     fn len(&self, split: Split) -> Result<u64>;
 
-    /// Which samples of a split go well together in a batch, such as photographs of one orientation, which
-    /// a common canvas holds with little room left: a number for each sample, equal for those that do. The
-    /// batches of a training then hold samples of one number each. Empty where any do.
+    /// Which samples of a split belong into one batch, such as photographs of one orientation, which
+    /// fill a common canvas: one number per sample, and a batch of a training holds samples of one
+    /// number only. Empty (the default) where any samples can share a batch.
     ///
     /// # Errors
-    /// When the samples cannot be told apart.
+    /// The samples cannot be told apart.
     fn groups(&self, split: Split) -> Result<Vec<u32>> {
         let _ = split;
         Ok(Vec::new())
@@ -122,24 +130,26 @@ pub trait Task: Send + Sync {
     /// Whatever keeps a sample from being read, with the file concerned.
     fn batch(&self, request: &BatchRequest) -> Result<Batch>;
 
-    /// Samples for screening, taken from the train split.
+    /// Samples for screening, taken from the train split. Equal requests give equal samples.
     ///
     /// # Errors
     /// An unknown branch, or whatever keeps a sample from being read.
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples>;
 
-    /// Writes the opened data, whole, into a new folder that [`TaskOptions::data`] reads, every sample at
-    /// its place in its split. Returns a line for the user on what is there now.
+    /// Writes all the opened data into a new folder that [`TaskOptions::data`] can name, every sample
+    /// in its split. Returns a line that tells the user what was written.
     ///
     /// # Errors
-    /// By default: that this task writes none. A folder that exists and is not empty.
+    /// By default: that this task cannot write its data. Else a folder that exists and is not empty,
+    /// or a file that cannot be written.
     fn write_data(&self, to: &Path) -> Result<String> {
         Err(format!("this task does not write its data (to {})", to.display()).into())
     }
 
-    /// Pictures of samples for people, by title: (N, 3, H, W) of bytes. Without predictions, of what a network
-    /// sees and of the truth; with what [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) returned for
-    /// the batch, of that. By default there are none.
+    /// Pictures of a batch of N samples for people, by title: bytes, (N, 3, H, W). Without
+    /// `predictions` they show what a network sees and the truth; with `predictions`, as
+    /// [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) returned them for the batch, they show
+    /// these. No pictures by default.
     ///
     /// # Errors
     /// Batches or predictions without the tensors it needs.
@@ -148,11 +158,12 @@ pub trait Task: Send + Sync {
         Ok(Tensors::new())
     }
 
-    /// The value, a scalar with gradient, of a reference loss that has no formula. `inputs` are the
-    /// branch's own, in their order, and whatever else the network gave for it.
+    /// The value of a reference loss without a formula: a scalar with a gradient. `inputs` holds the
+    /// branch's declared inputs in their order, then every further tensor that the network gave for
+    /// the branch.
     ///
     /// # Errors
-    /// By default: that there is none of this name.
+    /// By default: that there is no loss of this name.
     fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
         let _ = inputs;
         Err(format!("no reference loss '{name}' for branch '{branch}'").into())

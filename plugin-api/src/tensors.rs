@@ -1,5 +1,6 @@
 //! Named tensors.
 
+use std::convert::Infallible;
 use std::fmt;
 use tch::{Device, Tensor};
 
@@ -67,14 +68,26 @@ impl Tensors {
             .map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// How many there are.
+    /// Number of tensors.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there is none.
+    /// Whether the collection is empty.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// What `map` makes of each tensor, under its name.
+    ///
+    /// # Errors
+    /// The first of `map`.
+    pub fn try_map<E>(&self, mut map: impl FnMut(&Tensor) -> Result<Tensor, E>) -> Result<Self, E> {
+        let items = self.items.iter();
+        let items = items.map(|(name, tensor)| Ok((name.clone(), map(tensor)?)));
+        Ok(Self {
+            items: items.collect::<Result<_, E>>()?,
+        })
     }
 
     /// The same tensors on `device`; those already there are shared, not copied.
@@ -82,21 +95,14 @@ impl Tensors {
     /// # Errors
     /// libtorch's, when the device does not exist or is full.
     pub fn to_device(&self, device: Device) -> Result<Self, tch::TchError> {
-        let items = self
-            .items
-            .iter()
-            .map(|(name, tensor)| Ok((name.clone(), tensor.f_to_device(device)?)))
-            .collect::<Result<_, tch::TchError>>()?;
-        Ok(Self { items })
+        self.try_map(|tensor| tensor.f_to_device(device))
     }
 
     /// Handles on the same tensors: nothing is copied, gradients flow through.
     #[must_use]
     pub fn shallow_clone(&self) -> Self {
-        let share = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.shallow_clone());
-        Self {
-            items: self.items.iter().map(share).collect(),
-        }
+        let shared = self.try_map(|tensor| Ok::<_, Infallible>(tensor.shallow_clone()));
+        shared.unwrap_or_else(|impossible| match impossible {})
     }
 }
 

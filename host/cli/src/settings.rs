@@ -111,19 +111,7 @@ mod tests {
     use super::*;
 
     fn task() -> TaskInfo {
-        TaskInfo {
-            name: "t".into(),
-            title: String::new(),
-            branches: vec![],
-            default_network: "n".into(),
-            default_score: "s".into(),
-            reference_losses: vec![],
-            attributes: BTreeMap::new(),
-            defaults: BTreeMap::from([
-                ("proxy.budget.steps".to_owned(), 77.into()),
-                ("screening.steps".to_owned(), 88.into()),
-            ]),
-        }
+        TaskInfo::new("t", "").defaults([("proxy.budget.steps", 77), ("screening.steps", 88)])
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::boxes::{Boxes, PARTS};
 use crate::kernels::{Rows, load, rows_of, store};
 use crate::math;
-use crate::problem::Activation;
 use crate::tile::TILE;
+use autoloss_spec::Activation;
 use fearless_simd::prelude::*;
 
 /// Softmax over the rows, times `valid`.
@@ -85,13 +85,11 @@ pub(crate) fn through_activation<S: Simd>(
     mut each: impl FnMut(usize, usize, S::f32s),
 ) {
     let (rows, valid) = (arrived.rows, arrived.valid);
-    if let Some(boxes) = &arrived.boxes {
-        return boxes.back(simd, arrived.parts.map(|(_, g)| g), valid, each);
-    }
     let (p, g) = arrived.parts[0];
-    for at in (0..TILE).step_by(S::f32s::LEN) {
-        match arrived.activation {
-            Activation::Softmax => {
+    let steps = (0..TILE).step_by(S::f32s::LEN);
+    match arrived.activation {
+        Activation::Softmax => {
+            for at in steps {
                 let mut dot = S::f32s::splat(simd, 0.0);
                 for c in 0..rows {
                     dot = load(simd, p.row(c), at).mul_add(load(simd, g.row(c), at), dot);
@@ -104,17 +102,26 @@ pub(crate) fn through_activation<S: Simd>(
                     );
                 }
             }
-            Activation::Sigmoid => {
-                let one = S::f32s::splat(simd, 1.0);
+        }
+        Activation::Sigmoid => {
+            let one = S::f32s::splat(simd, 1.0);
+            for at in steps {
                 for c in 0..rows {
                     let p = load(simd, p.row(c), at);
                     each(c, at, load(simd, g.row(c), at) * p * (one - p));
                 }
             }
-            Activation::Identity => {
+        }
+        Activation::Identity => {
+            for at in steps {
                 for c in 0..rows {
                     each(c, at, masked(simd, load(simd, g.row(c), at), valid, at));
                 }
+            }
+        }
+        Activation::Boxes => {
+            if let Some(boxes) = &arrived.boxes {
+                boxes.back(simd, arrived.parts.map(|(_, g)| g), valid, each);
             }
         }
     }

@@ -26,5 +26,7 @@ mod tile;
 
 pub use level::{Level, levels};
 pub use machine::{Gradient, Machine};
-pub use problem::{Activation, Input, Problem, ProblemError, Shape};
+pub use problem::{Input, Problem, ProblemError, Shape};
 pub use program::Program;
+
+pub use autoloss_spec::Activation;

@@ -11,18 +11,8 @@ use crate::sparse::{Grain, Where};
 use crate::tile::{TILE, tiled};
 use autoloss_graph::LossGraph;
 use autoloss_graph::facts::Interval;
+use autoloss_spec::Activation;
 use thiserror::Error;
-
-/// How ŷ is made of raw predictions.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Activation {
-    /// Over the channels.
-    Softmax,
-    /// Of each value.
-    Sigmoid,
-    /// ŷ is the raw prediction.
-    Identity,
-}
 
 /// (N, C, H, W).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -70,6 +60,9 @@ pub enum Input {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ProblemError {
+    /// Boxes without the boxes that they should become.
+    #[error("a problem of boxes needs their targets: make it with Problem::boxes")]
+    Boxes,
     /// A size is zero.
     #[error("fields of the shape {0:?} have no values")]
     Empty(Shape),
@@ -110,7 +103,7 @@ impl Problem {
     /// label and 0 elsewhere, where ŷ is 0.
     ///
     /// # Errors
-    /// [`ProblemError`] where a field does not have the shape.
+    /// [`ProblemError`] where a field does not have the shape, and for [`Activation::Boxes`].
     pub fn new(
         shape: Shape,
         activation: Activation,
@@ -118,6 +111,9 @@ impl Problem {
         raw: &[f32],
         valid: Option<&[f32]>,
     ) -> Result<Self, ProblemError> {
+        if activation == Activation::Boxes {
+            return Err(ProblemError::Boxes);
+        }
         Self::with_rows(shape.channels, shape, activation, inputs, raw, valid)
     }
 
@@ -139,7 +135,7 @@ impl Problem {
         let areas = inputs.iter().filter(|input| **input == Input::Prediction);
         check("a box", areas.count(), PARTS)?;
         check("the target", target.len(), NUMBERS * shape.len())?;
-        let problem = Self::with_rows(NUMBERS, shape, Activation::Identity, inputs, raw, valid)?;
+        let problem = Self::with_rows(NUMBERS, shape, Activation::Boxes, inputs, raw, valid)?;
         Ok(Self {
             boxes: Some(by_sample(target, shape, NUMBERS)),
             // Areas have no bound.
@@ -291,7 +287,7 @@ fn prediction_range(activation: Activation, raw: &[f32]) -> Option<Interval> {
     of_numbers(raw.iter().copied())?;
     match activation {
         Activation::Softmax | Activation::Sigmoid => finite(Interval::new(0.0, 1.0)),
-        Activation::Identity => None,
+        Activation::Identity | Activation::Boxes => None,
     }
 }
 
@@ -312,4 +308,27 @@ fn by_sample(values: &[f32], shape: Shape, channels: usize) -> Vec<Vec<f32>> {
         .chunks_exact(channels * positions)
         .map(|sample| tiled(sample, channels, positions))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_without_targets_are_refused() {
+        let shape = Shape {
+            samples: 1,
+            channels: 4,
+            height: 1,
+            width: 1,
+        };
+        let problem = Problem::new(
+            shape,
+            Activation::Boxes,
+            &[Input::Prediction],
+            &[0.0; 4],
+            None,
+        );
+        assert_eq!(problem.unwrap_err(), ProblemError::Boxes);
+    }
 }

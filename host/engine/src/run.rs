@@ -5,9 +5,10 @@ use crate::descent::{self, Adam, Arrived, State};
 use crate::kernels::{self, LANES, Rows, To};
 use crate::lower::Sizes;
 use crate::pool::{Field, Scratch};
-use crate::problem::{Activation, Problem};
+use crate::problem::Problem;
 use crate::program::{Instruction, Phase, Program, View, Work};
 use crate::tile::TILE;
+use autoloss_spec::Activation;
 use fearless_simd::prelude::*;
 use std::cmp::Reverse;
 
@@ -22,13 +23,15 @@ pub(crate) fn activate<S: Simd>(
     to: &mut [f32],
 ) {
     let valid = problem.valid_of(sample, tile);
-    if let Some(target) = problem.boxes_of(sample, tile) {
-        return Boxes::new(x, target).area(simd, part, to, valid);
-    }
     match problem.activation {
         Activation::Softmax => descent::softmax(simd, x, to, valid),
         Activation::Sigmoid => descent::sigmoid(simd, x, to, valid),
         Activation::Identity => descent::copy(simd, x, to, valid),
+        Activation::Boxes => {
+            if let Some(target) = problem.boxes_of(sample, tile) {
+                Boxes::new(x, target).area(simd, part, to, valid);
+            }
+        }
     }
 }
 

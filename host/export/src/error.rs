@@ -1,6 +1,6 @@
 //! What can be wrong with a loss that is to be exported.
 
-use autoloss_graph::{GraphError, ParseError};
+use autoloss_graph::{ParseError, SpecError};
 use autoloss_spec::UnknownName;
 use thiserror::Error;
 
@@ -20,7 +20,7 @@ pub enum ExportError {
         /// The name.
         branch: String,
         /// What is wrong with it.
-        error: GraphError,
+        error: SpecError,
     },
     /// A text that is no loss.
     #[error("branch '{branch}', {error}")]

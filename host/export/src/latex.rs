@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn long_names_are_words() {
-        let inputs = ["what_hat", "phat"].map(autoloss_graph::InputSpec::prediction);
+        let inputs = ["what_hat", "phat"].map(autoloss_graph::InputInfo::prediction);
         let signature = Signature::new(inputs.to_vec()).unwrap();
         let text = latex(&graph("add(what_hat, phat)", &signature), &signature);
         assert_eq!(text, r"\mathit{what\_hat} + \hat{p}");
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn letters_of_definitions_are_no_inputs() {
-        let inputs = ["yhat", "q", "rest", "s"].map(autoloss_graph::InputSpec::target);
+        let inputs = ["yhat", "q", "rest", "s"].map(autoloss_graph::InputInfo::target);
         let signature = Signature::new(inputs.to_vec()).unwrap();
         let text = latex(&deep(100), &signature);
         assert!(text.contains("t_{1} &= ") && !text.contains("q_"), "{text}");

@@ -142,7 +142,7 @@ pub(crate) mod tests {
 
     pub(crate) fn areas() -> Convention {
         Convention {
-            inputs: Signature::boxes().without_neighbours(),
+            inputs: Signature::boxes().set_valued(),
             activation: Activation::Boxes,
             void_label: None,
         }

@@ -56,7 +56,7 @@ fn check(name: &BranchName, convention: &Convention) -> Result<(), ExportError> 
             inputs.len() == 3,
             "three: the areas of intersection, union and enclosing box",
         ),
-        _ => (
+        Activation::Softmax | Activation::Sigmoid | Activation::Identity => (
             inputs.len() <= 2 && predictions <= 1 && inputs.len() - predictions <= 1,
             "one prediction and one target",
         ),
@@ -140,7 +140,7 @@ fn dense_forward(convention: &Convention) -> String {
     let activated = match convention.activation {
         Activation::Softmax => "scores.softmax(dim=1)",
         Activation::Sigmoid => "scores.sigmoid()",
-        _ => "scores",
+        Activation::Identity | Activation::Boxes => "scores",
     };
     let arguments = convention.inputs.inputs().iter();
     let arguments: Vec<&str> = arguments

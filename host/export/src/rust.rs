@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::loss::tests::{dense, loss};
     use crate::{Format, Options, render};
-    use autoloss_graph::InputSpec;
+    use autoloss_graph::InputInfo;
 
     #[test]
     fn a_function_computes_step_by_step() {
@@ -308,7 +308,7 @@ pub fn seg_loss(yhat: &Tensor, y: &Tensor) -> Result<Tensor, TchError> {
     #[test]
     fn names_of_inputs_are_usable() {
         let names = ["fn", "t1", "t1_", "root", "_", "t", "y"];
-        let signature = Signature::new(names.map(InputSpec::target).to_vec()).unwrap();
+        let signature = Signature::new(names.map(InputInfo::target).to_vec()).unwrap();
         assert_eq!(
             variables(&signature),
             ["fn_", "t1_", "t1__", "root_", "__", "t_", "y"]

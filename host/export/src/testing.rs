@@ -7,7 +7,7 @@ mod support;
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
 use autoloss_graph::{
-    BinaryOp, GraphBuilder, InputSpec, Limits, LossGraph, Signature, UnaryOp, Values,
+    BinaryOp, GraphBuilder, InputInfo, Limits, LossGraph, Signature, UnaryOp, Values,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +18,7 @@ const LEAST: f64 = 1e-270;
 
 /// Of probabilities, of areas, and of any numbers.
 pub(crate) fn signatures() -> [Signature; 3] {
-    let any = ["p", "q"].map(InputSpec::prediction);
+    let any = ["p", "q"].map(InputInfo::prediction);
     [
         Signature::dense(),
         Signature::boxes(),

@@ -93,6 +93,6 @@ pub(crate) fn activation(activation: Activation) -> &'static str {
         Activation::Softmax => "softmax of the logits",
         Activation::Sigmoid => "sigmoid of the logits",
         Activation::Boxes => "areas of boxes",
-        _ => "the raw outputs",
+        Activation::Identity => "the raw outputs",
     }
 }

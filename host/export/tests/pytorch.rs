@@ -9,7 +9,7 @@ mod testing;
 
 use autoloss_export::{Format, Loss, Options, render};
 use autoloss_graph::{
-    Activation, BranchName, Convention, InputSpec, Limits, LossFile, LossGraph, Signature, Values,
+    Activation, BranchName, Convention, InputInfo, Limits, LossFile, LossGraph, Signature, Values,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -48,13 +48,13 @@ fn kinds(rng: &mut ChaCha8Rng) -> Vec<Kind> {
     };
     let values = |values| {
         let inputs = vec![
-            InputSpec::prediction("p").with_values(values),
-            InputSpec::target("lambda"),
+            InputInfo::prediction("p").with_values(values),
+            InputInfo::target("lambda"),
         ];
         Signature::new(inputs).unwrap()
     };
-    let list = Signature::dense().without_neighbours();
-    let boxes = Signature::boxes().without_neighbours();
+    let list = Signature::dense().set_valued();
+    let boxes = Signature::boxes().set_valued();
     vec![
         Kind {
             name: "dense",

@@ -1,9 +1,9 @@
-//! What can be wrong with a graph or a signature.
+//! What can be wrong with a graph.
 
 use crate::Op;
 use thiserror::Error;
 
-/// An invalid graph, signature or name.
+/// A graph or an input of it that is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum GraphError {
@@ -31,21 +31,7 @@ pub enum GraphError {
         /// The most allowed.
         limit: u64,
     },
-    /// A signature with no or too many inputs.
-    #[error(
-        "a branch has {given} inputs; between 1 and {} are possible",
-        crate::MAX_INPUTS
-    )]
-    InputCount {
-        /// Number of inputs given.
-        given: usize,
-    },
-    /// A name that cannot be used in formulas.
-    #[error(
-        "'{0}' is no usable name: letters, digits and '_' starting with a letter, and not the name of an operator"
-    )]
-    Name(String),
-    /// Two inputs of one name.
-    #[error("two inputs are named '{0}'")]
-    DuplicateInput(String),
+    /// An input that has the name of an operator.
+    #[error("an input is named '{0}', which is the name of an operator")]
+    OperatorName(String),
 }

@@ -21,7 +21,7 @@
 //! ```
 
 use crate::{
-    BinaryOp, EPSILON, InputSpec, LossGraph, Node, Reach, Sign, Signature, UnaryOp, Values,
+    BinaryOp, EPSILON, InputInfo, LossGraph, Node, Reach, Sign, Signature, UnaryOp, Values,
 };
 
 /// Greatest magnitude of an input: numbers near the end of f64 would forbid even to drop the mean of a
@@ -59,7 +59,7 @@ impl Traits {
 
     /// Of an input; without its specification nothing is known.
     #[must_use]
-    pub fn input(spec: Option<&InputSpec>) -> Self {
+    pub fn input(spec: Option<&InputInfo>) -> Self {
         let values = spec.map_or(Values::Any, |spec| spec.values);
         Self {
             nonnegative: values != Values::Any,
@@ -300,7 +300,7 @@ impl Facts {
 
     /// Of an input; without its specification nothing is known.
     #[must_use]
-    pub fn input(spec: Option<&InputSpec>) -> Self {
+    pub fn input(spec: Option<&InputInfo>) -> Self {
         let traits = Traits::input(spec);
         let most = match spec {
             None => f64::INFINITY,

@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn hats_are_for_single_letters() {
         let signature = Signature::new(vec![
-            crate::InputSpec::prediction("phat"),
-            crate::InputSpec::target("what_hat"),
+            crate::InputInfo::prediction("phat"),
+            crate::InputInfo::target("what_hat"),
         ])
         .unwrap();
         let text = "add(phat, what_hat)";

@@ -1,6 +1,7 @@
 //! Random graphs.
 
 use crate::graph::NodeId;
+use crate::signature::operators;
 use crate::{GraphBuilder, InputId, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -60,14 +61,14 @@ pub(crate) fn random_leaf<R: Rng + ?Sized>(
     if choice == signature.len() {
         builder.one()
     } else {
-        builder.input(InputId(choice as u8))
+        builder.input(InputId::new(choice as u8))
     }
 }
 
 /// An operator of those that a signature allows, each as likely.
 pub(crate) fn random_op<R: Rng + ?Sized>(rng: &mut R, signature: &Signature) -> Op {
-    let operators = signature.operators();
-    operators[rng.random_range(0..operators.len())]
+    let known = operators(signature);
+    known[rng.random_range(0..known.len())]
 }
 
 fn random_subgraph<R: Rng + ?Sized>(
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn lists_have_no_pools() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let signature = Signature::boxes().without_neighbours();
+        let signature = Signature::boxes().set_valued();
         for _ in 0..500 {
             let config = GenerateConfig::default();
             let graph = random_graph(&mut rng, &signature, &config, &Limits::default());

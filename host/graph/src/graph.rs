@@ -224,7 +224,7 @@ fn fnv(nodes: &[Node]) -> u64 {
             Node::One => add(0),
             Node::Input(input) => {
                 add(1);
-                add(u16::from(input.0));
+                add(input.index() as u16);
             }
             Node::Unary(op, a) => {
                 add(2);
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_order_of_building_does_not_matter() {
-        let (yhat, y) = (InputId(0), InputId(1));
+        let (yhat, y) = (InputId::new(0), InputId::new(1));
         let mut first = GraphBuilder::new();
         let (a, b) = (first.input(yhat), first.input(y));
         let product = first.apply(BinaryOp::Mul, &[a, b]).unwrap();
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn the_hash_is_frozen() {
         let mut builder = GraphBuilder::new();
-        let yhat = builder.input(InputId(0));
+        let yhat = builder.input(InputId::new(0));
         let root = builder.apply(UnaryOp::Log, &[yhat]).unwrap();
         let graph = builder.finish(root).unwrap();
         assert_eq!(graph.structural_hash(), 0x2a6a_ab15_76e9_2403);

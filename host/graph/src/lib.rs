@@ -44,8 +44,14 @@ pub use formula::Formula;
 pub use generate::{GenerateConfig, random_graph};
 pub use graph::{GraphBuilder, LossGraph, Node, NodeId};
 pub use limits::Limits;
-pub use loss::{Activation, BranchName, Convention, Loss, LossFile, LossFileError, SCHEMA};
+pub use loss::{Loss, LossFile, LossFileError, SCHEMA};
 pub use mutate::{Mutation, mutate, random_mutation};
 pub use op::{BinaryOp, EPSILON, Notation, Op, Parity, Reach, Sign, UnaryFacts, UnaryOp};
-pub use signature::{InputId, InputSpec, MAX_INPUTS, Signature, Values};
+pub use signature::check_names;
 pub use text::{ParseError, ParseErrorKind};
+
+// The vocabulary that this crate's functions take and return.
+pub use autoloss_spec::{
+    Activation, BranchName, Convention, InputId, InputInfo, MAX_INPUTS, Signature, SpecError,
+    Values,
+};

@@ -1,91 +1,15 @@
 //! Whole losses: one graph for every branch of a task, and the file they live in.
 
-use crate::signature::is_identifier;
-use crate::{GraphError, Limits, LossGraph, ParseError, Signature};
+use crate::{
+    BranchName, Convention, GraphError, Limits, LossGraph, ParseError, Signature, check_names,
+};
 use autoloss_spec::UnknownName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use thiserror::Error;
 
 /// Version of the loss file this crate writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
-
-/// Name of a branch: letters, digits and underscores.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct BranchName(String);
-
-impl BranchName {
-    /// Checks a name.
-    ///
-    /// # Errors
-    /// [`GraphError::Name`].
-    pub fn new(name: impl Into<String>) -> Result<Self, GraphError> {
-        let name = name.into();
-        if is_identifier(&name) {
-            Ok(Self(name))
-        } else {
-            Err(GraphError::Name(name))
-        }
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for BranchName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for BranchName {
-    type Error = GraphError;
-
-    fn try_from(name: String) -> Result<Self, GraphError> {
-        Self::new(name)
-    }
-}
-
-impl From<BranchName> for String {
-    fn from(name: BranchName) -> Self {
-        name.0
-    }
-}
-
-/// How raw outputs of a network become the prediction of a branch.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Activation {
-    /// Softmax over the channels.
-    Softmax,
-    /// Logistic function of each value.
-    Sigmoid,
-    /// The raw values themselves.
-    Identity,
-    /// Boxes: dx, dy, ln w and ln h in units of a box of reference (arXiv 1506.01497, equation 2). The three
-    /// inputs are the areas of the intersection with the target's box, of their union and of their smallest
-    /// enclosing box, in units of the reference's.
-    Boxes,
-}
-
-/// What must be known of a branch, beside its loss graph, to train a network with it elsewhere.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Convention {
-    /// The inputs of the loss.
-    pub inputs: Signature,
-    /// How raw outputs become the prediction.
-    pub activation: Activation,
-    /// The label of positions that do not count, where the targets are labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub void_label: Option<i64>,
-}
 
 /// One loss graph for every branch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +59,14 @@ pub enum LossFileError {
     /// Not JSON, or not of this form; the message has line and column.
     #[error("this is no loss file: {0}")]
     Json(#[from] serde_json::Error),
+    /// A convention whose inputs formulas cannot name.
+    #[error("the loss file's convention of branch '{branch}': {error}")]
+    Convention {
+        /// The branch.
+        branch: String,
+        /// What is wrong.
+        error: GraphError,
+    },
     /// Written by a newer version.
     #[error("the loss file has schema {found}, this version reads up to {SCHEMA}: update autoloss")]
     Schema {
@@ -175,8 +107,8 @@ impl LossFile {
     /// Reads the JSON.
     ///
     /// # Errors
-    /// [`LossFileError::Schema`] for a newer schema whatever else it holds, else
-    /// [`LossFileError::Json`] with line and column.
+    /// [`LossFileError::Schema`] for a newer schema whatever else it holds,
+    /// [`LossFileError::Json`] with line and column, or [`LossFileError::Convention`].
     pub fn from_json(text: &str) -> Result<Self, LossFileError> {
         #[derive(Deserialize)]
         struct Version {
@@ -187,7 +119,14 @@ impl LossFile {
         {
             return Err(LossFileError::Schema { found: schema });
         }
-        Ok(serde_json::from_str(text)?)
+        let file: Self = serde_json::from_str(text)?;
+        for (branch, convention) in &file.conventions {
+            check_names(&convention.inputs).map_err(|error| LossFileError::Convention {
+                branch: branch.clone(),
+                error,
+            })?;
+        }
+        Ok(file)
     }
 
     /// The JSON, for people to read.
@@ -234,6 +173,7 @@ impl LossFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Activation;
 
     fn branches() -> BTreeMap<BranchName, Signature> {
         BTreeMap::from([(BranchName::new("seg").unwrap(), Signature::dense())])
@@ -268,6 +208,14 @@ mod tests {
             |branches: &str| format!(r#"{{"schema": 1, "task": "t", "branches": {branches}}}"#);
         assert!(refusal(&wrap(r#"{"box": "y"}"#)).contains("no branch 'box' (there are: seg)"));
         assert!(refusal(&wrap("{}")).contains("branch 'seg' has no loss"));
+        let convention = |input: &str, activation: &str| {
+            refusal(&format!(
+                r#"{{"schema": 1, "task": "t", "branches": {{"seg": "y"}}, "conventions": {{"seg":
+                {{"inputs": [{{"name": "{input}"}}], "activation": "{activation}"}}}}}}"#
+            ))
+        };
+        assert!(convention("exp", "softmax").contains("branch 'seg': an input is named 'exp'"));
+        assert!(convention("y", "tanh").contains("unknown variant `tanh`"));
         let message = refusal(&wrap(r#"{"seg": "neg(q)"}"#));
         assert!(
             message.contains(

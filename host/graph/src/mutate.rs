@@ -6,6 +6,7 @@
 
 use crate::generate::{random_leaf, random_op};
 use crate::graph::{NodeId, in_order};
+use crate::signature::operators;
 use crate::{GraphBuilder, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -152,8 +153,7 @@ fn replace<R: Rng + ?Sized>(
     signature: &Signature,
 ) -> Option<LossGraph> {
     let old = random_operator(rng, graph)?;
-    let others: Vec<Op> = signature
-        .operators()
+    let others: Vec<Op> = operators(signature)
         .iter()
         .copied()
         .filter(|op| Some(*op) != graph.node(old).op())

@@ -166,7 +166,7 @@ impl<'a> Parser<'a> {
             return Ok(Term::Leaf(self.builder.one()));
         }
         if let Some(op) = Op::from_name(word) {
-            if op.is_pool() && !self.signature.has_neighbours() {
+            if op.is_pool() && !self.signature.is_spatial() {
                 return Err(self.error_at(at, ParseErrorKind::NoNeighbours(op.name())));
             }
             if !self.eat('(') {
@@ -179,7 +179,9 @@ impl<'a> Parser<'a> {
             None => {
                 let inputs = self.signature.inputs().iter();
                 let inputs = inputs.map(|input| input.name.as_str());
-                let operators = self.signature.operators().iter().map(|op| op.name());
+                let operators = crate::signature::operators(self.signature)
+                    .iter()
+                    .map(|op| op.name());
                 let known = inputs.chain(["1"]).chain(operators);
                 let name = UnknownName::new("input or operator", shortened(word), known);
                 Err(self.error_at(at, name.into()))
@@ -326,7 +328,7 @@ mod tests {
 
     #[test]
     fn pools_need_neighbours() {
-        let signature = Signature::boxes().without_neighbours();
+        let signature = Signature::boxes().set_valued();
         let error = LossGraph::parse("neg(max_pool3x3(u))", &signature, &Limits::default());
         assert_eq!(
             error.unwrap_err().to_string(),

@@ -5,7 +5,7 @@ mod support;
 
 use autoloss_graph::reference::{Field, evaluate};
 use autoloss_graph::{
-    BinaryOp, GraphBuilder, InputSpec, LossGraph, Node, NodeId, Signature, UnaryOp,
+    BinaryOp, GraphBuilder, InputInfo, LossGraph, Node, NodeId, Signature, UnaryOp,
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ use support::{
 
 /// `i`, `u` and `e` of which only the names are known.
 fn areas() -> Signature {
-    Signature::new(["i", "u", "e"].map(InputSpec::mixed).to_vec()).unwrap()
+    Signature::new(["i", "u", "e"].map(InputInfo::mixed).to_vec()).unwrap()
 }
 
 /// The same loss written otherwise: operands swapped, 1 · x, − − x, −|…| and so on.

@@ -5,7 +5,7 @@ mod support;
 
 use autoloss_graph::facts::{Facts, Traits};
 use autoloss_graph::reference::Field;
-use autoloss_graph::{InputSpec, LossGraph, Signature, Values};
+use autoloss_graph::{InputInfo, LossGraph, Signature, Values};
 use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ use support::{
 fn inputs(rng: &mut ChaCha8Rng, kind: usize) -> (Signature, Vec<Field>) {
     let mut pick = |values: &[f64]| field(|| values[rng.random_range(0..values.len())]);
     let areas = [0.0, 1e-300, 1e-13, 1e-6, 1.0, 3.0, 1e6, 1e150, 1e300];
-    let any = ["p", "q"].map(InputSpec::prediction).to_vec();
+    let any = ["p", "q"].map(InputInfo::prediction).to_vec();
     match kind {
         0 => (Signature::dense(), vec![softmax(rng), one_hot(rng)]),
         1 => (Signature::dense(), void(rng).into()),
@@ -28,8 +28,8 @@ fn inputs(rng: &mut ChaCha8Rng, kind: usize) -> (Signature, Vec<Field>) {
         3 => (Signature::boxes(), boxes(rng)),
         4 => (Signature::boxes(), [0; 3].map(|_| pick(&areas)).to_vec()),
         5 => {
-            let binary = InputSpec::target("m").with_values(Values::Binary);
-            let signature = Signature::new(vec![InputSpec::mixed("x"), binary]).unwrap();
+            let binary = InputInfo::target("m").with_values(Values::Binary);
+            let signature = Signature::new(vec![InputInfo::mixed("x"), binary]).unwrap();
             let mask = pick(&[0.0, 1.0]);
             (signature, vec![awkward(rng, 3.0), mask])
         }

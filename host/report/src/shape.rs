@@ -5,7 +5,7 @@
 //! crate, which says what a graph means.
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
-use autoloss_graph::{InputSpec, LossGraph, Signature, Values};
+use autoloss_graph::{InputInfo, LossGraph, Signature, Values};
 use serde::Serialize;
 
 use crate::branches::{Branches, Formula};
@@ -108,7 +108,7 @@ impl Scene {
             .iter()
             .filter(|input| input.prediction && input.target)
             .count();
-        let has = |wanted: fn(&InputSpec) -> bool| inputs.iter().any(wanted);
+        let has = |wanted: fn(&InputInfo) -> bool| inputs.iter().any(wanted);
         if mixed == 3 && inputs.len() == 3 {
             return Some(Self::Boxes);
         }
@@ -361,10 +361,10 @@ mod tests {
 
     #[test]
     fn inputs_without_a_picture_have_none() {
-        let two = Signature::new(vec![InputSpec::mixed("a"), InputSpec::mixed("b")]).unwrap();
+        let two = Signature::new(vec![InputInfo::mixed("a"), InputInfo::mixed("b")]).unwrap();
         assert!(Scene::of(&two).is_none());
         let alone =
-            Signature::new(vec![InputSpec::prediction("h"), InputSpec::target("y")]).unwrap();
+            Signature::new(vec![InputInfo::prediction("h"), InputInfo::target("y")]).unwrap();
         let (loss, _) = drawn("square(add(h, neg(y)))", &alone);
         assert!((loss.lines[0].points[0].0 + 1.95).abs() < 1e-9);
     }

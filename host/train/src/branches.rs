@@ -2,13 +2,10 @@
 
 use crate::trainer::BranchLoss;
 use crate::{Result, TrainError};
-use autoloss_graph::{
-    Activation, BranchName, Convention, InputSpec, Limits, LossGraph, Signature, Values,
+use autoloss_graph::{Limits, LossGraph, check_names};
+use autoloss_spec::{
+    BranchInfo, BranchName, Convention, ReferenceLoss, Signature, TaskInfo, UnknownName,
 };
-use autoloss_plugin_api::{
-    Activation as DeclaredActivation, BranchInfo, ReferenceLoss, TaskInfo, Values as Declared,
-};
-use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 
 /// The text of a reference loss for a branch.
@@ -24,9 +21,7 @@ pub(crate) fn fixed_text(info: &TaskInfo, branch: &str, loss: &str) -> Result<St
         return Err(UnknownName::new("branch", branch, known).into());
     }
     let mut references = info.reference_losses.iter();
-    let serves = |loss: &ReferenceLoss| {
-        loss.only.is_empty() || loss.only.iter().any(|known| known == branch)
-    };
+    let serves = |loss: &ReferenceLoss| loss.serves(branch);
     if let Some(found) = references.find(|known| known.name == loss && serves(known)) {
         return Ok(reference_text(found, branch));
     }
@@ -68,28 +63,15 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
     };
     let mut signatures = BTreeMap::new();
     for branch in &info.branches {
-        let inputs = branch.inputs.iter().map(|input| InputSpec {
-            name: input.name.clone(),
-            prediction: input.prediction,
-            target: input.target,
-            channel_mean_constant: input.channel_mean_constant,
-            values: match input.values {
-                Declared::Nonnegative => Values::Nonnegative,
-                Declared::Binary => Values::Binary,
-                _ => Values::Any,
-            },
-        });
-        let wrong = |why: autoloss_graph::GraphError| {
+        let wrong = |why: &dyn std::fmt::Display| {
             declaration(format!(
-                "branch '{}' with inputs that cannot be: {why}",
+                "branch '{}', which is not usable: {why}",
                 branch.name
             ))
         };
-        let name = BranchName::new(branch.name.as_str()).map_err(wrong)?;
-        let mut signature = Signature::new(inputs.collect()).map_err(wrong)?;
-        if !branch.neighbours {
-            signature = signature.without_neighbours();
-        }
+        let name = BranchName::new(branch.name.as_str()).map_err(|error| wrong(&error))?;
+        let signature = branch.signature().map_err(|error| wrong(&error))?;
+        check_names(&signature).map_err(|error| wrong(&error))?;
         if signatures.insert(name, signature).is_some() {
             return Err(declaration(format!("two branches named '{}'", branch.name)));
         }
@@ -100,28 +82,28 @@ pub(crate) fn signatures(info: &TaskInfo) -> Result<BTreeMap<BranchName, Signatu
     Ok(signatures)
 }
 
-/// What loss files say of a task's branches, as it declares them without its data.
+/// The conventions of a task's branches for loss files, as the task declares them before its data is open.
 ///
 /// # Errors
-/// A declaration that cannot be.
+/// A declaration that is not usable.
 pub fn conventions_of(info: &TaskInfo) -> Result<BTreeMap<String, Convention>> {
     Ok(conventions(info, &signatures(info)?))
 }
 
-/// The texts of a reference loss by branch; `@NAME` where the task computes it. None of a name that is none.
+/// The texts of a reference loss by branch; `@NAME` where the task computes it. None for an unknown name.
 #[must_use]
 pub fn reference_texts(info: &TaskInfo, name: &str) -> Option<BTreeMap<String, String>> {
     let found = info
         .reference_losses
         .iter()
         .find(|loss| loss.name == name)?;
-    let serves = |branch: &&BranchInfo| found.only.is_empty() || found.only.contains(&branch.name);
-    let branches = info.branches.iter().filter(serves);
+    let branches = info.branches.iter();
+    let branches = branches.filter(|branch| found.serves(&branch.name));
     let text = |branch: &BranchInfo| (branch.name.clone(), reference_text(found, &branch.name));
     Some(branches.map(text).collect())
 }
 
-/// What loss files say of the branches.
+/// The conventions of the branches for loss files.
 pub(crate) fn conventions(
     info: &TaskInfo,
     signatures: &BTreeMap<BranchName, Signature>,
@@ -133,12 +115,7 @@ pub(crate) fn conventions(
         let (_, inputs) = known.find(|(name, _)| name.as_str() == branch.name)?;
         let convention = Convention {
             inputs: inputs.clone(),
-            activation: match branch.activation {
-                DeclaredActivation::Softmax => Activation::Softmax,
-                DeclaredActivation::Sigmoid => Activation::Sigmoid,
-                DeclaredActivation::Boxes => Activation::Boxes,
-                _ => Activation::Identity,
-            },
+            activation: branch.activation,
             void_label,
         };
         Some((branch.name.clone(), convention))

@@ -195,21 +195,15 @@ fn load(task: &RemoteTask, request: BatchRequest, device: Device) -> Result<Batc
     if !device.is_cuda() {
         return Ok(batch);
     }
-    let pinned = |tensors: Tensors| -> Result<Tensors> {
-        let pin = |(name, tensor): (String, tch::Tensor)| Ok((name, tensor.f_pin_memory(device)?));
-        tensors.into_iter().map(pin).collect()
-    };
+    let pin = |tensor: &tch::Tensor| tensor.f_pin_memory(device);
     Ok(Batch {
-        inputs: pinned(batch.inputs)?,
-        targets: pinned(batch.targets)?,
+        inputs: batch.inputs.try_map(pin)?,
+        targets: batch.targets.try_map(pin)?,
     })
 }
 
 /// The tensors on the device; the copy is only started.
 fn moved(tensors: &Tensors, device: Device) -> Result<Tensors> {
-    let copy = |(name, tensor): (&str, &tch::Tensor)| {
-        let tensor = tensor.f_to_device_(device, tensor.kind(), true, false)?;
-        Ok((name.to_owned(), tensor))
-    };
-    tensors.iter().map(copy).collect()
+    let copy = |tensor: &tch::Tensor| tensor.f_to_device_(device, tensor.kind(), true, false);
+    Ok(tensors.try_map(copy)?)
 }

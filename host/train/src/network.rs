@@ -99,21 +99,11 @@ impl Network {
         if !self.compute.bf16 {
             return Ok(inputs);
         }
-        let widened = |(branch, tensors): (String, Tensors)| {
-            let widen = |(name, tensor): (String, Tensor)| {
-                let half = matches!(tensor.kind(), Kind::BFloat16 | Kind::Half);
-                let tensor = if half {
-                    tensor.f_to_kind(Kind::Float)?
-                } else {
-                    tensor
-                };
-                Ok((name, tensor))
-            };
-            Ok((
-                branch,
-                tensors.into_iter().map(widen).collect::<Result<_>>()?,
-            ))
+        let widen = |tensor: &Tensor| match tensor.kind() {
+            Kind::BFloat16 | Kind::Half => tensor.f_to_kind(Kind::Float),
+            _ => Ok(tensor.shallow_clone()),
         };
+        let widened = |(branch, tensors): (String, Tensors)| Ok((branch, tensors.try_map(widen)?));
         inputs.into_iter().map(widened).collect()
     }
 
@@ -184,14 +174,10 @@ impl Network {
         if !self.compute.channels_last {
             return Ok(inputs.shallow_clone());
         }
-        let lay_out = |(name, tensor): (&str, &Tensor)| {
-            let tensor = match tensor.dim() {
-                4 => channels_last(tensor)?,
-                _ => tensor.shallow_clone(),
-            };
-            Ok((name.to_owned(), tensor))
-        };
-        inputs.iter().map(lay_out).collect()
+        inputs.try_map(|tensor| match tensor.dim() {
+            4 => channels_last(tensor),
+            _ => Ok(tensor.shallow_clone()),
+        })
     }
 }
 
@@ -203,15 +189,11 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor> {
 
 /// Writes tensors as a safetensors file.
 pub(crate) fn write_tensors(file: &Path, tensors: &Tensors) -> Result<()> {
-    let plain = |(name, tensor): (&str, &Tensor)| {
-        let tensor = tensor
-            .f_detach()?
-            .f_to_device(Device::Cpu)?
-            .f_contiguous()?;
-        Ok((name.to_owned(), tensor))
-    };
-    let plain = tensors.iter().map(plain).collect::<Result<Vec<_>>>()?;
-    let named: Vec<(&str, &Tensor)> = plain.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    let plain = tensors.try_map(|tensor| {
+        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?;
+        tensor.f_contiguous()
+    })?;
+    let named: Vec<(&str, &Tensor)> = plain.iter().collect();
     Tensor::write_safetensors(&named, file).map_err(|error| checkpoint(file, error))
 }
 

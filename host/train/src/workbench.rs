@@ -3,13 +3,13 @@
 use crate::branches::{branch_loss, conventions, fixed_text, reference_texts, signatures};
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
-use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteTask};
+use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask};
 use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, Convention, Limits, Signature};
 use autoloss_plugin_api::{
     BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
-    Split, TaskInfo, TaskOptions,
+    ScreeningMetricInfo, Split, TaskInfo, TaskOptions,
 };
 use autoloss_search::{
     BranchSpec, Contender, FinalTable, ScreeningConfig, TaskSpec, TrainingBudget,
@@ -102,6 +102,9 @@ impl Workbench {
         metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
         let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
         info.attributes.extend(task.attributes()?);
+        for remark in task.remarks()? {
+            tracing::warn!("{remark}");
+        }
         let loading = choice
             .loaders
             .map_or_else(|| Loading::for_device(device), Loading::with_threads);
@@ -243,17 +246,20 @@ impl Workbench {
     /// # Errors
     /// A screening score that no metric offers, or whatever the plugins say.
     pub fn screener(&self, config: &ScreeningConfig, seed: u64) -> Result<TaskScreener> {
+        let metrics = self.registry.screening_metrics(&self.info.name);
         let metric = |score: &str| {
-            let offers = |metric: &MetricInfo| metric.screening_scores.iter().any(|s| s == score);
-            let found = self.metrics.iter().find(|(_, metric)| offers(metric));
+            let offers = |metric: &ScreeningMetricInfo| metric.scores.iter().any(|s| s == score);
+            let found = metrics.iter().find(|(_, metric)| offers(metric));
             let (plugin, metric) = found.ok_or_else(|| {
-                let known = self
-                    .metrics
-                    .iter()
-                    .flat_map(|(_, m)| m.screening_scores.clone());
+                let known = metrics.iter().flat_map(|(_, metric)| metric.scores.clone());
                 UnknownName::new("screening score", score, known)
             })?;
-            self.create_metric(plugin, metric)
+            let options = self.metric_options();
+            Ok(RemoteScreeningMetric::create(
+                plugin,
+                &metric.name,
+                options,
+            )?)
         };
         let branches: Vec<BranchInfo> = self.searched().cloned().collect();
         TaskScreener::new(&self.task, &branches, metric, config, seed)
@@ -488,9 +494,12 @@ impl Workbench {
     }
 
     fn create_metric(&self, plugin: &Arc<Plugin>, metric: &MetricInfo) -> Result<RemoteMetric> {
-        let options = MetricOptions {
+        Ok(RemoteMetric::create(plugin, metric, self.metric_options())?)
+    }
+
+    fn metric_options(&self) -> MetricOptions {
+        MetricOptions {
             task: self.info.clone(),
-        };
-        Ok(RemoteMetric::create(plugin, metric, options)?)
+        }
     }
 }

@@ -32,7 +32,8 @@ impl Preflight {
             magic: MAGIC,
             size: size_of::<Self>() as u32,
             api_major: crate::API_MAJOR,
-            api_minor: crate::API_MINOR,
+            // Capabilities have taken its place.
+            api_minor: 0,
             unwinds: unwinds as u32,
             sdk: fixed(env!("CARGO_PKG_VERSION")),
             name: fixed(name),
@@ -48,11 +49,6 @@ impl Preflight {
         self.magic == MAGIC && self.size as usize >= size_of::<Self>()
     }
 
-    /// Minor number of the interface the plugin was built for.
-    pub fn api_minor(&self) -> u32 {
-        self.api_minor
-    }
-
     /// Package name of the plugin.
     pub fn name(&self) -> String {
         text(&self.name)
@@ -63,25 +59,19 @@ impl Preflight {
         text(&self.version)
     }
 
-    /// Compares with `host`, the record of the running program. None where the plugin fits, else
-    /// one sentence with both sides' values and what to do.
+    /// Compares with `host`, the record of the running program. None if the plugin fits, else one
+    /// sentence with both sides' values and what to do.
     pub fn mismatch(&self, host: &Preflight) -> Option<String> {
-        let ours = (host.api_major, host.api_minor);
-        let theirs = (self.api_major, self.api_minor);
-        if theirs.0 != ours.0 || theirs.1 > ours.1 {
-            let side = if theirs > ours {
-                "update autoloss-host"
-            } else {
-                "rebuild the plugin"
+        let (theirs, ours) = (self.api_major, host.api_major);
+        if theirs != ours {
+            let sdk = text(&self.sdk);
+            let remedy = match theirs > ours {
+                true => "update autoloss-host",
+                false => "rebuild the plugin with this host's autoloss-plugin-api",
             };
             return Some(format!(
-                "it was built for plugin interface {}.{} (autoloss-plugin-api {}), this host has \
-                 {}.{}: {side}",
-                theirs.0,
-                theirs.1,
-                text(&self.sdk),
-                ours.0,
-                ours.1
+                "it was built for plugin interface {theirs} (autoloss-plugin-api {sdk}), this host \
+                 has {ours}: {remedy}"
             ));
         }
         let differs = |what: &str, theirs: &[u8], ours: &[u8]| {
@@ -152,7 +142,7 @@ mod tests {
     #[test]
     fn each_difference_is_one_sentence_with_both_values() {
         let newer = Preflight {
-            api_minor: crate::API_MINOR + 1,
+            api_major: crate::API_MAJOR + 1,
             ..record()
         };
         assert!(
@@ -162,11 +152,15 @@ mod tests {
                 .contains("update autoloss-host")
         );
         let older = Preflight {
-            api_major: 0,
-            api_minor: 0,
+            api_major: 1,
+            api_minor: 3,
             ..record()
         };
-        assert!(older.mismatch(&record()).unwrap().contains("interface 0.0"));
+        let said = older.mismatch(&record()).unwrap();
+        assert!(
+            said.contains("interface 1 ") && said.contains("this host has 2: rebuild"),
+            "{said}"
+        );
         let torch = Preflight {
             libtorch: fixed("9.9.9"),
             ..record()

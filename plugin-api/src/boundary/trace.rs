@@ -1,57 +1,71 @@
 //! The plugin's log events, sent to the host. Without this bridge they would be lost: each library
 //! has its own copy of tracing's global dispatcher.
 
-use super::module::TraceSink;
 use std::fmt::Write as _;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+/// The levels from 1 (error) to 5 (trace).
+const LEVELS: [Level; 5] = [
+    Level::ERROR,
+    Level::WARN,
+    Level::INFO,
+    Level::DEBUG,
+    Level::TRACE,
+];
+
+/// The number of the least important level that this library's subscriber wants; 0 for none.
+pub(super) fn wanted() -> u8 {
+    let wants = |level: &&Level| **level <= LevelFilter::current();
+    LEVELS.iter().filter(wants).count() as u8
+}
+
+/// Hands an event of a plugin to this library's subscriber. The target of an event is fixed at compile
+/// time, so the plugin's own becomes a part of the text.
+pub(super) fn emit(level: u8, plugin_target: &str, message: &str) {
+    match level {
+        1 => tracing::error!(target: "plugin", "{plugin_target}: {message}"),
+        2 => tracing::warn!(target: "plugin", "{plugin_target}: {message}"),
+        3 => tracing::info!(target: "plugin", "{plugin_target}: {message}"),
+        4 => tracing::debug!(target: "plugin", "{plugin_target}: {message}"),
+        _ => tracing::trace!(target: "plugin", "{plugin_target}: {message}"),
+    }
+}
+
 /// Events of one library.
-struct Forwarder {
-    sink: TraceSink,
+struct Forwarder<F> {
+    sink: F,
     most: Level,
 }
 
-/// Sends events up to level `most` (1 error … 5 trace, 0 none) to `sink`.
-pub(super) extern "C" fn connect(sink: TraceSink, most: u8) {
-    let most = match most {
-        0 => return,
-        1 => Level::ERROR,
-        2 => Level::WARN,
-        3 => Level::INFO,
-        4 => Level::DEBUG,
-        _ => Level::TRACE,
+/// Sends this library's events up to level number `most` to `sink`.
+pub(super) fn forward(sink: impl Fn(u8, &str, &str) + Send + Sync + 'static, most: u8) {
+    let Some(most) = usize::from(most).checked_sub(1) else {
+        return;
     };
+    let most = LEVELS[most.min(LEVELS.len() - 1)];
     // A second host in the process (or a test) keeps the first bridge.
     let _ = tracing::subscriber::set_global_default(Forwarder { sink, most });
 }
 
-impl Subscriber for Forwarder {
+impl<F: Fn(u8, &str, &str) + Send + Sync + 'static> Subscriber for Forwarder<F> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() <= self.most
     }
 
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
+    fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(self.most.into())
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let level = match *event.metadata().level() {
-            Level::ERROR => 1,
-            Level::WARN => 2,
-            Level::INFO => 3,
-            Level::DEBUG => 4,
-            Level::TRACE => 5,
-        };
+        let level = event.metadata().level();
+        let level = LEVELS.iter().take_while(|known| *known < level).count() as u8 + 1;
         let text = line.message + &line.fields;
-        (self.sink.emit)(
-            level,
-            event.metadata().target().into(),
-            text.as_str().into(),
-        );
+        (self.sink)(level, event.metadata().target(), &text);
     }
 
     // Spans are not forwarded: the host's own spans tell which call is under way.

@@ -2,7 +2,7 @@
 //!
 //! Each is set-valued: sampled anchors or regions of all images of a batch in no order, (N, C, 1, 1).
 
-use autoloss_plugin_api::{Activation, BranchInfo, InputInfo, Result, Values};
+use autoloss_plugin_api::{Activation, BranchInfo, Result, Signature};
 use autoloss_vision::unknown_name;
 
 /// An output of the detector with a loss of its own.
@@ -47,28 +47,14 @@ impl Branch {
 
     /// Its declaration to the host.
     pub(crate) fn info(self) -> BranchInfo {
-        let (inputs, activation, score) = if self.classifies() {
-            let inputs = vec![
-                InputInfo::prediction("yhat")
-                    .with_constant_channel_mean()
-                    .with_values(Values::Nonnegative),
-                InputInfo::target("y")
-                    .with_constant_channel_mean()
-                    .with_values(Values::Binary),
-            ];
-            (inputs, Activation::Softmax, "balanced_accuracy")
+        let (activation, inputs, score) = if self.classifies() {
+            (Activation::Softmax, Signature::dense(), "balanced_accuracy")
         } else {
-            let area = |name| InputInfo::mixed(name).with_values(Values::Nonnegative);
-            let inputs = ["i", "u", "e"].map(area).to_vec();
-            (inputs, Activation::Boxes, "mean_iou")
+            (Activation::Boxes, Signature::boxes(), "mean_iou")
         };
-        BranchInfo {
-            name: self.name().to_owned(),
-            inputs,
-            neighbours: false,
-            activation,
-            screening_score: score.to_owned(),
-        }
+        BranchInfo::new(self.name(), activation, score)
+            .inputs(inputs.inputs().to_vec())
+            .set_valued()
     }
 }
 

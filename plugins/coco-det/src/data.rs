@@ -43,24 +43,25 @@ impl Task for CocoDet {
     fn info() -> TaskInfo {
         // A damaged pack is reported when the task is opened.
         let names = Pack::embedded().map_or(&[] as &[String], Pack::class_names);
-        TaskInfo {
-            name: crate::TASK.to_owned(),
-            title: "Object detection in the manner of COCO".to_owned(),
-            branches: Branch::ALL.map(Branch::info).to_vec(),
-            default_network: "faster_rcnn_tiny".to_owned(),
-            default_score: "mAP".to_owned(),
-            reference_losses: losses::reference_losses(),
-            attributes: BTreeMap::from([
-                ("num_classes".to_owned(), json!(names.len())),
-                ("class_names".to_owned(), json!(names)),
-            ]),
-            defaults: defaults(),
-        }
+        TaskInfo::new(crate::TASK, "Object detection in the manner of COCO")
+            .branches(Branch::ALL.map(Branch::info))
+            .default_network("faster_rcnn_tiny")
+            .default_score("mAP")
+            .reference_losses(losses::reference_losses())
+            .attributes([
+                ("num_classes", json!(names.len())),
+                ("class_names", json!(names)),
+            ])
+            .defaults(defaults())
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
         let (source, settings) = source::open(options)?;
         Ok(Self { source, settings })
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.source.remarks()
     }
 
     fn attributes(&self) -> BTreeMap<String, Value> {
@@ -139,8 +140,8 @@ fn outlines(of: &Tensors, least: Option<f64>) -> Result<Vec<Vec<Outline>>> {
 }
 
 /// A budget for `faster_rcnn_tiny`.
-fn defaults() -> BTreeMap<String, Value> {
-    let pairs = [
+fn defaults() -> [(&'static str, Value); 8] {
+    [
         ("proxy.budget.steps", json!(300)),
         ("proxy.budget.batch_size", json!(8)),
         ("proxy.budget.optimizer", json!("adam")),
@@ -149,8 +150,7 @@ fn defaults() -> BTreeMap<String, Value> {
         ("proxy.budget.clip_norm", json!(10.0)),
         ("proxy.budget.schedule", json!("cosine")),
         ("proxy.budget.warmup_steps", json!(50)),
-    ];
-    pairs.map(|(key, value)| (key.to_owned(), value)).into()
+    ]
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ fn survives(task: &CocoDet, network: &mut FasterRcnnTiny, batch: &Batch) -> [[i6
                     "{branch}, {name}: {tensor}"
                 );
             }
-            if loss.only.is_empty() || loss.only.contains(branch) {
+            if loss.serves(branch) {
                 all.push(task.reference_loss(&loss.name, branch, inputs).unwrap());
             }
         }

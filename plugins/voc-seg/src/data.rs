@@ -9,8 +9,8 @@ use crate::screening::draw_samples;
 use crate::settings::Settings;
 use crate::source::{self, Source};
 use autoloss_plugin_api::{
-    Activation, Batch, BatchRequest, BranchInfo, InputInfo, Result, ScreeningRequest,
-    ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, Values, serde_json,
+    Activation, Batch, BatchRequest, BranchInfo, Result, ScreeningRequest, ScreeningSamples,
+    Signature, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
 };
 use autoloss_vision::data::Origin;
 use autoloss_vision::networks::pictures;
@@ -43,35 +43,18 @@ pub struct VocSeg {
 
 impl Task for VocSeg {
     fn info() -> TaskInfo {
-        let map = |pairs: Vec<(&str, Value)>| -> BTreeMap<String, Value> {
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect()
-        };
-        TaskInfo {
-            name: crate::TASK.to_owned(),
-            title: "Semantic segmentation in the manner of PASCAL VOC".to_owned(),
-            branches: vec![BranchInfo {
-                name: crate::BRANCH.to_owned(),
-                inputs: vec![
-                    InputInfo::prediction("yhat")
-                        .with_constant_channel_mean()
-                        .with_values(Values::Nonnegative),
-                    InputInfo::target("y")
-                        .with_constant_channel_mean()
-                        .with_values(Values::Binary),
-                ],
-                neighbours: true,
-                activation: Activation::Softmax,
-                screening_score: "mIoU".to_owned(),
-            }],
-            default_network: "unet_tiny".to_owned(),
-            default_score: "mIoU".to_owned(),
-            reference_losses: losses::reference_losses(),
-            attributes: map(attributes()),
-            defaults: map(defaults()),
-        }
+        let branch = BranchInfo::new(crate::BRANCH, Activation::Softmax, "mIoU")
+            .inputs(Signature::dense().inputs().to_vec());
+        TaskInfo::new(
+            crate::TASK,
+            "Semantic segmentation in the manner of PASCAL VOC",
+        )
+        .branches([branch])
+        .default_network("unet_tiny")
+        .default_score("mIoU")
+        .reference_losses(losses::reference_losses())
+        .attributes(attributes())
+        .defaults(defaults())
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
@@ -94,6 +77,10 @@ impl Task for VocSeg {
             ),
             ("class_names".to_owned(), json!(self.source.class_names())),
         ])
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.source.remarks()
     }
 
     fn len(&self, split: Split) -> Result<u64> {

@@ -30,7 +30,8 @@ pub use networks::{
 };
 
 use autoloss_plugin_api::{
-    Result, export_plugin, register_metric, register_network, register_task,
+    Result, export_plugin, register_metric, register_network, register_screening_metric,
+    register_task,
 };
 use autoloss_vision::unknown_name;
 
@@ -57,4 +58,5 @@ register_network!(PspNetR50);
 register_network!(FpnLite0);
 register_metric!(Region);
 register_metric!(Boundary);
+register_screening_metric!(Region);
 export_plugin!();

@@ -4,7 +4,10 @@
 //! matrix, those over boundaries need every class's edges dilated. A search for mIoU need not pay
 //! for the latter. The counting itself is in `autoloss-vision`; here tensors become label maps.
 
-use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Tensors};
+use autoloss_plugin_api::{
+    Metric, MetricInfo, MetricOptions, Result, Scores, ScreeningMetric, ScreeningMetricInfo,
+    Tensors,
+};
 use autoloss_vision::networks::num_classes;
 use autoloss_vision::{
     ConfusionMatrix, SegmentationConfig, SegmentationMetrics, VOID, VisionError,
@@ -17,6 +20,8 @@ const LABELS: &str = "labels";
 /// The name of the optional target (N, 2): the rows and columns of each map that are of its picture,
 /// from the upper left corner; the rest only fills the batch.
 const SIZE: &str = "size";
+/// What [`Region`] computes.
+const SCORES: [&str; 4] = ["mIoU", "FWIoU", "gAcc", "mAcc"];
 
 /// mIoU, FWIoU, gAcc and mAcc: counted over the whole data set, void and classes that occur
 /// neither in predictions nor in targets skipped.
@@ -34,13 +39,7 @@ pub struct Boundary {
 
 impl Metric for Region {
     fn info() -> MetricInfo {
-        let scores = ["mIoU", "FWIoU", "gAcc", "mAcc"];
-        MetricInfo {
-            tasks: vec![crate::TASK.to_owned()],
-            screening_scores: scores.map(str::to_owned).to_vec(),
-            optional_scores: Vec::new(),
-            ..MetricInfo::new("region", scores)
-        }
+        MetricInfo::new("region", SCORES).tasks([crate::TASK])
     }
 
     fn create(options: &MetricOptions) -> Result<Self> {
@@ -57,18 +56,23 @@ impl Metric for Region {
     }
 
     fn compute(&mut self) -> Result<Scores> {
-        ["mIoU", "FWIoU", "gAcc", "mAcc"]
+        SCORES
             .map(|name| Ok((name.to_owned(), region_score(&self.matrix, name)?)))
             .into_iter()
             .collect()
     }
+}
 
-    fn screen(
-        &mut self,
-        score: &str,
-        predictions: &Tensors,
-        targets: &Tensors,
-    ) -> Result<Vec<f64>> {
+impl ScreeningMetric for Region {
+    fn info() -> ScreeningMetricInfo {
+        ScreeningMetricInfo::new("region", SCORES).tasks([crate::TASK])
+    }
+
+    fn create(options: &MetricOptions) -> Result<Self> {
+        Metric::create(options)
+    }
+
+    fn screen(&self, score: &str, predictions: &Tensors, targets: &Tensors) -> Result<Vec<f64>> {
         let predicted = LabelMaps::largest("yhat", predictions.get("yhat")?)?;
         let target = LabelMaps::read("target labels", targets.get(LABELS)?)?;
         predicted.check_against(&target)?;
@@ -85,10 +89,7 @@ impl Metric for Region {
 
 impl Metric for Boundary {
     fn info() -> MetricInfo {
-        MetricInfo {
-            tasks: vec![crate::TASK.to_owned()],
-            ..MetricInfo::new("boundary", ["BIoU", "BF1"])
-        }
+        MetricInfo::new("boundary", ["BIoU", "BF1"]).tasks([crate::TASK])
     }
 
     fn create(options: &MetricOptions) -> Result<Self> {
@@ -322,7 +323,7 @@ mod tests {
     use autoloss_plugin_api::Task;
 
     fn create<M: Metric>() -> M {
-        M::create(&MetricOptions {
+        <M as Metric>::create(&MetricOptions {
             task: VocSeg::info(),
         })
         .unwrap()
@@ -365,7 +366,7 @@ mod tests {
         let mut found = region.compute().unwrap();
         found.extend(boundary.compute().unwrap());
         assert_eq!(found, expected);
-        let mut listed = [Region::info().scores, Boundary::info().scores].concat();
+        let mut listed = [<Region as Metric>::info().scores, Boundary::info().scores].concat();
         listed.sort();
         assert_eq!(listed, found.into_keys().collect::<Vec<_>>());
     }
@@ -435,7 +436,7 @@ mod tests {
         let labels = [0u8, 1, 2, VOID, 1, 1, 1, 1];
         let targets = named(&labels, [2, 2, 2]);
         let (right, _) = crate::one_hot(targets.get(LABELS).unwrap(), 11).unwrap();
-        let mut region: Region = create();
+        let region: Region = create();
         let predictions = Tensors::new().with("yhat", right);
         assert_eq!(
             region.screen("mIoU", &predictions, &targets).unwrap(),

@@ -63,13 +63,10 @@ fn show(text: &mut String, plugin: &Plugin) -> Written {
             metric.name,
             metric.scores.join(", ")
         )?;
-        if !metric.screening_scores.is_empty() {
-            writeln!(
-                text,
-                "  in screening: {}",
-                metric.screening_scores.join(", ")
-            )?;
-        }
+    }
+    for metric in &info.screening_metrics {
+        let scores = metric.scores.join(", ");
+        writeln!(text, "\nscreening metric {}: {scores}", metric.name)?;
     }
     Ok(())
 }
@@ -85,7 +82,7 @@ fn show_task(text: &mut String, task: &TaskInfo) -> Written {
         vec![
             branch.name.clone(),
             inputs.join(", "),
-            format!("{:?}", branch.activation).to_lowercase(),
+            branch.activation.to_string(),
             branch.screening_score.clone(),
         ]
     });

@@ -54,7 +54,7 @@ pub(super) fn of_branch(name: &BranchName, branch: &Branch, raw: &Branch) -> Str
              reference, the same for both (Faster R-CNN, arXiv 1506.01497, equation 2). Also (N, 4, L) \
              and (N, 4, H, W).",
         ],
-        _ => &[
+        Activation::Softmax | Activation::Sigmoid | Activation::Identity => &[
             "forward(logits, target): logits (N, C), (N, C, L) or (N, C, H, W). The target holds the \
              classes, without the axis C, or is of the logits' shape and holds what to predict.",
             "Where a class is ignore_index or not among 0 … C − 1, prediction and target are 0; such \

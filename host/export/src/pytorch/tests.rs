@@ -1,6 +1,6 @@
 use crate::loss::tests::{areas, dense, loss};
 use crate::{ExportError, Format, Options, render};
-use autoloss_graph::{Activation, Convention, InputSpec, Signature};
+use autoloss_graph::{Activation, Convention, InputInfo, Signature};
 
 fn python(loss: &crate::Loss) -> String {
     render(loss, Format::Pytorch, &Options::default()).unwrap()
@@ -59,7 +59,7 @@ fn hostile_text_stays_in_strings() {
 #[test]
 fn inputs_that_nobody_knows_are_refused() {
     let convention = Convention {
-        inputs: Signature::new(["a", "b", "c"].map(InputSpec::target).to_vec()).unwrap(),
+        inputs: Signature::new(["a", "b", "c"].map(InputInfo::target).to_vec()).unwrap(),
         activation: Activation::Softmax,
         void_label: None,
     };

@@ -38,7 +38,7 @@ impl Readable {
     /// Targets come first, y · log ŷ; else inputs in the order of their declaration.
     pub(super) fn of(signature: &Signature) -> Self {
         let inputs = signature.inputs().iter().enumerate();
-        let rank = |(at, input): (usize, &autoloss_graph::InputSpec)| {
+        let rank = |(at, input): (usize, &autoloss_graph::InputInfo)| {
             at as u64 + if input.prediction { 100 } else { 0 }
         };
         Self {

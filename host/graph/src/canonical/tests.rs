@@ -154,7 +154,7 @@ fn sums_with_a_term_that_swallows_others_keep_their_order() {
 fn doubling_chains_do_not_explode() {
     for op in BinaryOp::ALL {
         let mut builder = crate::GraphBuilder::new();
-        let mut id = builder.input(crate::InputId(0));
+        let mut id = builder.input(crate::InputId::new(0));
         for _ in 0..200 {
             id = builder.apply(op, &[id, id]).unwrap();
         }
@@ -191,7 +191,7 @@ fn forms_are_frozen() {
 #[test]
 fn graphs_beyond_the_size_limit_stay_as_they_are() {
     let mut builder = crate::GraphBuilder::new();
-    let mut id = builder.input(crate::InputId(0));
+    let mut id = builder.input(crate::InputId::new(0));
     for _ in 0..super::LARGEST {
         id = builder.apply(crate::UnaryOp::Neg, &[id]).unwrap();
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{InputSpec, Limits};
+use crate::{InputInfo, Limits};
 
 fn check(text: &str, signature: &Signature) -> Option<StaticReason> {
     let graph = LossGraph::parse(text, signature, &Limits::default()).unwrap();
@@ -85,19 +85,14 @@ fn mixed_inputs_are_inseparable() {
 #[test]
 fn a_sigmoid_keeps_its_channel_mean() {
     let sigmoid =
-        Signature::new(vec![InputSpec::prediction("yhat"), InputSpec::target("y")]).unwrap();
+        Signature::new(vec![InputInfo::prediction("yhat"), InputInfo::target("y")]).unwrap();
     assert_eq!(check("mul(exp(y), mean_c(yhat))", &sigmoid), None);
 }
 
 #[test]
 fn inputs_of_neither_kind_vary_but_do_not_couple() {
-    let neither = InputSpec {
-        values: crate::Values::Any,
-        prediction: false,
-        ..InputSpec::prediction("w")
-    };
     let mut inputs = Signature::dense().inputs().to_vec();
-    inputs.push(neither);
+    inputs.push(InputInfo::constant("w"));
     let signature = Signature::new(inputs).unwrap();
     let separable = Some(StaticReason::TargetIndependentGradient);
     assert_eq!(

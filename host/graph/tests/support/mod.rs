@@ -3,7 +3,7 @@
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
 use autoloss_graph::{
-    BinaryOp, EPSILON, GenerateConfig, GraphBuilder, InputSpec, Limits, LossGraph, Node, NodeId,
+    BinaryOp, EPSILON, GenerateConfig, GraphBuilder, InputInfo, Limits, LossGraph, Node, NodeId,
     Signature, UnaryOp, random_graph, random_mutation,
 };
 use rand::{Rng, RngExt};
@@ -61,7 +61,7 @@ pub(crate) fn softmax(rng: &mut ChaCha8Rng) -> Field {
 
 /// `yhat` and `y` of which only the names are known.
 pub(crate) fn unknown() -> Signature {
-    let inputs = vec![InputSpec::prediction("yhat"), InputSpec::prediction("y")];
+    let inputs = vec![InputInfo::prediction("yhat"), InputInfo::prediction("y")];
     Signature::new(inputs).unwrap()
 }
 

@@ -25,7 +25,7 @@ pub enum LoadError {
     },
     /// A library without our symbol.
     #[error(
-        "{} is a library but no autoloss plugin: it has no preflight record (does it call \
+        "{} is a library but not an autoloss plugin: it has no preflight record (does it call \
          export_plugin!()?)",
         .path.display()
     )]

@@ -3,19 +3,18 @@
 #![allow(unsafe_code, reason = "opening libraries and reading their symbols")]
 
 use super::{LoadError, PluginError, Trouble};
-use autoloss_plugin_api::boundary::abi_stable::library::AbiHeaderRef;
-use autoloss_plugin_api::boundary::abi_stable::std_types::{RResult, RSlice, RStr};
 use autoloss_plugin_api::boundary::{
-    Create, Failure, FailureKind, PREFLIGHT_SYMBOL, PluginModule_Ref, Preflight,
-    ROOT_MODULE_SYMBOL, Request, Response, TensorHandle, TraceSink, borrow, take,
+    Call, Create, Failure, FailureKind, Header, Module, PREFLIGHT_SYMBOL, Preflight,
+    ROOT_MODULE_SYMBOL, Request, capabilities,
 };
 use autoloss_plugin_api::{PluginInfo, brief, tch::Tensor};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSegment};
+use serde_json::Value;
+use serde_path_to_error::Segment;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use tracing::level_filters::LevelFilter;
 
 /// A loaded plugin. Its library stays loaded until the process ends: tensors, hooks and thread-local
 /// values of it may outlive every object.
@@ -23,8 +22,7 @@ pub struct Plugin {
     info: PluginInfo,
     path: PathBuf,
     sha256: String,
-    api_minor: u32,
-    module: PluginModule_Ref,
+    module: Module,
 }
 
 impl Plugin {
@@ -71,21 +69,20 @@ impl Plugin {
             ))
         })?;
         std::mem::forget(library);
-        connect(&module);
+        module.connect();
         let describe = |failure: Failure| plugin_error(&preflight.name(), "registration", failure);
-        let info = module.describe()().into_result().map_err(describe)?;
-        let info = serde_json::from_slice(&info).map_err(|error| {
-            broke(
-                &preflight.name(),
-                "registration",
-                format!("its description: {error}"),
-            )
-        })?;
+        let info = read_info(&module.describe().map_err(describe)?)
+            .map_err(|message| broke(&preflight.name(), "registration", message))?;
+        let mut required = info.requires.iter();
+        if let Some(unknown) = required.find(|name| !capabilities().any(|known| known == **name)) {
+            return Err(incompatible(format!(
+                "it requires '{unknown}', which this host does not know: update autoloss-host"
+            )));
+        }
         Ok(Self {
             info,
             path: path.to_owned(),
             sha256,
-            api_minor: preflight.api_minor(),
             module,
         })
     }
@@ -105,58 +102,45 @@ impl Plugin {
         &self.sha256
     }
 
-    /// Minor number of the interface it was built for: what it does not know it is not asked.
-    pub(super) fn api_minor(&self) -> u32 {
-        self.api_minor
+    /// Whether it can be asked for a method, by the name of [`Request::method`].
+    pub(super) fn answers(&self, method: &str) -> bool {
+        self.info.capabilities.iter().any(|known| known == method)
     }
 
     /// Makes an object and returns its number.
     pub(super) fn create(&self, what: &Create) -> Result<u64, PluginError> {
-        let call = match what {
-            Create::Task(..) => "Task::open",
-            Create::Network(..) => "ProxyNetwork::build",
-            Create::Metric(..) => "Metric::create",
-        };
+        let call = what.method();
         let message = self.encode(call, what)?;
-        let number = self.module.create()(RSlice::from_slice(&message));
-        number
-            .into_result()
-            .map_err(|failure| plugin_error(&self.info.name, call, failure))
+        let number = self.module.create(&message);
+        number.map_err(|failure| plugin_error(&self.info.name, call, failure))
     }
 
-    /// Calls an object.
-    pub(super) fn call(
+    /// Calls an object of the request's kind.
+    pub(super) fn call<R: Request + Into<Call>>(
         &self,
         object: u64,
-        request: &Request,
+        request: R,
         tensors: &[&Tensor],
-    ) -> Result<(Response, Vec<Tensor>), PluginError> {
+    ) -> Result<(R::Response, Vec<Tensor>), PluginError> {
         let call = request.method();
-        let message = self.encode(call, request)?;
-        let handles: Vec<TensorHandle> = tensors.iter().map(|tensor| borrow(tensor)).collect();
-        let answer = self.module.call()(
-            object,
-            RSlice::from_slice(&message),
-            RSlice::from_slice(&handles),
-        );
-        let answer = match answer {
-            RResult::ROk(answer) => answer,
-            RResult::RErr(failure) => return Err(plugin_error(&self.info.name, call, failure)),
-        };
-        // SAFETY: an answer's handles are owned by the receiver, and each is taken once.
-        let tensors = answer
-            .tensors
-            .iter()
-            .map(|handle| unsafe { take(*handle) })
-            .collect();
-        let response = serde_json::from_slice(&answer.message)
+        if !self.answers(call) {
+            let message = "it is older than this method; rebuild it with this host's \
+                           autoloss-plugin-api";
+            return Err(broke(&self.info.name, call, message));
+        }
+        let request: Call = request.into();
+        let message = self.encode(call, &request)?;
+        let answer = self.module.call(object, &message, tensors);
+        let (answer, tensors) =
+            answer.map_err(|failure| plugin_error(&self.info.name, call, failure))?;
+        let response = serde_json::from_slice(&answer)
             .map_err(|error| broke(&self.info.name, call, format!("its answer: {error}")))?;
         Ok((response, tensors))
     }
 
     /// Forgets an object.
     pub(super) fn destroy(&self, object: u64) {
-        self.module.destroy()(object);
+        self.module.destroy(object);
     }
 
     fn encode(&self, call: &str, value: &impl serde::Serialize) -> Result<Vec<u8>, PluginError> {
@@ -170,7 +154,7 @@ impl Plugin {
 fn cut_short(bytes: &[u8]) -> Option<String> {
     let file = match ElfFile64::<Endianness>::parse(bytes) {
         Ok(file) => file,
-        Err(error) => return Some(format!("it is no 64-bit ELF library ({error})")),
+        Err(error) => return Some(format!("it is not a 64-bit ELF library ({error})")),
     };
     let end = file.segments().map(|segment| {
         let (offset, size) = segment.file_range();
@@ -190,53 +174,57 @@ fn read_preflight(library: &Library) -> Option<Preflight> {
     record.is_genuine().then_some(record)
 }
 
-fn read_module(library: &Library) -> Result<PluginModule_Ref, String> {
+fn read_module(library: &Library) -> Result<Module, String> {
     // SAFETY: the symbol is the header that `export_plugin!` wrote; abi_stable checks its own magic
     // and version, then the layout of the module.
     let header = unsafe {
         let symbol = library
-            .get::<AbiHeaderRef>(ROOT_MODULE_SYMBOL)
+            .get::<Header>(ROOT_MODULE_SYMBOL)
             .map_err(|error| error.to_string())?;
         *symbol
     };
-    let header = header.upgrade().map_err(|error| error.to_string())?;
-    header
-        .init_root_module::<PluginModule_Ref>()
-        .map_err(|error| error.to_string())
+    Module::admit(header)
 }
 
-/// Asks for the plugin's log events at the level the host's subscriber wants.
-fn connect(module: &PluginModule_Ref) {
-    let most = match LevelFilter::current() {
-        LevelFilter::OFF => 0,
-        LevelFilter::ERROR => 1,
-        LevelFilter::WARN => 2,
-        LevelFilter::INFO => 3,
-        LevelFilter::DEBUG => 4,
-        _ => 5,
-    };
-    module.connect()(TraceSink { emit }, most);
-}
-
-extern "C" fn emit(level: u8, target: RStr<'_>, message: RStr<'_>) {
-    let (plugin_target, message) = (target.as_str(), message.as_str());
-    // The target of an event is fixed at compile time, so the plugin's own becomes a field.
-    match level {
-        1 => tracing::error!(target: "plugin", "{plugin_target}: {message}"),
-        2 => tracing::warn!(target: "plugin", "{plugin_target}: {message}"),
-        3 => tracing::info!(target: "plugin", "{plugin_target}: {message}"),
-        4 => tracing::debug!(target: "plugin", "{plugin_target}: {message}"),
-        _ => tracing::trace!(target: "plugin", "{plugin_target}: {message}"),
-    }
+/// A plugin's description. A value that this host does not know is refused by its place: something
+/// else in its stead could change what a task means.
+fn read_info(message: &[u8]) -> Result<PluginInfo, String> {
+    let mut json = serde_json::Deserializer::from_slice(message);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let root: Value = serde_json::from_slice(message).unwrap_or_default();
+        let (mut at, mut key, mut place) = (&root, "", String::new());
+        for segment in error.path() {
+            match segment {
+                Segment::Map { key: next } => (at, key) = (&at[next.as_str()], next),
+                Segment::Seq { index } => {
+                    at = &at[*index];
+                    let name = at["name"].as_str().unwrap_or("without a name");
+                    let kind = match key {
+                        "tasks" => "task",
+                        "branches" => "branch",
+                        "inputs" => "input",
+                        "networks" => "network",
+                        "metrics" => "metric",
+                        "screening_metrics" => "screening metric",
+                        other => other,
+                    };
+                    place += &format!("{kind} '{name}', ");
+                }
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        let why = error.inner().to_string();
+        let (why, _) = why.split_once(" at line ").unwrap_or((&why, ""));
+        let remedy = match why.starts_with("unknown ") {
+            true => "; it needs a newer host",
+            false => "",
+        };
+        format!("{place}{key}: {why}{remedy}")
+    })
 }
 
 fn plugin_error(plugin: &str, call: &str, failure: Failure) -> PluginError {
-    tracing::debug!(
-        plugin,
-        call,
-        detail = failure.detail.as_str(),
-        "plugin failure"
-    );
+    tracing::debug!(plugin, call, detail = failure.detail, "plugin failure");
     let trouble = match failure.kind {
         FailureKind::Error => Trouble::Failed,
         FailureKind::Panic => Trouble::Panicked,
@@ -246,7 +234,7 @@ fn plugin_error(plugin: &str, call: &str, failure: Failure) -> PluginError {
         plugin: plugin.to_owned(),
         call: call.to_owned(),
         trouble,
-        message: failure.message.into_string(),
+        message: failure.message,
     }
 }
 
@@ -265,4 +253,36 @@ fn first_line(text: &str) -> String {
         .find(|line| !line.is_empty())
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_newer_interface_are_refused_by_their_place() {
+        let refusal = |branch: &str| {
+            let json = format!(
+                r#"{{"name": "p", "version": "1", "networks": [], "metrics": [], "tasks": [{{
+                "name": "t", "title": "", "default_network": "n", "default_score": "s",
+                "reference_losses": [], "branches": [{{"name": "b", "screening_score": "s", {branch}}}]
+                }}]}}"#
+            );
+            read_info(json.as_bytes()).unwrap_err()
+        };
+        assert_eq!(
+            refusal(r#""activation": "tanh", "inputs": []"#),
+            "task 't', branch 'b', activation: unknown variant `tanh`, expected one of `softmax`, \
+             `sigmoid`, `identity`, `boxes`; it needs a newer host"
+        );
+        assert_eq!(
+            refusal(r#""activation": "softmax", "inputs": [{"name": "y", "values": "whole"}]"#),
+            "task 't', branch 'b', input 'y', values: unknown variant `whole`, expected one of \
+             `any`, `nonnegative`, `binary`; it needs a newer host"
+        );
+        assert_eq!(
+            refusal(r#""activation": "softmax", "inputs": {}"#),
+            "task 't', branch 'b', inputs: invalid type: map, expected a sequence"
+        );
+    }
 }

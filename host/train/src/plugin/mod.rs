@@ -1,8 +1,8 @@
 //! Loading plugins, and calling them as if they were ordinary values.
 //!
 //! [`Plugin`] admits one library; [`Registry`] holds all that were loaded and finds tasks, networks
-//! and metrics in them by name; [`RemoteTask`], [`RemoteNetwork`] and [`RemoteMetric`] turn method
-//! calls into messages and check every answer before the host believes it.
+//! and metrics in them by name; [`RemoteTask`], [`RemoteNetwork`], [`RemoteMetric`] and
+//! [`RemoteScreeningMetric`] turn method calls into messages and check every answer before the host believes it.
 
 mod error;
 mod library;
@@ -12,4 +12,4 @@ mod remote;
 pub use error::{LoadError, PluginError, Trouble};
 pub use library::Plugin;
 pub use registry::{Registry, locate};
-pub use remote::{RemoteMetric, RemoteNetwork, RemoteTask};
+pub use remote::{RemoteMetric, RemoteNetwork, RemoteScreeningMetric, RemoteTask};

@@ -2,8 +2,7 @@
 
 use super::{LoadError, Plugin};
 use crate::{Result, TrainError};
-use autoloss_plugin_api::{MetricInfo, NetworkInfo, TaskInfo};
-use autoloss_spec::UnknownName;
+use autoloss_spec::{MetricInfo, NetworkInfo, ScreeningMetricInfo, TaskInfo, UnknownName};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,10 +117,10 @@ impl Registry {
         let found = networks()
             .find(|(_, network)| network.name == name)
             .ok_or_else(|| {
-                let serving = networks().filter(|(_, network)| serves(network, task));
+                let serving = networks().filter(|(_, network)| network.serves(task));
                 UnknownName::new("network", name, serving.map(|(_, network)| network.name))
             })?;
-        if !serves(&found.1, task) {
+        if !found.1.serves(task) {
             return Err(TrainError::WrongTask {
                 network: name.to_owned(),
                 serves: join(found.1.tasks.iter()),
@@ -134,9 +133,14 @@ impl Registry {
     /// Every metric that can judge the task.
     pub fn metrics(&self, task: &str) -> Vec<(Arc<Plugin>, MetricInfo)> {
         self.each(|plugin| &plugin.info().metrics)
-            .filter(|(_, metric)| {
-                metric.tasks.is_empty() || metric.tasks.iter().any(|known| known == task)
-            })
+            .filter(|(_, metric)| metric.serves(task))
+            .collect()
+    }
+
+    /// Every screening metric that can judge the task.
+    pub fn screening_metrics(&self, task: &str) -> Vec<(Arc<Plugin>, ScreeningMetricInfo)> {
+        self.each(|plugin| &plugin.info().screening_metrics)
+            .filter(|(_, metric)| metric.serves(task))
             .collect()
     }
 
@@ -152,10 +156,6 @@ impl Registry {
     }
 }
 
-fn serves(network: &NetworkInfo, task: &str) -> bool {
-    network.tasks.iter().any(|known| known == task)
-}
-
 fn offers(plugin: &Plugin) -> impl Iterator<Item = (&'static str, &str)> {
     let info = plugin.info();
     let tasks = info.tasks.iter().map(|task| ("task", task.name.as_str()));
@@ -167,10 +167,13 @@ fn offers(plugin: &Plugin) -> impl Iterator<Item = (&'static str, &str)> {
         .metrics
         .iter()
         .map(|metric| ("metric", metric.name.as_str()));
+    let screening = info.screening_metrics.iter();
+    let screening = screening.map(|metric| ("screening metric", metric.name.as_str()));
     std::iter::once(("the name", info.name.as_str()))
         .chain(tasks)
         .chain(networks)
         .chain(metrics)
+        .chain(screening)
 }
 
 fn join<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {

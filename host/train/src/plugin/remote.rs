@@ -8,50 +8,64 @@ mod metric;
 mod network;
 mod task;
 
-pub use metric::RemoteMetric;
+pub use metric::{RemoteMetric, RemoteScreeningMetric};
 pub use network::RemoteNetwork;
 pub use task::RemoteTask;
 
 use super::library::broke;
 use super::{Plugin, PluginError};
 use crate::graph_eval::is_finite;
-use autoloss_plugin_api::boundary::{Create, Names, Request, Response};
+use autoloss_plugin_api::boundary::{Call, Create, Names, Request};
 use autoloss_plugin_api::{Tensors, brief};
+use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use tch::Tensor;
 
 type Result<T> = std::result::Result<T, PluginError>;
 
-/// An object, destroyed when dropped.
-struct Object {
+/// An object that answers requests of one kind, destroyed when dropped.
+struct Object<R> {
     plugin: Arc<Plugin>,
     number: u64,
+    kind: PhantomData<fn(R)>,
 }
 
-impl Object {
+impl<R: Request + Into<Call>> Object<R> {
     fn new(plugin: &Arc<Plugin>, what: &Create) -> Result<Self> {
         let number = plugin.create(what)?;
         Ok(Self {
             plugin: Arc::clone(plugin),
             number,
+            kind: PhantomData,
         })
     }
 
-    fn call(&self, request: &Request, tensors: &[&Tensor]) -> Result<(Response, Sent<'_>)> {
+    fn call(&self, request: R, tensors: &[&Tensor]) -> Result<(R::Response, Sent<'_>)> {
+        let call = request.method();
         let (response, tensors) = self.plugin.call(self.number, request, tensors)?;
-        let plugin = &self.plugin.info().name;
-        Ok((
-            response,
-            Sent {
-                plugin,
-                call: request.method(),
-                tensors: tensors.into_iter(),
-            },
-        ))
+        let sent = Sent {
+            plugin: &self.plugin.info().name,
+            call,
+            tensors: tensors.into_iter(),
+        };
+        Ok((response, sent))
+    }
+
+    /// Calls a method that an older plugin may lack; None if this one does.
+    fn call_if_offered(
+        &self,
+        request: R,
+        tensors: &[&Tensor],
+    ) -> Result<Option<(R::Response, Sent<'_>)>> {
+        match self.plugin.answers(request.method()) {
+            true => self.call(request, tensors).map(Some),
+            false => Ok(None),
+        }
     }
 }
 
-impl Drop for Object {
+impl<R> Drop for Object<R> {
     fn drop(&mut self) {
         self.plugin.destroy(self.number);
     }
@@ -69,7 +83,7 @@ impl Sent<'_> {
         broke(self.plugin, self.call, message)
     }
 
-    fn unexpected(&self, response: &Response) -> PluginError {
+    fn unexpected(&self, response: &impl Debug) -> PluginError {
         self.broke(format!("an answer of another kind: {response:?}"))
     }
 

@@ -2,7 +2,7 @@
 
 use super::Branch;
 use crate::Result;
-use autoloss_plugin_api::{Activation, TARGET_BOXES};
+use autoloss_spec::{Activation, TARGET_BOXES};
 use tch::Tensor;
 
 impl Branch {
@@ -12,7 +12,7 @@ impl Branch {
             Activation::Softmax => vec![raw.f_softmax(1, None)?],
             Activation::Sigmoid => vec![raw.f_sigmoid()?],
             Activation::Boxes => areas(raw, self.fixed(TARGET_BOXES)?)?.into(),
-            _ => vec![raw.shallow_clone()],
+            Activation::Identity => vec![raw.shallow_clone()],
         };
         let Some(valid) = &self.samples.valid else {
             return Ok(active);

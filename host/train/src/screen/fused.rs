@@ -2,10 +2,10 @@
 
 use super::{Branch, LrpTrace};
 use crate::{Result, TrainError};
-use autoloss_engine::{Activation, Input, Machine, Problem, Program, Shape};
+use autoloss_engine::{Input, Machine, Problem, Program, Shape};
 use autoloss_graph::LossGraph;
-use autoloss_plugin_api::{Activation as Declared, TARGET_BOXES};
 use autoloss_search::{EarlyStopper, Gain, Probe, ScreeningConfig};
+use autoloss_spec::{Activation, TARGET_BOXES};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -61,18 +61,17 @@ impl Fused {
         };
         let valid = samples.valid.as_ref().map(values).transpose()?;
         let (raw, valid) = (values(raw)?, valid.as_deref());
-        let plain = |activation| Problem::new(shape, activation, &inputs, &raw, valid);
         let problem = match info.activation {
-            Declared::Softmax => plain(Activation::Softmax),
-            Declared::Sigmoid => plain(Activation::Sigmoid),
-            Declared::Boxes => {
+            activation @ (Activation::Softmax | Activation::Sigmoid | Activation::Identity) => {
+                Problem::new(shape, activation, &inputs, &raw, valid)
+            }
+            Activation::Boxes => {
                 let shape = Shape {
                     channels: 1,
                     ..shape
                 };
                 Problem::boxes(shape, &inputs, &raw, &fixed(TARGET_BOXES)?, valid)
             }
-            _ => plain(Activation::Identity),
         };
         Ok(Self {
             problem: Arc::new(

@@ -7,11 +7,11 @@
 //! [`ScreeningConfig::engine`] says.
 
 mod activation;
-mod crew;
 mod fused;
+mod pool;
 mod torch;
 
-use crate::plugin::{RemoteMetric, RemoteTask};
+use crate::plugin::{RemoteScreeningMetric, RemoteTask};
 use crate::{Result, TrainError};
 use autoloss_engine::Machine;
 use autoloss_graph::LossGraph;
@@ -19,8 +19,8 @@ use autoloss_plugin_api::{BranchInfo, ScreeningRequest, ScreeningSamples, Tensor
 use autoloss_search::{
     Fault, Gain, Probe, Screener, ScreeningConfig, ScreeningEngine, ScreeningMode, Timed, Work,
 };
-use crew::Crew;
 use fused::Fused;
+use pool::WorkerPool;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -34,7 +34,7 @@ pub struct LrpTrace {
 struct Branch {
     info: BranchInfo,
     samples: ScreeningSamples,
-    metric: RemoteMetric,
+    metric: RemoteScreeningMetric,
     /// Raw predictions every protocol run starts from.
     raw: Tensor,
     initial: f64,
@@ -59,7 +59,7 @@ struct Screen {
 
 /// Screens graphs on samples fixed at its making.
 pub struct TaskScreener {
-    crew: Crew,
+    workers: WorkerPool,
 }
 
 impl TaskScreener {
@@ -71,7 +71,7 @@ impl TaskScreener {
     pub fn new(
         task: &RemoteTask,
         branches: &[BranchInfo],
-        mut metric: impl FnMut(&str) -> Result<RemoteMetric>,
+        mut metric: impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
@@ -84,13 +84,13 @@ impl TaskScreener {
         let rest = (1..threads).map(|_| first.twin(&mut metric));
         let rest = rest.collect::<Result<_>>()?;
         Ok(Self {
-            crew: Crew::new(first, rest)?,
+            workers: WorkerPool::new(first, rest)?,
         })
     }
 
     /// Shape (B, C, H, W) of a branch's predictions.
     pub fn shape(&mut self, branch: usize) -> [i64; 4] {
-        self.crew.first().branches[branch].branch.samples.shape
+        self.workers.first().branches[branch].branch.samples.shape
     }
 
     /// The protocol with the metric read every `every` steps.
@@ -103,7 +103,7 @@ impl TaskScreener {
         graph: &LossGraph,
         every: usize,
     ) -> Result<(Gain, LrpTrace)> {
-        let worker = self.crew.first();
+        let worker = self.workers.first();
         let Screen { branch, fused, .. } = &mut worker.branches[branch];
         let every = Some(every.max(1));
         let machine = &mut worker.machine;
@@ -116,24 +116,24 @@ impl TaskScreener {
 
 impl Screener for TaskScreener {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, Fault> {
-        self.crew.first().probe(branch, graph)
+        self.workers.first().probe(branch, graph)
     }
 
     fn reject(&mut self, branch: usize, graph: &LossGraph) -> Result<Gain, Fault> {
-        self.crew.first().reject(branch, graph)
+        self.workers.first().reject(branch, graph)
     }
 
     fn width(&self) -> usize {
-        self.crew.len()
+        self.workers.len()
     }
 
     fn probe_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Probe>>, Fault> {
-        self.crew
+        self.workers
             .all(work, |worker, work| worker.probe(work.branch, &work.graph))
     }
 
     fn reject_all(&mut self, work: &[Work]) -> Result<Vec<Timed<Gain>>, Fault> {
-        self.crew
+        self.workers
             .all(work, |worker, work| worker.reject(work.branch, &work.graph))
     }
 }
@@ -142,7 +142,7 @@ impl Worker {
     fn new(
         task: &RemoteTask,
         branches: &[BranchInfo],
-        metric: &mut impl FnMut(&str) -> Result<RemoteMetric>,
+        metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
@@ -158,7 +158,7 @@ impl Worker {
     }
 
     /// Another one on the same samples, with metrics of its own.
-    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteMetric>) -> Result<Self> {
+    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>) -> Result<Self> {
         let branches = self.branches.iter().map(|screen| screen.twin(metric));
         Ok(Self {
             branches: branches.collect::<Result<_>>()?,
@@ -186,7 +186,7 @@ impl Screen {
     fn new(
         task: &RemoteTask,
         info: &BranchInfo,
-        metric: &mut impl FnMut(&str) -> Result<RemoteMetric>,
+        metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
@@ -222,7 +222,7 @@ impl Screen {
     }
 
     /// Another one on the same samples, with metrics of its own.
-    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteMetric>) -> Result<Self> {
+    fn twin(&self, metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>) -> Result<Self> {
         let mut twin = |branch: &Branch| branch.twin(metric(&branch.info.screening_score)?);
         let coarse = self.coarse.as_ref();
         Ok(Self {
@@ -275,7 +275,7 @@ impl Branch {
     fn new(
         task: &RemoteTask,
         info: &BranchInfo,
-        metric: RemoteMetric,
+        metric: RemoteScreeningMetric,
         config: &ScreeningConfig,
         seed: u64,
     ) -> Result<Self> {
@@ -301,7 +301,7 @@ impl Branch {
     }
 
     /// The same samples, shared, with another metric.
-    fn twin(&self, metric: RemoteMetric) -> Result<Self> {
+    fn twin(&self, metric: RemoteScreeningMetric) -> Result<Self> {
         let samples = ScreeningSamples {
             shape: self.samples.shape,
             fixed: self.samples.fixed.to_device(Device::Cpu)?,
@@ -372,12 +372,9 @@ impl Branch {
                 predictions = predictions.with(&input.name, prediction[part].shallow_clone());
             }
         }
-        let of_these = |(name, target): (&str, &Tensor)| {
-            let target = target.f_narrow(0, samples.start as i64, samples.len() as i64)?;
-            Ok::<_, TrainError>((name.to_owned(), target))
-        };
-        let targets = self.samples.targets.iter().map(of_these);
-        let targets = targets.collect::<Result<Tensors>>()?;
+        let (first, count) = (samples.start as i64, samples.len() as i64);
+        let targets = &self.samples.targets;
+        let targets = targets.try_map(|target| target.f_narrow(0, first, count))?;
         let score = &self.info.screening_score;
         Ok(self
             .metric

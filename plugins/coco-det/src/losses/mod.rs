@@ -12,7 +12,6 @@ mod regression;
 use crate::branches::Branch;
 use autoloss_plugin_api::{ReferenceLoss, Result, Tensors};
 use autoloss_vision::unknown_name;
-use std::collections::BTreeMap;
 use tch::Tensor;
 
 /// Added to divisors and under logarithms, as the operators of loss graphs do it.
@@ -115,21 +114,20 @@ impl Entry {
     }
 
     fn declared(&self) -> ReferenceLoss {
-        let formulas = Branch::ALL.into_iter().filter_map(|branch| {
-            let formula = self.half(branch)?.formula?;
-            Some((branch.name().to_owned(), formula.to_owned()))
-        });
-        let held = Branch::ALL.into_iter();
-        let held = held.filter(|branch| self.half(*branch).is_some());
-        let held: Vec<String> = held.map(|branch| branch.name().to_owned()).collect();
-        ReferenceLoss {
-            name: self.name.to_owned(),
-            title: self.title.to_owned(),
-            formulas: formulas.collect::<BTreeMap<_, _>>(),
-            only: match held.len() == Branch::ALL.len() {
-                true => Vec::new(),
-                false => held,
-            },
+        let mut loss = ReferenceLoss::new(self.name, self.title);
+        let mut served = Vec::new();
+        for branch in Branch::ALL {
+            let Some(half) = self.half(branch) else {
+                continue;
+            };
+            served.push(branch.name());
+            if let Some(formula) = half.formula {
+                loss = loss.formula(branch.name(), formula);
+            }
+        }
+        match served.len() == Branch::ALL.len() {
+            true => loss,
+            false => loss.only(served),
         }
     }
 }
@@ -166,7 +164,7 @@ mod tests {
     fn what_is_declared_is_computed() {
         for loss in reference_losses() {
             for branch in Branch::ALL {
-                let has = loss.only.is_empty() || loss.only.contains(&branch.name().to_owned());
+                let has = loss.serves(branch.name());
                 let message = reference_loss(&loss.name, branch, &Tensors::new())
                     .unwrap_err()
                     .to_string();

@@ -19,11 +19,9 @@ pub struct Coco {
 
 impl Metric for Coco {
     fn info() -> MetricInfo {
-        MetricInfo {
-            tasks: vec![crate::TASK.to_owned()],
-            optional_scores: OF_SIZES.map(str::to_owned).to_vec(),
-            ..MetricInfo::new("coco", DetectionScores::NAMES)
-        }
+        MetricInfo::new("coco", DetectionScores::NAMES)
+            .tasks([crate::TASK])
+            .optional(OF_SIZES)
     }
 
     fn create(options: &MetricOptions) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! How well optimised predictions fit their targets.
 
-use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Tensors};
+use autoloss_plugin_api::{MetricOptions, Result, ScreeningMetric, ScreeningMetricInfo, Tensors};
 use tch::{Device, Kind, Tensor};
 
 const ACCURACY: &str = "balanced_accuracy";
@@ -8,38 +8,20 @@ const IOU: &str = "mean_iou";
 
 /// The screening scores of the branches: `balanced_accuracy`, the mean over the classes of the share of
 /// their places that are predicted rightly, on a scale on which guessing has 0 and no error 1, so that two
-/// classes leave as much to gain as eighty; and `mean_iou` of predicted boxes with their targets. It
-/// computes nothing over a data set.
+/// classes leave as much to gain as eighty; and `mean_iou` of predicted boxes with their targets.
 #[derive(Debug)]
 pub struct Fit;
 
-impl Metric for Fit {
-    fn info() -> MetricInfo {
-        MetricInfo {
-            tasks: vec![crate::TASK.to_owned()],
-            screening_scores: [ACCURACY, IOU].map(str::to_owned).to_vec(),
-            ..MetricInfo::new("fit", [] as [&str; 0])
-        }
+impl ScreeningMetric for Fit {
+    fn info() -> ScreeningMetricInfo {
+        ScreeningMetricInfo::new("fit", [ACCURACY, IOU]).tasks([crate::TASK])
     }
 
     fn create(_: &MetricOptions) -> Result<Self> {
         Ok(Self)
     }
 
-    fn update(&mut self, _: &Tensors, _: &Tensors) -> Result<()> {
-        Ok(())
-    }
-
-    fn compute(&mut self) -> Result<Scores> {
-        Ok(Scores::new())
-    }
-
-    fn screen(
-        &mut self,
-        score: &str,
-        predictions: &Tensors,
-        targets: &Tensors,
-    ) -> Result<Vec<f64>> {
+    fn screen(&self, score: &str, predictions: &Tensors, targets: &Tensors) -> Result<Vec<f64>> {
         match score {
             ACCURACY => balanced_accuracy(predictions.get("yhat")?, targets.get("labels")?),
             IOU => mean_iou(predictions.get("i")?, predictions.get("u")?),

@@ -2,7 +2,7 @@
 
 use super::design::{Design, Encoder};
 use autoloss_plugin_api::Result;
-use autoloss_vision::networks::layers::{Activation, ConvNorm, EPSILON, Plan};
+use autoloss_vision::networks::layers::{ConvNorm, EPSILON, Nonlinearity, Plan};
 use autoloss_vision::networks::pyramid::FeaturePyramid;
 use autoloss_vision::networks::resnet::{CHANNELS, ResNet};
 use autoloss_vision::networks::weights::{Start, Weights};
@@ -72,7 +72,7 @@ impl TinyEncoder {
             let plan = Plan::new([inputs, outputs], 3, Start::GradientNormal).stride(stride);
             inputs = outputs;
             let names = ["conv", "bn"].map(|part| format!("{name}layer{number}.{part}"));
-            ConvNorm::new(weights, names, plan, EPSILON, Activation::Relu)
+            ConvNorm::new(weights, names, plan, EPSILON, Nonlinearity::Relu)
         });
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,

@@ -5,7 +5,7 @@ use autoloss_plugin_api::Result;
 use autoloss_vision::detection::{
     BoxCoder, MultiScaleRoiAlign, RoiAlign, batched_nms, clip_boxes, large_boxes,
 };
-use autoloss_vision::networks::layers::{Activation, Dense};
+use autoloss_vision::networks::layers::{Dense, Nonlinearity};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::{Kind, Tensor};
 
@@ -82,7 +82,7 @@ impl Head {
         let pooled = self.pool.pool(levels, regions)?;
         let mut values = pooled.f_reshape([-1, self.width])?;
         for layer in &self.hidden {
-            values = Activation::Relu.apply(layer.forward(&values)?)?;
+            values = Nonlinearity::Relu.apply(layer.forward(&values)?)?;
         }
         Ok(HeadOutput {
             logits: self.classes.forward(&values)?,

@@ -3,7 +3,7 @@
 use super::design::Design;
 use autoloss_plugin_api::{Mode, Result};
 use autoloss_vision::detection::{AnchorGenerator, BoxCoder, batched_nms, clip_boxes, large_boxes};
-use autoloss_vision::networks::layers::{Activation, Conv, Plan};
+use autoloss_vision::networks::layers::{Conv, Nonlinearity, Plan};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::{Kind, Tensor};
 
@@ -62,7 +62,7 @@ impl Proposer {
         let (mut sizes, mut counts) = (Vec::new(), Vec::new());
         let (mut logits, mut offsets) = (Vec::new(), Vec::new());
         for level in levels {
-            let hidden = Activation::Relu.apply(self.conv.forward(level)?)?;
+            let hidden = Nonlinearity::Relu.apply(self.conv.forward(level)?)?;
             let size = level.size();
             sizes.push([size[2], size[3]]);
             counts.push(size[2] * size[3] * RATIOS.len() as i64);

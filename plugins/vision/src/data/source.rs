@@ -95,12 +95,6 @@ impl<F: DataFolder> Source<F> {
     /// The samples of `origin`, up to `cache_bytes` of them cached; with `skip_bad`, samples that cannot
     /// be read are skipped and counted in warnings.
     pub fn new(origin: Origin<F>, skip_bad: bool, cache_bytes: usize) -> Self {
-        if let Origin::Folder(folder) = &origin
-            && let [first, ..] = folder.skipped()
-        {
-            let (root, count) = (folder.root().display(), folder.skipped().len());
-            tracing::warn!("{root}: entries skipped: {count}, the first: {first}");
-        }
         Self {
             origin,
             skipper: Skipper::new(skip_bad),
@@ -111,6 +105,21 @@ impl<F: DataFolder> Source<F> {
     /// Where the samples come from.
     pub fn origin(&self) -> &Origin<F> {
         &self.origin
+    }
+
+    /// What a user should know of the opened data: how many entries were skipped, where some were.
+    pub fn remarks(&self) -> Vec<String> {
+        match &self.origin {
+            Origin::Folder(folder) if !folder.skipped().is_empty() => {
+                let (root, skipped) = (folder.root().display(), folder.skipped());
+                let count = skipped.len();
+                vec![format!(
+                    "{root}: entries skipped: {count}, the first: {}",
+                    skipped[0]
+                )]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The classes' names, the background first.

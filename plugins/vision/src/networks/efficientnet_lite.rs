@@ -5,7 +5,7 @@
 //! so its padding and its ε of 1e-3 belong to them. Running statistics move by a tenth a step, as
 //! in timm: TensorFlow's hundredth is slower than a short training is long.
 
-use super::layers::{Activation, ConvNorm, Plan};
+use super::layers::{ConvNorm, Nonlinearity, Plan};
 use super::weights::{Start, Weights};
 use autoloss_plugin_api::Result;
 use tch::Tensor;
@@ -47,7 +47,7 @@ impl Lite0 {
     pub fn new(weights: &mut Weights, name: &str) -> Result<Self> {
         let names = [format!("{name}conv_stem"), format!("{name}bn1")];
         let plan = Plan::new([3, STEM], 3, Start::GradientNormal).stride(2);
-        let stem = layer(weights, names, plan, Activation::Relu6)?;
+        let stem = layer(weights, names, plan, Nonlinearity::Relu6)?;
         let mut inputs = STEM;
         let mut stages = Vec::new();
         for (number, (count, kernel, stride, outputs)) in STAGES.into_iter().enumerate() {
@@ -126,9 +126,9 @@ impl Block {
         for (number, (conv, plan)) in (1..).zip(plans) {
             let names = [format!("{name}.{conv}"), format!("{name}.bn{number}")];
             let activation = if number == last {
-                Activation::Identity
+                Nonlinearity::Identity
             } else {
-                Activation::Relu6
+                Nonlinearity::Relu6
             };
             layers.push(layer(weights, names, plan, activation)?);
         }
@@ -149,7 +149,7 @@ fn layer(
     weights: &mut Weights,
     names: [String; 2],
     plan: Plan,
-    activation: Activation,
+    activation: Nonlinearity,
 ) -> Result<ConvNorm> {
     ConvNorm::new(weights, names, plan.same(), EPSILON, activation)
 }

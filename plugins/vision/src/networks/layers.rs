@@ -20,7 +20,7 @@ use tch::Tensor;
 
 /// What follows a normalisation. Both rectifiers write over their input, which no gradient needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
+pub enum Nonlinearity {
     /// Nothing.
     Identity,
     /// max(x, 0).
@@ -29,16 +29,16 @@ pub enum Activation {
     Relu6,
 }
 
-impl Activation {
+impl Nonlinearity {
     /// Of every value; the result lies where the input lay.
     ///
     /// # Errors
     /// libtorch's, for a tensor that may not be written to, as a trained one.
     pub fn apply(self, mut input: Tensor) -> Result<Tensor> {
         Ok(match self {
-            Activation::Identity => input,
-            Activation::Relu => input.f_relu_()?,
-            Activation::Relu6 => input.f_relu6_()?,
+            Nonlinearity::Identity => input,
+            Nonlinearity::Relu => input.f_relu_()?,
+            Nonlinearity::Relu6 => input.f_relu6_()?,
         })
     }
 }
@@ -48,7 +48,7 @@ impl Activation {
 pub struct ConvNorm {
     conv: Conv,
     norm: BatchNorm,
-    activation: Activation,
+    activation: Nonlinearity,
 }
 
 impl ConvNorm {
@@ -61,7 +61,7 @@ impl ConvNorm {
         names: [String; 2],
         plan: Plan,
         epsilon: f64,
-        activation: Activation,
+        activation: Nonlinearity,
     ) -> Result<Self> {
         let [conv, norm] = names;
         Ok(Self {
@@ -77,7 +77,7 @@ impl ConvNorm {
     /// As [`Conv::new`].
     pub fn sequence(weights: &mut Weights, name: &str, plan: Plan) -> Result<Self> {
         let names = [format!("{name}.0"), format!("{name}.1")];
-        Self::new(weights, names, plan, EPSILON, Activation::Relu)
+        Self::new(weights, names, plan, EPSILON, Nonlinearity::Relu)
     }
 
     /// (N, inputs, H, W) → (N, outputs, ⌈H/stride⌉, ⌈W/stride⌉); `training` as in [`BatchNorm::forward`].
@@ -123,7 +123,7 @@ impl Separable {
                 names,
                 Plan::new(channels, 1, start),
                 EPSILON,
-                Activation::Relu,
+                Nonlinearity::Relu,
             )?,
         })
     }

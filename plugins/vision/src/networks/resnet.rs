@@ -4,7 +4,7 @@
 //! its resolution, all of its convolutions lose their stride and are dilated instead, as
 //! segmentation-models-pytorch does it; torchvision leaves the first block undilated.
 
-use super::layers::{Activation, ConvNorm, EPSILON, Plan};
+use super::layers::{ConvNorm, EPSILON, Nonlinearity, Plan};
 use super::weights::{Start, Weights};
 use autoloss_plugin_api::Result;
 use tch::Tensor;
@@ -74,7 +74,7 @@ impl ResNet {
         }
         let names = [format!("{name}conv1"), format!("{name}bn1")];
         let plan = Plan::new([3, WIDTHS[0]], 7, Start::GradientNormal).stride(2);
-        let stem = ConvNorm::new(weights, names, plan, epsilon, Activation::Relu)?;
+        let stem = ConvNorm::new(weights, names, plan, epsilon, Nonlinearity::Relu)?;
         let (mut inputs, mut reached) = (WIDTHS[0], 4);
         let mut stages = Vec::new();
         for (number, (width, count)) in WIDTHS.into_iter().zip(blocks).enumerate() {
@@ -170,12 +170,12 @@ impl Bottleneck {
         };
         let window = Plan::new([width, width], 3, start).stride(stride);
         let inner = [
-            layer(1, Plan::new([inputs, width], 1, start), Activation::Relu)?,
-            layer(2, window.dilation(dilation), Activation::Relu)?,
+            layer(1, Plan::new([inputs, width], 1, start), Nonlinearity::Relu)?,
+            layer(2, window.dilation(dilation), Nonlinearity::Relu)?,
             layer(
                 3,
                 Plan::new([width, outputs], 1, start),
-                Activation::Identity,
+                Nonlinearity::Identity,
             )?,
         ];
         let around = if stride != 1 || inputs != outputs {
@@ -186,7 +186,7 @@ impl Bottleneck {
                 names,
                 plan,
                 epsilon,
-                Activation::Identity,
+                Nonlinearity::Identity,
             )?)
         } else {
             None
@@ -202,6 +202,6 @@ impl Bottleneck {
             Some(around) => inner.f_add_(&around.forward(input, training)?)?,
             None => inner.f_add_(input)?,
         };
-        Activation::Relu.apply(sum)
+        Nonlinearity::Relu.apply(sum)
     }
 }

@@ -79,21 +79,15 @@ const ASL: &str = "asl";
 /// The reference losses that the task declares: `ce`, `wce`, `dice`, `lovasz`, `dpce`, `ssim`, `asl`. The first three
 /// have a formula.
 pub fn reference_losses() -> Vec<ReferenceLoss> {
-    let declared = |name: &str, title: &str, formula: Option<&str>| ReferenceLoss {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        formulas: formula
-            .map(|text| (crate::BRANCH.to_owned(), text.to_owned()))
-            .into_iter()
-            .collect(),
-        only: Vec::new(),
+    let declared = |entry: &Entry| {
+        let loss = ReferenceLoss::new(entry.name, entry.title);
+        match entry.formula {
+            Some(text) => loss.formula(crate::BRANCH, text),
+            None => loss,
+        }
     };
-    let mut losses: Vec<ReferenceLoss> = ENTRIES
-        .iter()
-        .map(|entry| declared(entry.name, entry.title, entry.formula))
-        .collect();
-    losses.push(declared(ASL, "Auto-Seg-Loss surrogate", None));
-    losses
+    let asl = ReferenceLoss::new(ASL, "Auto-Seg-Loss surrogate");
+    ENTRIES.iter().map(declared).chain([asl]).collect()
 }
 
 /// The value of the reference loss `name`, a scalar with gradient with respect to ŷ, of the kind

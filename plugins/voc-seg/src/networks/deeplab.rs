@@ -6,7 +6,9 @@
 
 use super::segmenter::Body;
 use autoloss_plugin_api::Result;
-use autoloss_vision::networks::layers::{Activation, ConvNorm, EPSILON, Plan, Separable, enlarge};
+use autoloss_vision::networks::layers::{
+    ConvNorm, EPSILON, Nonlinearity, Plan, Separable, enlarge,
+};
 use autoloss_vision::networks::resnet::{self, ResNet};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
@@ -119,7 +121,7 @@ impl Pooled {
     /// Its members are a pooling (without weights), a convolution and a normalisation.
     fn new(weights: &mut Weights, name: &str, plan: Plan) -> Result<Self> {
         let names = [format!("{name}.1"), format!("{name}.2")];
-        let layer = ConvNorm::new(weights, names, plan, EPSILON, Activation::Relu)?;
+        let layer = ConvNorm::new(weights, names, plan, EPSILON, Nonlinearity::Relu)?;
         Ok(Self(layer))
     }
 

@@ -9,7 +9,7 @@
 use super::segmenter::Body;
 use autoloss_plugin_api::Result;
 use autoloss_vision::networks::efficientnet_lite::{self, Lite0};
-use autoloss_vision::networks::layers::{Activation, Conv, GroupNorm, Plan, enlarge};
+use autoloss_vision::networks::layers::{Conv, GroupNorm, Nonlinearity, Plan, enlarge};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
 
@@ -110,7 +110,7 @@ impl Level {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut map = input.shallow_clone();
         for (index, (conv, norm)) in self.layers.iter().enumerate() {
-            map = Activation::Relu.apply(norm.forward(&conv.forward(&map)?)?)?;
+            map = Nonlinearity::Relu.apply(norm.forward(&conv.forward(&map)?)?)?;
             if index < self.doublings {
                 map = enlarge(&map, 2)?;
             }

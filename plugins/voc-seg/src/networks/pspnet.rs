@@ -6,7 +6,7 @@
 
 use super::segmenter::Body;
 use autoloss_plugin_api::Result;
-use autoloss_vision::networks::layers::{Activation, Conv, ConvNorm, Plan, resize};
+use autoloss_vision::networks::layers::{Conv, ConvNorm, Nonlinearity, Plan, resize};
 use autoloss_vision::networks::resnet::{self, ResNet};
 use autoloss_vision::networks::weights::{Start, Weights};
 use tch::Tensor;
@@ -62,7 +62,7 @@ impl Body for PspNet {
         let [.., map] = self.encoder.forward(image, training)?;
         let size = [map.size()[2], map.size()[3]];
         let mean = self.whole.forward(&map.f_adaptive_avg_pool2d([1, 1])?)?;
-        let mut branches = vec![resize(&Activation::Relu.apply(mean)?, size)?];
+        let mut branches = vec![resize(&Nonlinearity::Relu.apply(mean)?, size)?];
         for (cells, layer) in &self.pooled {
             let pooled = map.f_adaptive_avg_pool2d([*cells, *cells])?;
             branches.push(resize(&layer.forward(&pooled, training)?, size)?);

@@ -134,11 +134,7 @@ pub struct Segmenter<C> {
 
 impl<C: Choice> ProxyNetwork for Segmenter<C> {
     fn info() -> NetworkInfo {
-        NetworkInfo {
-            name: C::DESIGN.name.to_owned(),
-            title: C::DESIGN.title.to_owned(),
-            tasks: vec![crate::TASK.to_owned()],
-        }
+        NetworkInfo::new(C::DESIGN.name, C::DESIGN.title, [crate::TASK])
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {

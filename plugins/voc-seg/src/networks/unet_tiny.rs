@@ -49,11 +49,8 @@ pub struct UnetTiny {
 
 impl ProxyNetwork for UnetTiny {
     fn info() -> NetworkInfo {
-        NetworkInfo {
-            name: "unet_tiny".to_owned(),
-            title: "Two-scale encoder-decoder, trained from scratch in seconds".to_owned(),
-            tasks: vec![crate::TASK.to_owned()],
-        }
+        let title = "Two-scale encoder-decoder, trained from scratch in seconds";
+        NetworkInfo::new("unet_tiny", title, [crate::TASK])
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {

@@ -9,6 +9,7 @@ use autoloss_plugin_api::{
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
@@ -33,24 +34,25 @@ impl Task for Misbehaving {
         if fault::is("no_branch") {
             branches.clear();
         }
-        TaskInfo {
-            name: crate::TASK.to_owned(),
-            title: "Patches of three classes on maps of 8x8 pixels".to_owned(),
-            branches,
-            default_network: default_of("network", "pebble"),
-            default_score: default_of("score", "mIoU"),
-            reference_losses: vec![
-                reference("ce", "cross entropy", Some("neg(mul(y, log(yhat)))")),
-                reference("own", "squared distance, computed by the task", None),
-            ],
-            attributes: BTreeMap::from([("num_classes".to_owned(), json!(crate::CLASSES))]),
-            defaults: BTreeMap::from([
-                ("proxy.budget.steps".to_owned(), json!(20)),
-                ("proxy.budget.learning_rate".to_owned(), json!(0.5)),
-                ("screening.size".to_owned(), json!(SIDE)),
-                ("screening.steps".to_owned(), json!(100)),
-            ]),
-        }
+        let ce = ReferenceLoss::new("ce", "cross entropy");
+        TaskInfo::new(
+            crate::TASK,
+            "Patches of three classes on maps of 8x8 pixels",
+        )
+        .branches(branches)
+        .default_network(default_of("network", "pebble"))
+        .default_score(default_of("score", "mIoU"))
+        .reference_losses([
+            ce.formula(crate::BRANCH, "neg(mul(y, log(yhat)))"),
+            ReferenceLoss::new("own", "squared distance, computed by the task"),
+        ])
+        .attributes([("num_classes", crate::CLASSES)])
+        .defaults([
+            ("proxy.budget.steps", json!(20)),
+            ("proxy.budget.learning_rate", json!(0.5)),
+            ("screening.size", json!(SIDE)),
+            ("screening.steps", json!(100)),
+        ])
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
@@ -72,6 +74,30 @@ impl Task for Misbehaving {
             seed: options.seed,
             batches: AtomicU64::new(0),
         })
+    }
+
+    fn attributes(&self) -> BTreeMap<String, Value> {
+        fault::panic_in("Task::attributes");
+        BTreeMap::new()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        fault::panic_in("Task::remarks");
+        let few = fault::is("remarks:few");
+        few.then(|| "one map is upside down".to_owned())
+            .into_iter()
+            .collect()
+    }
+
+    fn groups(&self, split: Split) -> Result<Vec<u32>> {
+        fault::strike("Task::groups")?;
+        let short = fault::is(&format!("groups:fewer:{split}"));
+        Ok(if short { vec![0; 3] } else { Vec::new() })
+    }
+
+    fn write_data(&self, to: &Path) -> Result<String> {
+        fault::strike("Task::write_data")?;
+        Ok(format!("nothing, since {} is not wanted", to.display()))
     }
 
     fn len(&self, split: Split) -> Result<u64> {
@@ -251,29 +277,13 @@ fn branch(name: &str) -> BranchInfo {
     } else {
         "mIoU"
     };
-    BranchInfo {
-        name: name.to_owned(),
-        inputs: vec![
-            InputInfo::prediction("yhat").with_constant_channel_mean(),
-            InputInfo::target("y").with_constant_channel_mean(),
-        ],
-        neighbours: true,
-        activation: Activation::Softmax,
-        screening_score: score.to_owned(),
-    }
+    BranchInfo::new(name, Activation::Softmax, score).inputs([
+        InputInfo::prediction("yhat").with_constant_channel_mean(),
+        InputInfo::target("y").with_constant_channel_mean(),
+    ])
 }
 
 fn default_of(kind: &str, valid: &str) -> String {
     let unknown = fault::is(&format!("default_{kind}:unknown"));
     if unknown { "nobody" } else { valid }.to_owned()
-}
-
-fn reference(name: &str, title: &str, formula: Option<&str>) -> ReferenceLoss {
-    let formula = formula.map(|text| (crate::BRANCH.to_owned(), text.to_owned()));
-    ReferenceLoss {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        formulas: formula.into_iter().collect(),
-        only: Vec::new(),
-    }
 }

@@ -23,11 +23,8 @@ pub(crate) struct Guest {
 
 impl ProxyNetwork for Guest {
     fn info() -> NetworkInfo {
-        NetworkInfo {
-            name: "guest".to_owned(),
-            title: "One strided convolution for another plugin's task".to_owned(),
-            tasks: vec![HOST_TASK.to_owned()],
-        }
+        let title = "One strided convolution for another plugin's task";
+        NetworkInfo::new("guest", title, [HOST_TASK])
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {
@@ -98,9 +95,7 @@ pub(crate) struct GuestAccuracy {
 
 impl Metric for GuestAccuracy {
     fn info() -> MetricInfo {
-        let mut info = MetricInfo::new("guest_accuracy", ["guestAcc"]);
-        info.tasks = vec![HOST_TASK.to_owned()];
-        info
+        MetricInfo::new("guest_accuracy", ["guestAcc"]).tasks([HOST_TASK])
     }
 
     fn create(_options: &MetricOptions) -> Result<Self> {

@@ -8,6 +8,7 @@
 //! and each library would link libtorch anew.
 
 mod data;
+mod description;
 mod fault;
 mod guest;
 mod maps;
@@ -18,7 +19,9 @@ use data::Misbehaving;
 use metric::Agreement;
 use network::Pebble;
 
-use autoloss_plugin_api::{export_plugin, register_metric, register_network, register_task};
+use autoloss_plugin_api::{
+    export_plugin, register_metric, register_network, register_screening_metric, register_task,
+};
 
 /// The task's name.
 const TASK: &str = "misbehaving";
@@ -30,6 +33,7 @@ const CLASSES: i64 = 3;
 register_task!(Misbehaving);
 register_network!(Pebble);
 register_metric!(Agreement);
+register_screening_metric!(Agreement);
 register_network!(guest::Guest);
 register_metric!(guest::GuestAccuracy);
-export_plugin!();
+export_plugin!(@rewritten_by description::rewritten);

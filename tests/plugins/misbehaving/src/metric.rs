@@ -1,7 +1,10 @@
 //! The metric: how predicted maps agree with the true ones.
 
 use crate::fault;
-use autoloss_plugin_api::{Metric, MetricInfo, MetricOptions, Result, Scores, Tensors};
+use autoloss_plugin_api::{
+    Metric, MetricInfo, MetricOptions, Result, Scores, ScreeningMetric, ScreeningMetricInfo,
+    Tensors,
+};
 use tch::{Kind, Tensor};
 
 const CLASSES: usize = crate::CLASSES as usize;
@@ -16,12 +19,7 @@ pub(crate) struct Agreement {
 impl Metric for Agreement {
     fn info() -> MetricInfo {
         fault::panic_in("Metric::info");
-        MetricInfo {
-            tasks: vec![crate::TASK.to_owned()],
-            screening_scores: vec!["mIoU".to_owned()],
-            optional_scores: Vec::new(),
-            ..MetricInfo::new("agreement", ["mIoU", "accuracy"])
-        }
+        MetricInfo::new("agreement", ["mIoU", "accuracy"]).tasks([crate::TASK])
     }
 
     fn create(_options: &MetricOptions) -> Result<Self> {
@@ -52,14 +50,23 @@ impl Metric for Agreement {
         };
         Ok(Scores::from([accuracy, ("mIoU".to_owned(), score)]))
     }
+}
 
-    fn screen(
-        &mut self,
-        score: &str,
-        predictions: &Tensors,
-        targets: &Tensors,
-    ) -> Result<Vec<f64>> {
-        fault::strike("Metric::screen")?;
+impl ScreeningMetric for Agreement {
+    fn info() -> ScreeningMetricInfo {
+        fault::panic_in("ScreeningMetric::info");
+        ScreeningMetricInfo::new("agreement", ["mIoU"]).tasks([crate::TASK])
+    }
+
+    fn create(_options: &MetricOptions) -> Result<Self> {
+        fault::strike("ScreeningMetric::create")?;
+        Ok(Self {
+            counts: [[0.0; CLASSES]; CLASSES],
+        })
+    }
+
+    fn screen(&self, score: &str, predictions: &Tensors, targets: &Tensors) -> Result<Vec<f64>> {
+        fault::strike("ScreeningMetric::screen")?;
         if score != "mIoU" {
             return Err(format!("score '{score}' has no screening form").into());
         }

@@ -19,11 +19,7 @@ pub(crate) struct Pebble {
 impl ProxyNetwork for Pebble {
     fn info() -> NetworkInfo {
         fault::panic_in("ProxyNetwork::info");
-        NetworkInfo {
-            name: "pebble".to_owned(),
-            title: "One 3x3 convolution".to_owned(),
-            tasks: vec![crate::TASK.to_owned()],
-        }
+        NetworkInfo::new("pebble", "One 3x3 convolution", [crate::TASK])
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {

@@ -1,14 +1,16 @@
-//! A metric on the plugin's side.
+//! Metrics and screening metrics on the plugin's side.
 
 use super::{Object, Result, all, names};
 use crate::plugin::Plugin;
-use autoloss_plugin_api::boundary::{Create, Request, Response};
+use autoloss_plugin_api::boundary::{
+    Create, MetricRequest, MetricResponse, ScreeningMetricRequest, ScreeningMetricResponse,
+};
 use autoloss_plugin_api::{MetricInfo, MetricOptions, Scores, Tensors};
 use std::sync::Arc;
 
 /// A metric of a plugin.
 pub struct RemoteMetric {
-    object: Object,
+    object: Object<MetricRequest>,
     name: String,
     /// The scores that must be there.
     scores: Vec<String>,
@@ -18,7 +20,7 @@ impl RemoteMetric {
     /// Creates the metric.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn create(plugin: &Arc<Plugin>, info: &MetricInfo, options: MetricOptions) -> Result<Self> {
         let what = Create::Metric(info.name.clone(), Box::new(options));
         Ok(Self {
@@ -36,24 +38,24 @@ impl RemoteMetric {
     /// Counts a batch.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn update(&self, predictions: &Tensors, targets: &Tensors) -> Result<()> {
-        let request = Request::Update {
+        let request = MetricRequest::Update {
             predictions: names(predictions),
             targets: names(targets),
         };
         self.object
-            .call(&request, &all([predictions, targets]))
+            .call(request, &all([predictions, targets]))
             .map(|_| ())
     }
 
     /// The scores of all that was counted: every declared one but optional ones, each finite.
     ///
     /// # Errors
-    /// Whatever the plugin says, or which score is not finite.
+    /// The plugin's own, or which score is not finite.
     pub fn compute(&self) -> Result<Scores> {
-        let (response, sent) = self.object.call(&Request::Compute, &[])?;
-        let Response::Scores(scores) = response else {
+        let (response, sent) = self.object.call(MetricRequest::Compute, &[])?;
+        let MetricResponse::Compute(scores) = response else {
             return Err(sent.unexpected(&response));
         };
         let missing = self
@@ -71,11 +73,29 @@ impl RemoteMetric {
             })
             .collect()
     }
+}
 
-    /// One score for each optimised sample.
+/// A screening metric of a plugin.
+pub struct RemoteScreeningMetric {
+    object: Object<ScreeningMetricRequest>,
+}
+
+impl RemoteScreeningMetric {
+    /// Creates the screening metric of this name.
     ///
     /// # Errors
-    /// Whatever the plugin says, or how its answer is wrong.
+    /// The plugin's own.
+    pub fn create(plugin: &Arc<Plugin>, name: &str, options: MetricOptions) -> Result<Self> {
+        let what = Create::ScreeningMetric(name.to_owned(), Box::new(options));
+        Ok(Self {
+            object: Object::new(plugin, &what)?,
+        })
+    }
+
+    /// One finite score for each optimised sample.
+    ///
+    /// # Errors
+    /// The plugin's own, or how its answer breaks the rules.
     pub fn screen(
         &self,
         score: &str,
@@ -83,15 +103,13 @@ impl RemoteMetric {
         targets: &Tensors,
         samples: usize,
     ) -> Result<Vec<f64>> {
-        let request = Request::Screen {
+        let request = ScreeningMetricRequest::Screen {
             score: score.to_owned(),
             predictions: names(predictions),
             targets: names(targets),
         };
-        let (response, sent) = self.object.call(&request, &all([predictions, targets]))?;
-        let Response::SampleScores(scores) = response else {
-            return Err(sent.unexpected(&response));
-        };
+        let (response, sent) = self.object.call(request, &all([predictions, targets]))?;
+        let ScreeningMetricResponse::Screen(scores) = response;
         if scores.len() != samples {
             return Err(sent.broke(format!("{} scores for {samples} samples", scores.len())));
         }

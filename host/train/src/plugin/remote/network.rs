@@ -2,7 +2,7 @@
 
 use super::{Object, Result, Sent, all, names};
 use crate::plugin::Plugin;
-use autoloss_plugin_api::boundary::{Create, Request, Response};
+use autoloss_plugin_api::boundary::{Create, NetworkRequest, NetworkResponse};
 use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A network of a plugin.
 pub struct RemoteNetwork {
-    object: Object,
+    object: Object<NetworkRequest>,
     /// Whether a training pass was seen: fresh parameters owe finite inputs, diverged ones do not.
     trained: Cell<bool>,
 }
@@ -19,7 +19,7 @@ impl RemoteNetwork {
     /// Builds the network of this name.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn build(plugin: &Arc<Plugin>, name: &str, options: NetworkOptions) -> Result<Self> {
         let what = Create::Network(name.to_owned(), Box::new(options));
         Ok(Self {
@@ -32,22 +32,22 @@ impl RemoteNetwork {
     /// for it.
     ///
     /// # Errors
-    /// Whatever the plugin says, or how its answer is wrong.
+    /// The plugin's own, or how its answer is wrong.
     pub fn forward(
         &self,
         branches: &[BranchInfo],
         batch: &Batch,
         mode: Mode,
     ) -> Result<BTreeMap<String, Tensors>> {
-        let request = Request::Forward {
+        let request = NetworkRequest::Forward {
             inputs: names(&batch.inputs),
             targets: names(&batch.targets),
             mode,
         };
         let (response, mut sent) = self
             .object
-            .call(&request, &all([&batch.inputs, &batch.targets]))?;
-        let Response::Branches(answered) = response else {
+            .call(request, &all([&batch.inputs, &batch.targets]))?;
+        let NetworkResponse::Forward(answered) = response else {
             return Err(sent.unexpected(&response));
         };
         let mut found = BTreeMap::new();
@@ -89,13 +89,13 @@ impl RemoteNetwork {
     /// What metrics judge.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn predict(&self, inputs: &Tensors) -> Result<Tensors> {
-        let request = Request::Predict {
+        let request = NetworkRequest::Predict {
             inputs: names(inputs),
         };
-        match self.object.call(&request, &all([inputs]))? {
-            (Response::Tensors(names), mut sent) => sent.named(names),
+        match self.object.call(request, &all([inputs]))? {
+            (NetworkResponse::Predict(names), mut sent) => sent.named(names),
             (other, sent) => Err(sent.unexpected(&other)),
         }
     }
@@ -105,8 +105,8 @@ impl RemoteNetwork {
     /// # Errors
     /// How the answer is wrong.
     pub fn parameters(&self) -> Result<Vec<Parameter>> {
-        let (response, mut sent) = self.object.call(&Request::Parameters, &[])?;
-        let Response::Parameters(named) = response else {
+        let (response, mut sent) = self.object.call(NetworkRequest::Parameters, &[])?;
+        let NetworkResponse::Parameters(named) = response else {
             return Err(sent.unexpected(&response));
         };
         let mut parameters: Vec<Parameter> = Vec::with_capacity(named.len());
@@ -130,14 +130,16 @@ impl RemoteNetwork {
         Ok(parameters)
     }
 
-    /// Every other tensor a checkpoint must hold.
+    /// Every other tensor that a checkpoint must hold; none of an older plugin without the method.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn buffers(&self) -> Result<Tensors> {
-        match self.object.call(&Request::Buffers, &[])? {
-            (Response::Tensors(names), mut sent) => sent.named(names),
-            (other, sent) => Err(sent.unexpected(&other)),
+        let answer = self.object.call_if_offered(NetworkRequest::Buffers, &[])?;
+        match answer {
+            None => Ok(Tensors::new()),
+            Some((NetworkResponse::Buffers(names), mut sent)) => sent.named(names),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
         }
     }
 }

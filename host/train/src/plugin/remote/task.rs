@@ -2,7 +2,7 @@
 
 use super::{Object, Result, all, names};
 use crate::plugin::Plugin;
-use autoloss_plugin_api::boundary::{Create, Request, Response};
+use autoloss_plugin_api::boundary::{Create, TaskRequest, TaskResponse};
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, ScreeningRequest, ScreeningSamples, Split,
     TARGET_BOXES, TaskOptions, Tensors,
@@ -14,14 +14,14 @@ use tch::{Kind, Tensor};
 
 /// A task of a plugin.
 pub struct RemoteTask {
-    object: Object,
+    object: Object<TaskRequest>,
 }
 
 impl RemoteTask {
     /// Opens the task of this name.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn open(plugin: &Arc<Plugin>, name: &str, options: &TaskOptions) -> Result<Self> {
         let what = Create::Task(name.to_owned(), options.clone());
         Ok(Self {
@@ -29,27 +29,39 @@ impl RemoteTask {
         })
     }
 
-    /// Facts known only with the data open; none of a plugin built for interface 1.0.
+    /// Facts known only with the data open; none of an older plugin without the method.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn attributes(&self) -> Result<BTreeMap<String, serde_json::Value>> {
-        if self.object.plugin.api_minor() < 1 {
-            return Ok(BTreeMap::new());
-        }
-        match self.object.call(&Request::Attributes, &[])? {
-            (Response::Attributes(attributes), _) => Ok(attributes),
-            (other, sent) => Err(sent.unexpected(&other)),
+        let answer = self.object.call_if_offered(TaskRequest::Attributes, &[])?;
+        match answer {
+            None => Ok(BTreeMap::new()),
+            Some((TaskResponse::Attributes(attributes), _)) => Ok(attributes),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
         }
     }
 
-    /// Writes the opened data into a new folder and returns what the task says of it.
+    /// Sentences about the opened data for the user; none of an older plugin without the method.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
+    pub fn remarks(&self) -> Result<Vec<String>> {
+        match self.object.call_if_offered(TaskRequest::Remarks, &[])? {
+            None => Ok(Vec::new()),
+            Some((TaskResponse::Remarks(remarks), _)) => Ok(remarks),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
+        }
+    }
+
+    /// Writes the opened data into a new folder and returns the task's line on what it wrote.
+    ///
+    /// # Errors
+    /// The plugin's own.
     pub fn write_data(&self, to: &Path) -> Result<String> {
-        match self.object.call(&Request::WriteData(to.to_owned()), &[])? {
-            (Response::Said(line), _) => Ok(line),
+        let request = TaskRequest::WriteData(to.to_owned());
+        match self.object.call(request, &[])? {
+            (TaskResponse::WriteData(line), _) => Ok(line),
             (other, sent) => Err(sent.unexpected(&other)),
         }
     }
@@ -57,29 +69,31 @@ impl RemoteTask {
     /// Number of samples of a split, at least 1.
     ///
     /// # Errors
-    /// Whatever the plugin says.
+    /// The plugin's own.
     pub fn len(&self, split: Split) -> Result<u64> {
-        match self.object.call(&Request::Len(split), &[])? {
-            (Response::Len(0), sent) => Err(sent.broke(format!("the {split} split is empty"))),
-            (Response::Len(len), _) => Ok(len),
+        match self.object.call(TaskRequest::Len(split), &[])? {
+            (TaskResponse::Len(0), sent) => Err(sent.broke(format!("the {split} split is empty"))),
+            (TaskResponse::Len(len), _) => Ok(len),
             (other, sent) => Err(sent.unexpected(&other)),
         }
     }
 
-    /// A number for each sample of a split, by which they go into batches together; none where any do, and
-    /// of a plugin built for an interface before 1.2.
+    /// A number for each sample of a split: samples of one number share batches. None where any samples
+    /// can, and of an older plugin without the method.
     ///
     /// # Errors
-    /// Whatever the plugin says, or that they are not as many as the samples.
+    /// The plugin's own, or that there is not one number for each sample.
     pub fn groups(&self, split: Split) -> Result<Vec<u32>> {
-        if self.object.plugin.api_minor() < 2 {
+        let answer = self
+            .object
+            .call_if_offered(TaskRequest::Groups(split), &[])?;
+        let Some((response, sent)) = answer else {
             return Ok(Vec::new());
-        }
-        let len = self.len(split)?;
-        let (response, sent) = self.object.call(&Request::Groups(split), &[])?;
-        let Response::Groups(groups) = response else {
+        };
+        let TaskResponse::Groups(groups) = response else {
             return Err(sent.unexpected(&response));
         };
+        let len = self.len(split)?;
         if !groups.is_empty() && groups.len() as u64 != len {
             let found = groups.len();
             return Err(sent.broke(format!("{found} groups for {len} samples of split {split}")));
@@ -90,11 +104,11 @@ impl RemoteTask {
     /// Loads samples: finite tensors whose first dimension is the number asked for.
     ///
     /// # Errors
-    /// Whatever the plugin says, or how its answer is wrong.
+    /// The plugin's own, or how its answer is wrong.
     pub fn load(&self, request: BatchRequest) -> Result<Batch> {
         let wanted = request.indices.len();
-        let (response, mut sent) = self.object.call(&Request::Batch(request), &[])?;
-        let Response::Batch { inputs, targets } = response else {
+        let (response, mut sent) = self.object.call(TaskRequest::Batch(request), &[])?;
+        let TaskResponse::Batch { inputs, targets } = response else {
             return Err(sent.unexpected(&response));
         };
         let batch = Batch {
@@ -119,15 +133,17 @@ impl RemoteTask {
     /// Samples for screening, consistent with the branch's declaration.
     ///
     /// # Errors
-    /// Whatever the plugin says, or how its answer is wrong.
+    /// The plugin's own, or how its answer is wrong.
     pub fn screening_samples(
         &self,
         branch: &BranchInfo,
         request: ScreeningRequest,
     ) -> Result<ScreeningSamples> {
         let wanted = request.samples as i64;
-        let (response, mut sent) = self.object.call(&Request::ScreeningSamples(request), &[])?;
-        let Response::ScreeningSamples {
+        let (response, mut sent) = self
+            .object
+            .call(TaskRequest::ScreeningSamples(request), &[])?;
+        let TaskResponse::ScreeningSamples {
             shape,
             fixed,
             targets,
@@ -177,24 +193,24 @@ impl RemoteTask {
         })
     }
 
-    /// Pictures of the samples of a batch for people: (N, 3, H, W) of bytes by title. None of a plugin built
-    /// for an interface before 1.3.
+    /// Pictures of a batch for people by title: bytes, (N, 3, H, W). None of an older plugin without the
+    /// method.
     ///
     /// # Errors
-    /// Whatever the plugin says, or how its answer is wrong.
+    /// The plugin's own, or how its answer is wrong.
     pub fn draw(&self, batch: &Batch, predictions: Option<&Tensors>) -> Result<Tensors> {
-        if self.object.plugin.api_minor() < 3 {
-            return Ok(Tensors::new());
-        }
-        let request = Request::Draw {
+        let request = TaskRequest::Draw {
             inputs: names(&batch.inputs),
             targets: names(&batch.targets),
             predictions: predictions.map(names),
         };
         let groups = [&batch.inputs, &batch.targets];
         let sending = all(groups.into_iter().chain(predictions));
-        let (response, mut sent) = self.object.call(&request, &sending)?;
-        let Response::Tensors(titles) = response else {
+        let answer = self.object.call_if_offered(request, &sending)?;
+        let Some((response, mut sent)) = answer else {
+            return Ok(Tensors::new());
+        };
+        let TaskResponse::Draw(titles) = response else {
             return Err(sent.unexpected(&response));
         };
         let drawn = sent.named(titles)?;
@@ -215,15 +231,15 @@ impl RemoteTask {
     /// The value of a reference loss, a scalar with gradient.
     ///
     /// # Errors
-    /// Whatever the plugin says, or that the answer is no scalar.
+    /// The plugin's own, or an answer that is not a scalar with a gradient.
     pub fn reference_loss(&self, name: &str, branch: &str, inputs: &Tensors) -> Result<Tensor> {
-        let request = Request::ReferenceLoss {
+        let request = TaskRequest::ReferenceLoss {
             name: name.to_owned(),
             branch: branch.to_owned(),
             inputs: names(inputs),
         };
-        let (response, mut sent) = self.object.call(&request, &all([inputs]))?;
-        let Response::Tensor = response else {
+        let (response, mut sent) = self.object.call(request, &all([inputs]))?;
+        let TaskResponse::ReferenceLoss = response else {
             return Err(sent.unexpected(&response));
         };
         let loss = sent.one()?;

@@ -25,7 +25,7 @@ impl Classifier {
         let encoder = Lite0::new(weights, "").unwrap();
         let names = ["conv_head".to_owned(), "bn2".to_owned()];
         let plan = Plan::new([CHANNELS[3], 1280], 1, Start::GradientNormal);
-        let wide = layer(weights, names, plan, Activation::Relu6).unwrap();
+        let wide = layer(weights, names, plan, Nonlinearity::Relu6).unwrap();
         let weight = Tensor::zeros([1000, 1280], (Kind::Float, Device::Cpu));
         let weight = weights.parameter("classifier.weight".into(), &weight, true);
         let bias = weights.vector("classifier.bias".into(), 1000, 0.0).unwrap();

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Answers with the numbers of the losses they are of.
 type Answers<T> = Vec<(usize, Result<Timed<T>, Fault>)>;
 
-/// Workers, and a thread for each where there are several.
-pub(super) struct Crew {
+/// Workers, and a thread for each if there are several.
+pub(super) struct WorkerPool {
     first: Worker,
     rest: Vec<Worker>,
     pool: Option<ThreadPool>,
 }
 
-impl Crew {
+impl WorkerPool {
     /// # Errors
-    /// A system that gives no threads.
+    /// Threads that cannot be started.
     pub(super) fn new(first: Worker, rest: Vec<Worker>) -> Result<Self> {
         let pool = match rest.len() {
             0 => None,
@@ -84,7 +84,7 @@ fn threads(count: usize) -> Result<ThreadPool> {
         .map_err(|error| TrainError::Threads(error.to_string()))
 }
 
-/// The next loss that nobody has taken, and its number.
+/// The next loss that no worker has taken, and its number.
 fn taken<'a>(next: &AtomicUsize, work: &'a [Work]) -> Option<(usize, &'a Work)> {
     let number = next.fetch_add(1, Ordering::Relaxed);
     Some((number, work.get(number)?))

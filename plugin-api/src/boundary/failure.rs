@@ -1,13 +1,56 @@
-//! Panics become errors.
+//! Failed calls; panics among them.
 //!
 //! Each library has its own copy of the standard library, so only code inside the plugin can catch
 //! its panics. A hook (the plugin's own) records text, place and backtrace without printing.
 
-use super::module::{Failure, FailureKind};
+use crate::{Error, brief};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+
+/// Why a call failed. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The plugin returned an error.
+    Error = 0,
+    /// The plugin panicked; the object it happened in is lost.
+    Panic = 1,
+    /// The message was not understood.
+    Protocol = 2,
+}
+
+/// A failed call.
+#[derive(Debug)]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// One line.
+    pub message: String,
+    /// Place and backtrace of a panic; the full text of an error.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A message that cannot be answered.
+    pub(super) fn protocol(message: impl Into<String>) -> Self {
+        Self {
+            kind: FailureKind::Protocol,
+            message: message.into(),
+            detail: String::new(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            kind: FailureKind::Error,
+            message: brief(&*error),
+            detail: format!("{error:?}"),
+        }
+    }
+}
 
 thread_local! {
     static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
@@ -25,7 +68,11 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
             std::mem::forget(payload);
             let last = LAST.with(|last| last.borrow_mut().take());
             let (message, detail) = last.unwrap_or_else(|| ("no message".into(), String::new()));
-            Err(failure(FailureKind::Panic, message, detail))
+            Err(Failure {
+                kind: FailureKind::Panic,
+                message,
+                detail,
+            })
         }
     }
 }
@@ -38,17 +85,4 @@ fn record(info: &panic::PanicHookInfo<'_>) {
         .unwrap_or_default();
     let backtrace = Backtrace::force_capture().to_string();
     LAST.with(|last| *last.borrow_mut() = Some((format!("{text}{place}"), backtrace)));
-}
-
-/// A failure of any kind.
-pub(super) fn failure(
-    kind: FailureKind,
-    message: impl Into<String>,
-    detail: impl Into<String>,
-) -> Failure {
-    Failure {
-        kind,
-        message: message.into().into(),
-        detail: detail.into().into(),
-    }
 }

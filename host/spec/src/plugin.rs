@@ -1,0 +1,186 @@
+//! What a plugin offers beside tasks: networks and metrics; and all of it together.
+
+use crate::TaskInfo;
+use serde::{Deserialize, Serialize};
+
+/// What a network offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NetworkInfo {
+    /// Name, unique among the loaded plugins.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Names of the tasks it can serve, of this or of other plugins.
+    pub tasks: Vec<String>,
+}
+
+impl NetworkInfo {
+    /// A network for these tasks.
+    #[must_use]
+    pub fn new<S: Into<String>>(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        tasks: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            title: title.into(),
+            tasks: strings(tasks),
+        }
+    }
+
+    /// Whether it can serve this task.
+    #[must_use]
+    pub fn serves(&self, task: &str) -> bool {
+        self.tasks.iter().any(|known| known == task)
+    }
+}
+
+/// What a metric offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MetricInfo {
+    /// Name, unique among the loaded plugins.
+    pub name: String,
+    /// The scores it computes in one pass over a data set, each higher when better: `mIoU` …
+    pub scores: Vec<String>,
+    /// Names of the tasks it can judge; empty for all.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// Those of its scores that are absent where the data does not define them, such as the score
+    /// of large objects where there are none.
+    #[serde(default)]
+    pub optional_scores: Vec<String>,
+}
+
+impl MetricInfo {
+    /// A metric for every task.
+    #[must_use]
+    pub fn new<S: Into<String>>(
+        name: impl Into<String>,
+        scores: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            scores: strings(scores),
+            tasks: Vec::new(),
+            optional_scores: Vec::new(),
+        }
+    }
+
+    /// States the tasks it can judge.
+    #[must_use]
+    pub fn tasks<S: Into<String>>(mut self, tasks: impl IntoIterator<Item = S>) -> Self {
+        self.tasks = strings(tasks);
+        self
+    }
+
+    /// States which of its scores can be absent.
+    #[must_use]
+    pub fn optional<S: Into<String>>(mut self, scores: impl IntoIterator<Item = S>) -> Self {
+        self.optional_scores = strings(scores);
+        self
+    }
+
+    /// Whether it can judge this task.
+    #[must_use]
+    pub fn serves(&self, task: &str) -> bool {
+        self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)
+    }
+}
+
+/// What a screening metric offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScreeningMetricInfo {
+    /// Name, unique among the screening metrics of the loaded plugins.
+    pub name: String,
+    /// The scores it computes of optimised predictions, each higher when better. A branch names one
+    /// of them as its [`screening_score`](crate::BranchInfo::screening_score).
+    pub scores: Vec<String>,
+    /// Names of the tasks it can judge; empty for all.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+}
+
+impl ScreeningMetricInfo {
+    /// A screening metric for every task.
+    #[must_use]
+    pub fn new<S: Into<String>>(
+        name: impl Into<String>,
+        scores: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            scores: strings(scores),
+            tasks: Vec::new(),
+        }
+    }
+
+    /// States the tasks it can judge.
+    #[must_use]
+    pub fn tasks<S: Into<String>>(mut self, tasks: impl IntoIterator<Item = S>) -> Self {
+        self.tasks = strings(tasks);
+        self
+    }
+
+    /// Whether it can judge this task.
+    #[must_use]
+    pub fn serves(&self, task: &str) -> bool {
+        self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)
+    }
+}
+
+/// All that one plugin offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PluginInfo {
+    /// Package name of the plugin.
+    pub name: String,
+    /// Package version of the plugin.
+    pub version: String,
+    /// Its tasks.
+    pub tasks: Vec<TaskInfo>,
+    /// Its networks.
+    pub networks: Vec<NetworkInfo>,
+    /// Its metrics.
+    pub metrics: Vec<MetricInfo>,
+    /// Its screening metrics.
+    pub screening_metrics: Vec<ScreeningMetricInfo>,
+    /// The methods that its objects answer, such as `Task::len`. The plugin interface fills it in.
+    pub capabilities: Vec<String>,
+    /// The capabilities that a host must know to use the plugin.
+    #[serde(default)]
+    pub requires: Vec<String>,
+}
+
+impl PluginInfo {
+    /// A plugin that offers nothing.
+    #[must_use]
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            tasks: Vec::new(),
+            networks: Vec::new(),
+            metrics: Vec::new(),
+            screening_metrics: Vec::new(),
+            capabilities: Vec::new(),
+            requires: Vec::new(),
+        }
+    }
+
+    /// Whether it offers no object of any kind.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+            && self.networks.is_empty()
+            && self.metrics.is_empty()
+            && self.screening_metrics.is_empty()
+    }
+}
+
+fn strings<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
+    names.into_iter().map(Into::into).collect()
+}
