@@ -91,6 +91,7 @@ fn exact(
                 }
                 Activation::Sigmoid => p.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
                 Activation::Identity => {}
+                Activation::Boxes => unreachable!("no case here has boxes"),
             }
             let inputs = [
                 Field::new(shape, p.clone()).unwrap(),
@@ -115,6 +116,7 @@ fn exact(
                         .for_each(|(g, p)| *g *= p * (1.0 - p));
                 }
                 Activation::Identity => {}
+                Activation::Boxes => unreachable!("no case here has boxes"),
             }
             (found.value, by_raw)
         })
