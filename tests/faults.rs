@@ -4,9 +4,9 @@
 //! with exit code 1 and one sentence that names the plugin, the method and, for a panic, its text;
 //! nothing is reported as a result that was not measured.
 
-use autoloss_plugin_api::boundary::capabilities;
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
+use autoloss_plugin_api::boundary::capabilities;
 use autoloss_tests::host::{Ended, misbehaving, run, with_plugins};
 
 /// What every panic and every error of the plugin says.
