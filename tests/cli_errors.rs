@@ -47,6 +47,16 @@ fn names_that_are_nearly_right() {
 }
 
 #[test]
+fn a_setting_of_a_plugin_that_is_nearly_right() {
+    let mut command = with_plugins(&CHECK, &[&misbehaving()]);
+    let ended = run(command.args(["--set", "task.falut=x"]));
+    ended.failed(&[
+        "no setting 'falut' (there are: fault)",
+        "did you mean 'fault'?",
+    ]);
+}
+
+#[test]
 fn a_plugin_that_is_nearly_right() {
     let mut text = String::new();
     for name in ["libmisbehavign.so", "misbehaving"] {

@@ -7,7 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use autoloss_plugin_api::boundary::capabilities;
-use autoloss_tests::host::{Ended, misbehaving, run, with_plugins};
+use autoloss_tests::host::{Ended, host, misbehaving, run, with_plugins};
+use autoloss_tests::run::number;
 
 /// What every panic and every error of the plugin says.
 const TEXT: &str = "the dog ate it";
@@ -370,23 +371,20 @@ fn reference_losses_that_break_the_rules() {
 }
 
 #[test]
-fn a_search_ends_with_the_fault_and_can_go_on_without_it() {
+fn a_training_that_fails_is_told_and_costs_a_search_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let out = out.to_str().unwrap();
-    let search = ["search", "--max-proxies", "2", "--no-final", "--out", out];
+    let words = ["search", "--max-proxies", "2", "--no-final", "--out"];
+    let search = [&words[..], &[out.to_str().unwrap()]].concat();
     let ended = with_fault(&search, "panic:ProxyNetwork::forward");
-    ended.failed(&["plugin 'misbehaving' panicked in ProxyNetwork::forward: the dog ate it"]);
-    assert!(ended.stderr.contains("can be resumed"), "{ended:#?}");
-    run(&mut autoloss_tests::host::host([
-        "resume",
-        out,
-        "--no-final",
-    ]))
-    .succeeded();
-    assert_eq!(
-        autoloss_tests::run::count(folder.path().join("run").as_path(), "evaluations"),
-        2
+    assert!(ended.succeeded().stdout.contains("failed 2"), "{ended:#?}");
+    let why = "SELECT count(*) FROM evaluations WHERE verdict = 'failed' AND detail LIKE \
+               'plugin ''misbehaving'' panicked in ProxyNetwork::forward: the dog ate it%'";
+    assert_eq!(number(&out, why), 2.0);
+    let listed = run(host(["runs"]).arg(&out));
+    assert!(
+        listed.succeeded().stdout.contains("2 (2 failed)"),
+        "{listed:#?}"
     );
 }
 

@@ -6,6 +6,7 @@
 use autoloss_tests::host::{Ended, Hanging, host, misbehaving, run, with_plugins};
 use autoloss_tests::run::{best_files, count, findings, number, query, set_schema};
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -363,11 +364,58 @@ fn a_full_disk_costs_nothing_that_was_finished() {
         SMALL.join(" "),
     );
     let Some(ended) = on_a_small_disk(folder.path(), "300k", &script) else {
-        println!("skipped: this system does not let the test mount a small disk");
+        // Past libtest's capture, so that a run of the tests shows it.
+        let said = "skipped: a_full_disk_costs_nothing_that_was_finished: this system does not let it mount a small disk";
+        writeln!(std::io::stderr(), "{said}").unwrap();
         return;
     };
     ended.did_not_crash();
     let full = format!("error: the disk of {disk}/run is full: free some space and resume");
     assert!(ended.stderr.contains(&full), "{ended:#?}");
     assert_eq!(ended.stdout, "first 1\nsecond 0\n", "{ended:#?}");
+}
+
+/// Every training of the search fails; the run ends after so many in a row, with the last reason.
+fn failing(out: &Path, fault: &str) -> Ended {
+    let more = [
+        "--no-final",
+        "--seed",
+        "1",
+        "--set",
+        "budget.max_failures=3",
+    ];
+    run(search(out, &more).env("AUTOLOSS_TEST_FAULT", fault))
+}
+
+#[test]
+fn a_training_that_fails_belongs_to_its_candidate_and_three_in_a_row_end_the_run() {
+    for (fault, said) in [
+        (
+            "error:ProxyNetwork::forward",
+            "failed in ProxyNetwork::forward",
+        ),
+        // The task is lost with its panic, and opened anew for the next candidate.
+        ("panic:Task::batch", "panicked in Task::batch"),
+        ("panic:Metric::compute", "panicked in Metric::compute"),
+    ] {
+        let (_folder, out) = place();
+        let last = "error: the last 3 candidates could not be evaluated, the last one because: \
+                    plugin 'misbehaving' ";
+        failing(&out, fault).failed(&[&format!("{last}{said}")]);
+        let failed = "SELECT count(*) FROM candidates WHERE verdict = 'failed'";
+        assert_eq!(number(&out, failed), 3.0);
+
+        let ended = run(&mut resume(&out, &["--no-final", "-q", "--json"]));
+        let found = ended.json();
+        assert_eq!(found["explored"], 400);
+        assert_eq!(found["verdicts"]["failed"], 3);
+        assert!(
+            found["verdicts"]["scored"].as_u64().unwrap() >= 3,
+            "{found:#}"
+        );
+        let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+        assert!(page.contains("failed"), "the report counts them");
+        let listed = run(host(["runs", "--json"]).arg(&out)).json();
+        assert_eq!(listed[0]["failed"], 3);
+    }
 }

@@ -62,6 +62,7 @@ mod register;
 mod task;
 mod tensors;
 
+pub use autoloss_spec::UnknownName;
 pub use autoloss_spec::{
     Activation, BranchInfo, BranchName, Convention, InputInfo, MetricInfo, NetworkInfo, PluginInfo,
     ReferenceLoss, ScreeningMetricInfo, Signature, SpecError, Split, TARGET_BOXES, TaskInfo,

@@ -196,7 +196,9 @@ pub(crate) mod tests {
             let refused = Loss::from_file(&file, &BTreeMap::new());
             refused.unwrap_err().to_string()
         };
-        assert!(refusal("seg", "neg(q)").contains("branch 'seg', line 1, column 5: 'q'"));
+        let unknown = refusal("seg", "neg(q)");
+        let place = "branch 'seg', line 1, column 5: this branch has no input or operator 'q'";
+        assert!(unknown.contains(place), "{unknown}");
         assert!(refusal("a\"b", "neg(y)").contains("branch 'a\"b'"));
         let none = Loss::from_file(&file(&[]), &BTreeMap::new());
         assert_eq!(none, Err(ExportError::NoBranch));

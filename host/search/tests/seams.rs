@@ -1,6 +1,8 @@
 //! A search method, an executor and a journal of one's own, each a few lines: what the search needs of
 //! them is no more.
 
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 

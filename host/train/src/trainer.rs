@@ -5,6 +5,7 @@ use crate::network::Network;
 use crate::plugin::RemoteTask;
 use crate::{Optimizer, OptimizerSettings, Result, Scope, TrainError, learning_rate, loss_of};
 use autoloss_graph::LossGraph;
+use autoloss_graph::hash::{GOLDEN, finalize};
 use autoloss_plugin_api::{Batch, BatchRequest, BranchInfo, Split, Tensors};
 use autoloss_search::TrainingBudget;
 use rand::seq::SliceRandom;
@@ -265,10 +266,7 @@ impl Order {
 
 /// A number that depends on both, evenly spread (the finaliser of SplitMix64).
 pub(crate) fn mix(seed: u64, number: u64) -> u64 {
-    let mut z = seed ^ number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    finalize(seed ^ number.wrapping_add(1).wrapping_mul(GOLDEN))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Each library has its own copy of the standard library, so only code inside the plugin can catch
 //! its panics. A hook (the plugin's own) records text, place and backtrace without printing.
 
-use crate::{Error, brief};
+use crate::{Error, UnknownName, brief};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -29,6 +29,8 @@ pub struct Failure {
     pub message: String,
     /// Place and backtrace of a panic; the full text of an error.
     pub detail: String,
+    /// The name that was not known, where that is the error or one of its sources.
+    pub unknown: Option<Box<UnknownName>>,
 }
 
 impl Failure {
@@ -38,6 +40,7 @@ impl Failure {
             kind: FailureKind::Protocol,
             message: message.into(),
             detail: String::new(),
+            unknown: None,
         }
     }
 }
@@ -48,8 +51,14 @@ impl From<Error> for Failure {
             kind: FailureKind::Error,
             message: brief(&*error),
             detail: format!("{error:?}"),
+            unknown: unknown_name(&*error).cloned().map(Box::new),
         }
     }
+}
+
+fn unknown_name<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a UnknownName> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.filter_map(|error| error.downcast_ref()).next()
 }
 
 thread_local! {
@@ -72,6 +81,7 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
                 kind: FailureKind::Panic,
                 message,
                 detail,
+                unknown: None,
             })
         }
     }

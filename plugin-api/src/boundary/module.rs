@@ -48,6 +48,8 @@ pub struct RawFailure {
     kind: u8,
     message: RString,
     detail: RString,
+    /// JSON of an unknown name; empty where there is none.
+    unknown: RString,
 }
 
 #[repr(C)]
@@ -175,6 +177,12 @@ fn raw<T>(outcome: Result<T, Failure>) -> RResult<T, RawFailure> {
         kind: failure.kind as u8,
         message: failure.message.into(),
         detail: failure.detail.into(),
+        // A name and its alternatives always serialise.
+        unknown: failure
+            .unknown
+            .and_then(|name| serde_json::to_string(&name).ok())
+            .unwrap_or_default()
+            .into(),
     };
     outcome.map_err(raw).into()
 }
@@ -188,6 +196,7 @@ fn plain<T>(outcome: RResult<T, RawFailure>) -> Result<T, Failure> {
         },
         message: raw.message.into(),
         detail: raw.detail.into(),
+        unknown: serde_json::from_str(&raw.unknown).ok(),
     };
     outcome.into_result().map_err(plain)
 }

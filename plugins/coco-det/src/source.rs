@@ -2,9 +2,9 @@
 
 use crate::settings::Settings;
 use autoloss_plugin_api::{Result, Split, TaskOptions};
-use autoloss_vision::SceneConfig;
 use autoloss_vision::coco::{CocoFolder, CocoObject, CocoOptions, scene_objects};
 use autoloss_vision::data::{DataFolder, Origin, Scenes};
+use autoloss_vision::{ErrorAt, SceneConfig};
 
 /// The pictures with objects of every split.
 pub(crate) type Source = autoloss_vision::data::Source<CocoFolder>;
@@ -34,7 +34,10 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
             let mut named = CocoFolder::settings_of(path)?;
             named.extend(options.settings.clone());
             let settings = Settings::of_a_folder().with(&named);
-            let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
+            let settings = settings.map_err(|source| ErrorAt {
+                path: path.to_owned(),
+                source,
+            })?;
             let how = CocoOptions {
                 reward_share: own.reward_share,
                 selection_share: own.selection_share,

@@ -56,7 +56,7 @@ pub use folder::{FolderOptions, SegmentationFolder};
 pub use pack::Pack;
 pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
-pub use setting::{Setting, read_settings, unknown_name};
+pub use setting::{ErrorAt, NamedError, Setting, read_settings, unknown_name};
 
 /// The label of a pixel that is neither trained on nor scored, as in PASCAL VOC.
 pub const VOID: u8 = 255;

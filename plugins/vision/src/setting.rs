@@ -1,18 +1,53 @@
-//! Settings by name, and the message about names that are not known.
+//! Settings by name, and errors about names that are not known.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
+use autoloss_spec::UnknownName;
 use serde_json::Value;
 
-/// The message about a name that `owner` does not know, with the names of that kind that it does.
+/// Why something that a user named was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NamedError {
+    /// Nothing goes by the name.
+    #[error("{owner} has {name}")]
+    Unknown {
+        /// Who was to know it: a task or a network with its name.
+        owner: String,
+        /// The name, with those that are known.
+        #[source]
+        name: UnknownName,
+    },
+    /// A value does not fit; a sentence.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl From<String> for NamedError {
+    fn from(sentence: String) -> Self {
+        Self::Value(sentence)
+    }
+}
+
+/// An error about what lies at a place on disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", .path.display())]
+pub struct ErrorAt {
+    /// The place.
+    pub path: PathBuf,
+    /// What is wrong there.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The error about a name that `owner` does not know, with the names of that kind that it does.
 ///
 /// ```
 /// use autoloss_vision::unknown_name;
 ///
-/// let message = unknown_name("task 'voc_seg'", "branch", "mask", ["seg"]);
-/// assert_eq!(message, "task 'voc_seg' has no branch 'mask' (there is: seg)");
+/// let error = unknown_name("task 'voc_seg'", "branch", "mask", ["seg"]);
+/// assert_eq!(error.to_string(), "task 'voc_seg' has no branch 'mask' (there are: seg)");
 /// ```
 #[must_use]
 pub fn unknown_name<'a>(
@@ -20,26 +55,23 @@ pub fn unknown_name<'a>(
     kind: &str,
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
-) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let known = match known[..] {
-        [] => "there are none".to_owned(),
-        [one] => format!("there is: {one}"),
-        _ => format!("there are: {}", known.join(", ")),
-    };
-    format!("{owner} has no {kind} '{given}' ({known})")
+) -> NamedError {
+    NamedError::Unknown {
+        owner: owner.to_string(),
+        name: UnknownName::new(kind, given, known),
+    }
 }
 
 /// Hands every setting of `owner` to `set`, which answers whether it knows its name.
 ///
 /// # Errors
-/// Those of `set`, or the message about a setting that is not among the `known` ones.
+/// Those of `set`, or the error about a setting that is not among the `known` ones.
 pub fn read_settings(
     owner: impl Display,
     known: &[&str],
     named: &BTreeMap<String, Value>,
     mut set: impl FnMut(Setting) -> Result<bool, String>,
-) -> Result<(), String> {
+) -> Result<(), NamedError> {
     for (name, value) in named {
         if !set(Setting { name, value })? {
             return Err(unknown_name(owner, "setting", name, known.iter().copied()));

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use autoloss_plugin_api::{Result, TaskOptions};
 use autoloss_vision::data::{DataFolder, Origin, Scenes};
-use autoloss_vision::{FolderOptions, SceneConfig, SegmentationFolder};
+use autoloss_vision::{ErrorAt, FolderOptions, SceneConfig, SegmentationFolder};
 
 /// The pictures with label maps of every split.
 pub(crate) type Source = autoloss_vision::data::Source<SegmentationFolder>;
@@ -49,7 +49,10 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
             let mut named = folder.settings().clone();
             named.extend(options.settings.clone());
             let settings = Settings::of_a_folder().with(&named);
-            let settings = settings.map_err(|error| format!("{}: {error}", path.display()))?;
+            let settings = settings.map_err(|source| ErrorAt {
+                path: path.to_owned(),
+                source,
+            })?;
             (Origin::Folder(folder), settings)
         }
     };

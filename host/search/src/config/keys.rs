@@ -33,7 +33,7 @@ const RENAMED: [(&str, &str); 3] = [
         "evolution.proposals_per_parent",
     ),
     ("evolution.max_attempts", "evolution.max_proposals"),
-    ("proxy.pruning", "proxy.pruning"),
+    ("proxy.hopeless", "proxy.pruning"),
 ];
 
 /// One key of a configuration.
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn names_of_the_last_version_mean_what_they_meant() {
         let old = "[evolution]\nmax_attempts = 9\nattempts_per_parent = 3\n\
-                   [proxy.pruning]\nafter = 0.5\nhistory = 7\n";
+                   [proxy.hopeless]\nafter = 0.5\nhistory = 7\n";
         let config = SearchConfig::from_toml(old, "old.toml").unwrap();
         assert_eq!(
             (
@@ -491,7 +491,7 @@ mod tests {
             ]
         );
         assert_eq!(builder.build().unwrap(), config);
-        builder.set("proxy.pruning.after", 0.75.into()).unwrap();
+        builder.set("proxy.hopeless.after", 0.75.into()).unwrap();
         assert_eq!(builder.build().unwrap().proxy.pruning.after, 0.75);
     }
     /// The page of all keys, as docs/configuration.md has it.

@@ -13,6 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use autoloss_graph::hash::{FNV_START, fnv1a};
 use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
 
 use super::answers::Answers;
@@ -396,14 +397,9 @@ fn join_hashes(findings: &[Finding]) -> Option<u64> {
     if let [only] = findings {
         return only.canonical;
     }
-    findings
-        .iter()
-        .try_fold(0xcbf2_9ce4_8422_2325, |hash, finding| {
-            let bytes = finding.canonical?.to_le_bytes();
-            Some(bytes.iter().fold(hash, |hash: u64, &byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            }))
-        })
+    findings.iter().try_fold(FNV_START, |hash, finding| {
+        Some(fnv1a(hash, &finding.canonical?.to_le_bytes()))
+    })
 }
 
 fn join_keys(findings: &[Finding]) -> Option<GradientKey> {

@@ -1,5 +1,7 @@
 //! What goes wrong with plugins, said in one sentence.
 
+use autoloss_spec::UnknownName;
+use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -63,8 +65,7 @@ pub enum LoadError {
 }
 
 /// A call into a plugin that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("plugin '{plugin}' {trouble} in {call}: {message}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginError {
     /// The plugin's name.
     pub plugin: String,
@@ -74,6 +75,28 @@ pub struct PluginError {
     pub trouble: Trouble,
     /// One line.
     pub message: String,
+    /// The name that the plugin does not know, where that is what failed.
+    pub unknown: Option<Box<UnknownName>>,
+}
+
+impl fmt::Display for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            plugin,
+            call,
+            trouble,
+            message,
+            ..
+        } = self;
+        write!(f, "plugin '{plugin}' {trouble} in {call}: {message}")
+    }
+}
+
+impl std::error::Error for PluginError {
+    /// The unknown name itself, so that who prints the error finds it.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.unknown.as_deref().map(|name| name as _)
+    }
 }
 
 /// Kinds of failure.

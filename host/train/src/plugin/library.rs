@@ -235,6 +235,7 @@ fn plugin_error(plugin: &str, call: &str, failure: Failure) -> PluginError {
         call: call.to_owned(),
         trouble,
         message: failure.message,
+        unknown: failure.unknown,
     }
 }
 
@@ -244,6 +245,7 @@ pub(super) fn broke(plugin: &str, call: &str, message: impl Into<String>) -> Plu
         call: call.to_owned(),
         trouble: Trouble::Broke,
         message: message.into(),
+        unknown: None,
     }
 }
 

@@ -6,7 +6,7 @@ use autoloss_plugin_api::serde_json::{Value, json};
 use autoloss_plugin_api::tracing;
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
-    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors,
+    ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, UnknownName,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,13 +59,8 @@ impl Task for Misbehaving {
         for (name, value) in &options.settings {
             match (name.as_str(), value) {
                 ("fault", Value::String(fault)) => fault::choose(fault),
-                _ => {
-                    return Err(format!(
-                        "task 'misbehaving' has no setting '{name}' of value {value} (there is: \
-                         fault, a text)"
-                    )
-                    .into());
-                }
+                ("fault", _) => return Err(format!("'fault' is {value}, expected a text").into()),
+                _ => return Err(UnknownName::new("setting", name, ["fault"]).into()),
             }
         }
         fault::strike("Task::open")?;
