@@ -1,4 +1,4 @@
-//! Metrics: what users are shown of a network, and what screening judges a loss by.
+//! Metrics: what users are shown of a network, and by what screening evaluates a loss.
 
 use crate::{MetricInfo, Result, ScreeningMetricInfo, TaskInfo, Tensors};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub type Scores = BTreeMap<String, f64>;
 /// How a metric is created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricOptions {
-    /// The task whose predictions it judges.
+    /// The task whose predictions it evaluates.
     pub task: TaskInfo,
 }
 
@@ -24,7 +24,7 @@ pub trait Metric: Send {
     /// Creates the metric with nothing counted.
     ///
     /// # Errors
-    /// A task it cannot judge.
+    /// A task it cannot evaluate.
     fn create(options: &MetricOptions) -> Result<Self>
     where
         Self: Sized;
@@ -45,7 +45,7 @@ pub trait Metric: Send {
     fn compute(&mut self) -> Result<Scores>;
 }
 
-/// One or more scores of single samples, by which the loss-rejection protocol of screening judges
+/// One or more scores of single samples, by which the loss-rejection protocol of screening evaluates
 /// predictions that a loss has optimised directly, without a network.
 ///
 /// Screening calls it many thousand times on small maps, so its speed matters.
@@ -58,7 +58,7 @@ pub trait ScreeningMetric: Send {
     /// Creates the metric.
     ///
     /// # Errors
-    /// A task it cannot judge.
+    /// A task it cannot evaluate.
     fn create(options: &MetricOptions) -> Result<Self>
     where
         Self: Sized;

@@ -87,7 +87,7 @@ pub trait ProxyNetwork: Send {
     /// Batches without the tensors it needs, and libtorch's own errors.
     fn forward(&mut self, batch: &Batch, mode: Mode) -> Result<BTreeMap<String, Tensors>>;
 
-    /// What metrics judge, such as `labels`, (N, H, W). Gradients are off.
+    /// What metrics evaluate, such as `labels`, (N, H, W). Gradients are off.
     ///
     /// # Errors
     /// As [`ProxyNetwork::forward`].

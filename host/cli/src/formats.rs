@@ -167,7 +167,7 @@ impl Comparison {
             }
         }
         for (branch, loss) in &self.held {
-            text += &format!("\nheld: {branch} at {loss}");
+            text += &format!("\nfrozen: {branch} at {loss}");
         }
         text + "\n"
     }
@@ -253,7 +253,7 @@ pub(crate) mod tests {
         assert!(text.contains("0.613 ± 0.015 |"), "{text}");
         assert!(text.contains("invalid"), "{text}");
         assert!(text.contains("differs from ce"), "{text}");
-        assert!(text.contains("\nheld: b at @l1"), "{text}");
+        assert!(text.contains("\nfrozen: b at @l1"), "{text}");
     }
 
     #[test]

@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Losses by the branches that are held at them.
-fn held(fixed: &[(String, String)]) -> Result<BTreeMap<String, String>> {
-    let mut held = BTreeMap::new();
+/// Losses by the branches that are frozen at them.
+fn frozen(fixed: &[(String, String)]) -> Result<BTreeMap<String, String>> {
+    let mut frozen = BTreeMap::new();
     for (branch, loss) in fixed {
-        if held.insert(branch.clone(), loss.clone()).is_some() {
+        if frozen.insert(branch.clone(), loss.clone()).is_some() {
             bail!("--fix names branch '{branch}' twice");
         }
     }
-    Ok(held)
+    Ok(frozen)
 }
 
 /// What of the machine is used; none of it changes which samples a step is given.
@@ -67,7 +67,7 @@ impl Session {
             data: args.data.as_deref().map(absolute),
             weights: args.weights.as_deref().map(absolute),
             settings: overrides.task().clone(),
-            fixed: held(&args.fixed)?,
+            fixed: frozen(&args.fixed)?,
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
         };

@@ -112,11 +112,11 @@ fn verdict(
     let (Some(found), Some(reference)) = (comparison.found(), comparison.reference()) else {
         return in_search;
     };
-    judged(score, &comparison.split, found, reference)
+    compared(score, &comparison.split, found, reference)
 }
 
 /// How the found loss stands against a reference.
-fn judged(score: &str, split: &str, found: &Contender, reference: &Contender) -> String {
+fn compared(score: &str, split: &str, found: &Contender, reference: &Contender) -> String {
     let broken = |name: &str| {
         format!("On the {split} split {name} could not be measured: a training became invalid.")
     };
@@ -128,7 +128,7 @@ fn judged(score: &str, split: &str, found: &Contender, reference: &Contender) ->
     };
     let difference = ours.mean - theirs.mean;
     let p = ours.p_value(theirs);
-    let judged = match p {
+    let verb = match p {
         Some(p) if p < 0.05 && difference > 0.0 => "The found loss beats",
         Some(p) if p < 0.05 && difference < 0.0 => "The found loss falls short of",
         Some(_) => "The found loss cannot be told from",
@@ -140,7 +140,7 @@ fn judged(score: &str, split: &str, found: &Contender, reference: &Contender) ->
         text => format!(", p = {text} in Welch’s test"),
     });
     format!(
-        "{judged} {}: {score} {} against {} on the {split} split ({} trainings each{significance}).",
+        "{verb} {}: {score} {} against {} on the {split} split ({} trainings each{significance}).",
         reference.name,
         number::spread(ours.mean, ours.deviation),
         number::spread(theirs.mean, theirs.deviation),

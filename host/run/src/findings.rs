@@ -112,7 +112,7 @@ impl Findings {
         write_json(&folder.join(FILE), self)
     }
 
-    /// Reads the file of a run folder; nothing where there is none.
+    /// Reads the file of a run folder, where there is one.
     ///
     /// # Errors
     /// [`StoreError::DamagedFile`], or what the disk says.

@@ -44,7 +44,7 @@ impl PictureIndex {
         Self::folder(run).join(FILE)
     }
 
-    /// Reads the index of a run folder; nothing where there is none.
+    /// Reads the index of a run folder, where there is one.
     ///
     /// # Errors
     /// [`StoreError::DamagedFile`], or what the disk says.

@@ -106,7 +106,7 @@ impl RunSpec {
         })
     }
 
-    /// The text of that file; nothing where there is none.
+    /// The text of that file, where there is one.
     pub(crate) fn text_of_file(folder: &Path) -> Result<Option<String>, StoreError> {
         let path = folder.join(FILE);
         match std::fs::read_to_string(&path) {

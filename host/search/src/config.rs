@@ -37,6 +37,8 @@ pub use violation::{ConfigError, Place, Violation};
 use autoloss_graph::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use violation::Checker;
 
 /// Everything that decides how a search goes; see the sections for ranges and sources.
@@ -159,25 +161,55 @@ impl SearchConfig {
         if *self == other {
             return None;
         }
-        let tables = toml::Table::try_from(self)
+        let values = serde_json::to_value(self)
             .ok()
-            .zip(toml::Table::try_from(&other).ok());
-        let path = tables.and_then(|(ours, theirs)| difference(&ours, &theirs));
+            .zip(serde_json::to_value(&other).ok());
+        let path = values.and_then(|(ours, theirs)| difference(&ours, &theirs));
+        let path = path.map(|difference| difference.key);
         Some(path.unwrap_or_else(|| "configuration".into()))
     }
 }
 
-/// The dotted path of the first key whose values differ.
-fn difference(ours: &toml::Table, theirs: &toml::Table) -> Option<String> {
-    let keys: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    keys.into_iter()
-        .find_map(|key| match (ours.get(key), theirs.get(key)) {
-            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
-                difference(a, b).map(|inner| format!("{key}.{inner}"))
-            }
-            (a, b) if a != b => Some(key.clone()),
-            _ => None,
-        })
+/// Where two values differ first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Dotted path of the key; empty where the values are no objects.
+    pub key: String,
+    /// The first value there; null where it has no such key.
+    pub before: Value,
+    /// The second value there; null where it has no such key.
+    pub now: Value,
+}
+
+/// The first place, in the order of the keys, at which two values differ.
+///
+/// ```
+/// use autoloss_search::difference;
+/// use serde_json::json;
+///
+/// let found = difference(&json!({"a": {"b": 1, "c": 2}}), &json!({"a": {"b": 1}})).unwrap();
+/// assert_eq!((found.key.as_str(), found.before, found.now), ("a.c", json!(2), json!(null)));
+/// assert_eq!(difference(&json!([1]), &json!([1])), None);
+/// ```
+#[must_use]
+pub fn difference(before: &Value, now: &Value) -> Option<Difference> {
+    if let (Value::Object(ours), Value::Object(theirs)) = (before, now) {
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        return keys.into_iter().find_map(|name| {
+            let side = |object: &Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+            let mut inner = difference(&side(ours), &side(theirs))?;
+            inner.key = match inner.key.as_str() {
+                "" => name.clone(),
+                key => format!("{name}.{key}"),
+            };
+            Some(inner)
+        });
+    }
+    (before != now).then(|| Difference {
+        key: String::new(),
+        before: before.clone(),
+        now: now.clone(),
+    })
 }
 
 #[cfg(test)]

@@ -44,9 +44,10 @@ pub use candidate::{BestLoss, CandidateId, CandidateRecord, Parent, Proposal, Sc
 pub use comparison::{Contender, Row, Scores, noise_floor};
 pub use conclusion::{Conclusion, FinalTable};
 pub use config::{
-    Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, EarlyStopping, EquivalenceConfig,
-    EvolutionConfig, KeyKind, Place, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig,
-    ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation, flatten,
+    Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, Difference, EarlyStopping,
+    EquivalenceConfig, EvolutionConfig, KeyKind, Place, ProxyConfig, PruningConfig, RetrainConfig,
+    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation,
+    difference, flatten,
 };
 pub use counts::Counts;
 pub use error::SearchError;

@@ -26,7 +26,7 @@ pub struct BranchInfo {
     pub spatial: bool,
     /// How screening turns raw predictions into the prediction.
     pub activation: Activation,
-    /// The score of a screening metric by which optimised predictions are judged.
+    /// The score of a screening metric by which optimised predictions are evaluated.
     pub screening_score: String,
 }
 

@@ -45,7 +45,7 @@ pub struct MetricInfo {
     pub name: String,
     /// The scores it computes in one pass over a data set, each higher when better: `mIoU` …
     pub scores: Vec<String>,
-    /// Names of the tasks it can judge; empty for all.
+    /// Names of the tasks it can evaluate; empty for all.
     #[serde(default)]
     pub tasks: Vec<String>,
     /// Those of its scores that are absent where the data does not define them, such as the score
@@ -69,7 +69,7 @@ impl MetricInfo {
         }
     }
 
-    /// States the tasks it can judge.
+    /// States the tasks it can evaluate.
     #[must_use]
     pub fn tasks<S: Into<String>>(mut self, tasks: impl IntoIterator<Item = S>) -> Self {
         self.tasks = strings(tasks);
@@ -83,7 +83,7 @@ impl MetricInfo {
         self
     }
 
-    /// Whether it can judge this task.
+    /// Whether it can evaluate this task.
     #[must_use]
     pub fn serves(&self, task: &str) -> bool {
         self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)
@@ -99,7 +99,7 @@ pub struct ScreeningMetricInfo {
     /// The scores it computes of optimised predictions, each higher when better. A branch names one
     /// of them as its [`screening_score`](crate::BranchInfo::screening_score).
     pub scores: Vec<String>,
-    /// Names of the tasks it can judge; empty for all.
+    /// Names of the tasks it can evaluate; empty for all.
     #[serde(default)]
     pub tasks: Vec<String>,
 }
@@ -118,14 +118,14 @@ impl ScreeningMetricInfo {
         }
     }
 
-    /// States the tasks it can judge.
+    /// States the tasks it can evaluate.
     #[must_use]
     pub fn tasks<S: Into<String>>(mut self, tasks: impl IntoIterator<Item = S>) -> Self {
         self.tasks = strings(tasks);
         self
     }
 
-    /// Whether it can judge this task.
+    /// Whether it can evaluate this task.
     #[must_use]
     pub fn serves(&self, task: &str) -> bool {
         self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)

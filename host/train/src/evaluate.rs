@@ -55,7 +55,7 @@ impl Workbench {
         let train_seconds = (started.elapsed() - scoring).as_secs_f64();
         let started = Instant::now();
         let ended = trained.invalid_at.is_none() && trained.steps == job.budget.steps;
-        let scores = ended.then(|| self.judge(&network, split, job.budget.eval_images));
+        let scores = ended.then(|| self.scores_on(&network, split, job.budget.eval_images));
         Ok(Trial {
             scored: scores.transpose()?.map(|scores| (network, scores)),
             trained,

@@ -107,7 +107,7 @@ impl Network {
         inputs.into_iter().map(widened).collect()
     }
 
-    /// What metrics judge, on the network's device.
+    /// What metrics evaluate, on the network's device.
     ///
     /// # Errors
     /// Whatever the plugin says.

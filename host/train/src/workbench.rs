@@ -27,7 +27,7 @@ use tch::Device;
 const EVALUATION_BATCH: u64 = 32;
 const EVALUATION_BYTES: usize = 32 << 20;
 
-/// What the user chose; what is left out takes the task's default.
+/// What the user chose; what is absent takes the task's default.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
     /// Name of the task.
@@ -269,7 +269,7 @@ impl Workbench {
     /// that are not searched keep their own.
     ///
     /// # Errors
-    /// A branch without a loss, or a text that is none.
+    /// A branch without a loss, or a text that cannot be read.
     pub fn losses(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, BranchLoss>> {
         let loss = |(name, signature): (&BranchName, &Signature)| {
             let branch = name.as_str().to_owned();
@@ -414,15 +414,15 @@ impl Workbench {
     ///
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
-    pub fn judge(&self, network: &Network, split: Split, images: usize) -> Result<Scores> {
-        self.judge_by(&self.metrics, network, split, images)
+    pub fn scores_on(&self, network: &Network, split: Split, images: usize) -> Result<Scores> {
+        self.scores_by(&self.metrics, network, split, images)
     }
 
-    /// The score that is to be raised, as [`judge`](Self::judge) takes it, without the others; none where
+    /// The target score, as [`scores_on`](Self::scores_on) takes it, without the others; none where
     /// no metric computes it.
     ///
     /// # Errors
-    /// As [`judge`](Self::judge).
+    /// As [`scores_on`](Self::scores_on).
     pub(crate) fn score_of(
         &self,
         network: &Network,
@@ -431,11 +431,11 @@ impl Workbench {
     ) -> Result<Option<f64>> {
         let computes = |metric: &&(Arc<Plugin>, MetricInfo)| metric.1.scores.contains(&self.score);
         let metrics: Vec<_> = self.metrics.iter().filter(computes).cloned().collect();
-        let scores = self.judge_by(&metrics, network, split, images)?;
+        let scores = self.scores_by(&metrics, network, split, images)?;
         Ok(scores.get(&self.score).copied())
     }
 
-    fn judge_by(
+    fn scores_by(
         &self,
         metrics: &[(Arc<Plugin>, MetricInfo)],
         network: &Network,
@@ -481,7 +481,7 @@ impl Workbench {
         Ok(scores)
     }
 
-    /// How many samples of a split are judged at once.
+    /// How many samples of a split are scored at once.
     fn evaluation_batch(&self, split: Split) -> Result<u64> {
         let one = self.task.load(BatchRequest {
             split,

@@ -48,7 +48,7 @@ pub struct RawFailure {
     kind: u8,
     message: RString,
     detail: RString,
-    /// JSON of an unknown name; empty where there is none.
+    /// JSON of the name that was not known; empty for other failures.
     unknown: RString,
 }
 

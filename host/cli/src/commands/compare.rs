@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// Name of the file that holds finished trainings, one JSON object a line.
 const FILE: &str = "trainings.jsonl";
 
-/// Trains, judges, prints.
+/// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let plan = Plan::new(args, &session)?;

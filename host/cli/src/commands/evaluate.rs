@@ -12,7 +12,7 @@ use autoloss_search::{Contender, Row};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Trains where it must, judges and prints.
+/// Trains where it must, scores and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let budget = &config.proxy.budget;
     let comparison = match (&args.trained, &args.loss) {
         (Some(file), _) => {
-            let row = judged(&session, file, split)?;
+            let row = scored(&session, file, split)?;
             Comparison::new(&session, split, None, vec![config.seed], vec![row])
         }
         (None, loss) => {
@@ -39,13 +39,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 }
 
 /// The scores of a network as it lies on disk.
-fn judged(session: &Session, file: &Path, split: Split) -> Result<Row> {
+fn scored(session: &Session, file: &Path, split: Split) -> Result<Row> {
     let workbench = &session.workbench;
     let network = workbench.build(&session.config.proxy.budget, session.config.seed)?;
     network.restore(file)?;
     Ok(Row {
         name: file.display().to_string(),
         losses: BTreeMap::new(),
-        scores: vec![Some(workbench.judge(&network, split, 0)?)],
+        scores: vec![Some(workbench.scores_on(&network, split, 0)?)],
     })
 }

@@ -10,7 +10,7 @@ use crate::terminal::logging;
 use crate::terminal::steps::StepProgress;
 use anyhow::{Context, Result, bail};
 use autoloss_run::RunLock;
-use autoloss_search::Row;
+use autoloss_search::{Difference, Row, difference};
 use autoloss_train::{Retraining, Trained};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a folder is the training of.
-const RECIPE: &str = "retrain.json";
+const IDENTITY: &str = "retrain.json";
 const CHECKPOINTS: &str = "checkpoints";
 const NETWORK: &str = "network.safetensors";
 
-/// Trains, saves the network, judges, prints.
+/// Trains, saves the network, scores it, prints.
 pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let workbench = &session.workbench;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     if let Some(step) = trained.invalid_at {
         bail!("loss or gradient was not finite at step {step}");
     }
-    let scores = workbench.judge(&network, split, config.budget.eval_images)?;
+    let scores = workbench.scores_on(&network, split, config.budget.eval_images)?;
     let file = folder.join(NETWORK);
     network.save(&file)?;
     let row = Row {
@@ -120,20 +120,20 @@ fn identity(session: &Session, texts: &BTreeMap<String, String>) -> Value {
 }
 
 /// Makes the folder that of this training, or refuses one of another.
-fn claim(folder: &Path, recipe: &Value) -> Result<()> {
-    let path = folder.join(RECIPE);
+fn claim(folder: &Path, identity: &Value) -> Result<()> {
+    let path = folder.join(IDENTITY);
     match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            fs::write(&path, serde_json::to_string_pretty(recipe)?)
+            fs::write(&path, serde_json::to_string_pretty(identity)?)
                 .with_context(|| format!("cannot write {}", path.display()))
         }
         read => {
             let text = read.with_context(|| format!("cannot read {}", path.display()))?;
             let before: Value = serde_json::from_str(&text)
                 .with_context(|| format!("{} is damaged", path.display()))?;
-            match difference("", &before, recipe) {
+            match difference(&before, identity) {
                 None => Ok(()),
-                Some((key, before, now)) => bail!(
+                Some(Difference { key, before, now }) => bail!(
                     "{} is the folder of another training: its {key} is {before}, not {now}. \
                      Name another with --out",
                     folder.display()
@@ -141,25 +141,6 @@ fn claim(folder: &Path, recipe: &Value) -> Result<()> {
             }
         }
     }
-}
-
-/// The first place in which two values differ, with both sides.
-fn difference(key: &str, before: &Value, now: &Value) -> Option<(String, String, String)> {
-    if let (Value::Object(ours), Value::Object(theirs)) = (before, now) {
-        let keys: std::collections::BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-        return keys.into_iter().find_map(|name| {
-            let path = if key.is_empty() {
-                name.clone()
-            } else {
-                format!("{key}.{name}")
-            };
-            let side = |object: &serde_json::Map<String, Value>| {
-                object.get(name).cloned().unwrap_or_default()
-            };
-            difference(&path, &side(ours), &side(theirs))
-        });
-    }
-    (before != now).then(|| (key.to_owned(), before.to_string(), now.to_string()))
 }
 
 fn default_folder(session: &Session) -> PathBuf {
@@ -174,10 +155,10 @@ mod tests {
     #[test]
     fn a_folder_of_another_training_is_refused_with_the_difference() {
         let folder = tempfile::tempdir().unwrap();
-        let recipe = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0});
-        claim(folder.path(), &recipe(5)).unwrap();
-        claim(folder.path(), &recipe(5)).unwrap();
-        let message = claim(folder.path(), &recipe(6)).unwrap_err().to_string();
+        let identity = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0});
+        claim(folder.path(), &identity(5)).unwrap();
+        claim(folder.path(), &identity(5)).unwrap();
+        let message = claim(folder.path(), &identity(6)).unwrap_err().to_string();
         assert!(message.contains("budget.steps is 5, not 6"), "{message}");
     }
 }

@@ -58,7 +58,7 @@ fn stored_scores_are_the_recomputed_ones() {
 }
 
 #[test]
-fn repeats_point_to_the_judged_one_and_share_its_score() {
+fn repeats_point_to_the_evaluated_one_and_share_its_score() {
     let (_folder, records) = run(1, &config(3000));
     let (mut duplicates, mut equivalents, mut joined) = (0, 0, 0);
     for record in &records {
@@ -180,12 +180,12 @@ fn random_search_never_mutates() {
 }
 
 #[test]
-fn a_hopeless_task_ends_with_the_reason() {
+fn a_task_that_rejects_everything_ends_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = config(1_000_000);
     settings.evolution.max_proposals = 250;
     let mut engine = FakeEngine {
-        hopeless: true,
+        rejects_all: true,
         ..FakeEngine::default()
     };
     let stop = std::sync::atomic::AtomicBool::new(false);

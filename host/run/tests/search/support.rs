@@ -21,7 +21,7 @@ pub(crate) struct FakeEngine {
     /// Fails for the loss of every probe of these, counted from 1.
     pub(crate) failing: std::ops::Range<usize>,
     /// Rejects everything.
-    pub(crate) hopeless: bool,
+    pub(crate) rejects_all: bool,
 }
 
 pub(crate) fn signature(branch: usize) -> Signature {
@@ -77,7 +77,7 @@ impl Screener for FakeEngine {
                 steps: 7,
             });
         }
-        let gain = if self.hopeless {
+        let gain = if self.rejects_all {
             -0.1
         } else {
             gain(branch, graph)

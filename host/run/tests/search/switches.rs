@@ -87,7 +87,7 @@ fn the_stop_switch_reaches_the_evaluator() {
 }
 
 #[test]
-fn trainings_are_looked_at_and_after_some_the_worse_half_is_given_up() {
+fn trainings_are_scored_on_their_way_and_after_some_the_worse_are_pruned() {
     let (summary, _, trainer) = with(|settings| settings.proxy.pruning.history = 5);
     let looks: Vec<_> = trainer.jobs.iter().map(|r| r.pruning.unwrap()).collect();
     assert!(

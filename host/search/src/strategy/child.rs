@@ -69,6 +69,64 @@ impl Source {
     }
 }
 
+/// What proposals are made for: one child after another.
+#[derive(Debug)]
+pub(super) struct Children {
+    pub(super) source: Source,
+    /// What the next proposal is for, where proposals for it were rejected.
+    current: Option<Child>,
+}
+
+impl Children {
+    pub(super) fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
+        Self {
+            source: Source::new(config, task),
+            current: None,
+        }
+    }
+
+    /// Proposal `id`; `plan` plans a child by the number of its first proposal.
+    pub(super) fn propose(
+        &self,
+        id: CandidateId,
+        plan: impl FnOnce(CandidateId) -> Child,
+    ) -> Proposal {
+        match &self.current {
+            Some(child) => child.proposal(id, &self.source),
+            None => plan(id).proposal(id, &self.source),
+        }
+    }
+
+    /// The proposals from `first` on, at most `most` of them, that are for the same child.
+    pub(super) fn ahead(
+        &self,
+        first: CandidateId,
+        most: u64,
+        plan: impl FnOnce(CandidateId) -> Child,
+    ) -> Vec<Proposal> {
+        match &self.current {
+            Some(child) => child.proposals(first, most, &self.source),
+            None => plan(first).proposals(first, most, &self.source),
+        }
+    }
+
+    /// Whether it is planned already what the next proposal is for.
+    pub(super) fn is_planned(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Takes in how a proposal was screened; `planned` is the child that it was for, where it was the
+    /// first for its child.
+    pub(super) fn screened(&mut self, screened: &Screened, planned: Option<Child>) -> Next {
+        let Some(mut child) = self.current.take().or(planned) else {
+            return Next::Child;
+        };
+        let next = child.screened(screened, &self.source);
+        self.current = (next != Next::Child).then_some(child);
+        next
+    }
+}
+
 /// A child in the making.
 #[derive(Clone, Debug)]
 pub(super) struct Child {
@@ -106,7 +164,7 @@ impl Child {
     }
 
     /// The proposal of this number.
-    pub(super) fn proposal(&self, id: CandidateId, source: &Source) -> Proposal {
+    fn proposal(&self, id: CandidateId, source: &Source) -> Proposal {
         let mut rng = stream(source.seed, Draws::Graphs, id.0);
         let mut proposal = Proposal {
             id,
@@ -152,7 +210,7 @@ impl Child {
     }
 
     /// Takes in how a proposal for it was screened.
-    pub(super) fn screened(&mut self, screened: &Screened, source: &Source) -> Next {
+    fn screened(&mut self, screened: &Screened, source: &Source) -> Next {
         let id = screened.proposal.id;
         if screened.accepted || self.proposals_left(CandidateId(id.0 + 1), source) == 0 {
             return Next::Child;
@@ -187,7 +245,7 @@ impl Child {
 
     /// How many proposals from `next` on there can be before another parent is tried. A fresh child has
     /// none, and what it has gathered must not be thrown away.
-    pub(super) fn proposals_left(&self, next: CandidateId, source: &Source) -> u64 {
+    fn proposals_left(&self, next: CandidateId, source: &Source) -> u64 {
         if self.parent.is_none() {
             return u64::MAX;
         }

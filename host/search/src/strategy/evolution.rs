@@ -4,11 +4,9 @@
 //! only between children, and on the number of its first proposal, so a resumed run makes the same plan
 //! again.
 
-use std::borrow::Cow;
-
 use rand::RngExt;
 
-use super::child::{Child, Source};
+use super::child::{Child, Children};
 use super::population::{Member, Population};
 use super::{Next, Strategy};
 use crate::candidate::{CandidateId, Parent, Proposal, Screened, Settled};
@@ -19,12 +17,10 @@ use crate::task::TaskSpec;
 #[derive(Debug)]
 pub struct Evolution {
     settings: EvolutionConfig,
-    source: Source,
+    children: Children,
     population: Population,
     /// How many candidates ever joined the population.
     joined: u64,
-    /// What the next proposal is for, where proposals for it were rejected.
-    child: Option<Child>,
 }
 
 impl Evolution {
@@ -33,24 +29,16 @@ impl Evolution {
     pub fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
         Self {
             settings: config.evolution.clone(),
-            source: Source::new(config, task),
+            children: Children::new(config, task),
             population: Population::new(config.evolution.population),
             joined: 0,
-            child: None,
-        }
-    }
-
-    /// What proposal `id` is for.
-    fn child_at(&self, id: CandidateId) -> Cow<'_, Child> {
-        match &self.child {
-            Some(child) => Cow::Borrowed(child),
-            None => Cow::Owned(self.plan(id)),
         }
     }
 
     /// Plans the child whose first proposal is `start`.
     fn plan(&self, start: CandidateId) -> Child {
-        let mut rng = self.source.plan(start);
+        let source = &self.children.source;
+        let mut rng = source.plan(start);
         let fresh = self.joined < self.settings.initial as u64
             || rng.random_bool(self.settings.fresh_probability);
         let drawn = match fresh {
@@ -60,10 +48,10 @@ impl Evolution {
                 .tournament(&mut rng, self.settings.tournament_fraction),
         };
         match drawn {
-            None => Child::fresh(start, &self.source),
+            None => Child::fresh(start, source),
             Some(parent) => {
-                let changed = rng.random_range(1..=self.source.all());
-                Child::of(start, parent, changed, &self.source)
+                let changed = rng.random_range(1..=source.all());
+                Child::of(start, parent, changed, source)
             }
         }
     }
@@ -71,19 +59,17 @@ impl Evolution {
 
 impl Strategy for Evolution {
     fn propose(&self, id: CandidateId) -> Proposal {
-        self.child_at(id).proposal(id, &self.source)
+        self.children.propose(id, |id| self.plan(id))
     }
 
     fn ahead(&self, first: CandidateId, most: u64) -> Vec<Proposal> {
-        self.child_at(first).proposals(first, most, &self.source)
+        self.children.ahead(first, most, |first| self.plan(first))
     }
 
     fn screened(&mut self, screened: &Screened) -> Next {
-        let child = self.child.take();
-        let mut child = child.unwrap_or_else(|| self.plan(screened.proposal.child));
-        let next = child.screened(screened, &self.source);
-        self.child = (next != Next::Child).then_some(child);
-        next
+        let first = !self.children.is_planned();
+        let planned = first.then(|| self.plan(screened.proposal.child));
+        self.children.screened(screened, planned)
     }
 
     fn tell(&mut self, settled: &Settled) {

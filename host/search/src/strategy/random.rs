@@ -1,8 +1,6 @@
 //! Every child is a fresh random loss: the baseline that any other method is compared with.
 
-use std::borrow::Cow;
-
-use super::child::{Child, Source};
+use super::child::{Child, Children};
 use super::{Next, Strategy};
 use crate::candidate::{CandidateId, Proposal, Screened, Settled};
 use crate::config::SearchConfig;
@@ -11,9 +9,7 @@ use crate::task::TaskSpec;
 /// Draws every loss at random.
 #[derive(Debug)]
 pub struct RandomSearch {
-    source: Source,
-    /// What the next proposal is for, where proposals for it were rejected.
-    child: Option<Child>,
+    children: Children,
 }
 
 impl RandomSearch {
@@ -21,36 +17,27 @@ impl RandomSearch {
     #[must_use]
     pub fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
         Self {
-            source: Source::new(config, task),
-            child: None,
+            children: Children::new(config, task),
         }
     }
 
-    /// What proposal `id` is for.
-    fn child_at(&self, id: CandidateId) -> Cow<'_, Child> {
-        match &self.child {
-            Some(child) => Cow::Borrowed(child),
-            None => Cow::Owned(Child::fresh(id, &self.source)),
-        }
+    fn plan(&self, start: CandidateId) -> Child {
+        Child::fresh(start, &self.children.source)
     }
 }
 
 impl Strategy for RandomSearch {
     fn propose(&self, id: CandidateId) -> Proposal {
-        self.child_at(id).proposal(id, &self.source)
+        self.children.propose(id, |id| self.plan(id))
     }
 
     fn ahead(&self, first: CandidateId, most: u64) -> Vec<Proposal> {
-        self.child_at(first).proposals(first, most, &self.source)
+        self.children.ahead(first, most, |first| self.plan(first))
     }
 
     fn screened(&mut self, screened: &Screened) -> Next {
-        let child = self.child.take();
-        let mut child =
-            child.unwrap_or_else(|| Child::fresh(screened.proposal.child, &self.source));
-        let next = child.screened(screened, &self.source);
-        self.child = (next != Next::Child).then_some(child);
-        next
+        let planned = self.plan(screened.proposal.child);
+        self.children.screened(screened, Some(planned))
     }
 
     fn tell(&mut self, _settled: &Settled) {}

@@ -130,14 +130,14 @@ impl Registry {
         Ok(found)
     }
 
-    /// Every metric that can judge the task.
+    /// Every metric that can evaluate the task.
     pub fn metrics(&self, task: &str) -> Vec<(Arc<Plugin>, MetricInfo)> {
         self.each(|plugin| &plugin.info().metrics)
             .filter(|(_, metric)| metric.serves(task))
             .collect()
     }
 
-    /// Every screening metric that can judge the task.
+    /// Every screening metric that can evaluate the task.
     pub fn screening_metrics(&self, task: &str) -> Vec<(Arc<Plugin>, ScreeningMetricInfo)> {
         self.each(|plugin| &plugin.info().screening_metrics)
             .filter(|(_, metric)| metric.serves(task))

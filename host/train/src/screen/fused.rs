@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
                 }
                 parts.push(Tensor::f_from_slice(&self.values)?.f_view(shape)?);
             }
-            sum += self.branch.judge(&parts, numbers)?.iter().sum::<f64>();
+            sum += self.branch.metric_of(&parts, numbers)?.iter().sum::<f64>();
         }
         Ok(sum / samples.max(1) as f64)
     }

@@ -360,12 +360,12 @@ impl Branch {
 
     fn score(&self, raw: &Tensor) -> Result<f64> {
         let samples = usize::try_from(self.samples.shape[0]).unwrap_or(0);
-        let scores = self.judge(&tch::no_grad(|| self.activate(raw))?, 0..samples)?;
+        let scores = self.metric_of(&tch::no_grad(|| self.activate(raw))?, 0..samples)?;
         Ok(scores.iter().sum::<f64>() / samples.max(1) as f64)
     }
 
     /// The metric of each of these samples, which the prediction is of.
-    fn judge(&self, prediction: &[Tensor], samples: Range<usize>) -> Result<Vec<f64>> {
+    fn metric_of(&self, prediction: &[Tensor], samples: Range<usize>) -> Result<Vec<f64>> {
         let mut predictions = Tensors::new();
         for (input, part) in self.info.inputs.iter().zip(self.parts()) {
             if let Some(part) = part {

@@ -1,4 +1,4 @@
-//! What two runs were told: every key of the configuration, the recipe, plugins and versions.
+//! What two runs were told: every key of the configuration, the run spec, plugins and versions.
 
 use super::{ABSENT, Pair};
 use anyhow::Result;

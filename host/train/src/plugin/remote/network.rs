@@ -86,7 +86,7 @@ impl RemoteNetwork {
         Ok(())
     }
 
-    /// What metrics judge.
+    /// What metrics evaluate.
     ///
     /// # Errors
     /// The plugin's own.
