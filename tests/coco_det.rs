@@ -160,7 +160,7 @@ fn branches_can_be_held_at_losses_of_the_field() {
         shown.contains("rcnn_cls: L = ") && !shown.contains("rpn_reg: L"),
         "{shown}"
     );
-    assert!(shown.contains("held: rpn_reg at @l1"), "{shown}");
+    assert!(shown.contains("frozen: rpn_reg at @l1"), "{shown}");
     let best = out.join("best.json");
     let text = fs::read_to_string(&best).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
