@@ -405,9 +405,10 @@ fn a_training_that_fails_belongs_to_its_candidate_and_three_in_a_row_end_the_run
         let failed = "SELECT count(*) FROM candidates WHERE verdict = 'failed'";
         assert_eq!(number(&out, failed), 3.0);
 
-        let ended = run(&mut resume(&out, &["--no-final", "-q", "--json"]));
+        let more = ["--no-final", "-q", "--json", "--max-explored", "1500"];
+        let ended = run(&mut resume(&out, &more));
         let found = ended.json();
-        assert_eq!(found["explored"], 400);
+        assert_eq!(found["explored"], 1500);
         assert_eq!(found["verdicts"]["failed"], 3);
         assert!(
             found["verdicts"]["scored"].as_u64().unwrap() >= 3,

@@ -3,27 +3,41 @@
 //! before, so that nothing can be screened, trained or written down twice.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
-use autoloss_graph::LossGraph;
+use autoloss_graph::{LossGraph, Mutation};
 use serde::{Deserialize, Serialize};
 
 use crate::fitness::Fitness;
+use crate::id::CandidateId;
 use crate::outcome::Outcome;
-use crate::screening::{GradientKey, ScreenRecord};
-use crate::strategy::Origin;
+use crate::screening::equivalence::GradientKey;
+use crate::screening::record::ScreenRecord;
 use crate::timing::StageTimes;
 
-/// The number of a candidate within its run, from 0, in the order of exploration. It also names
-/// the streams of random numbers the candidate is made from.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CandidateId(pub u64);
+/// How the graph of one branch came about.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The parent's graph, unchanged.
+    Inherited,
+    /// A fresh random graph.
+    Fresh,
+    /// See [`Mutation::Insertion`].
+    Insertion,
+    /// See [`Mutation::Deletion`].
+    Deletion,
+    /// See [`Mutation::Replacement`].
+    Replacement,
+}
 
-impl fmt::Display for CandidateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl From<Mutation> for Origin {
+    fn from(mutation: Mutation) -> Self {
+        match mutation {
+            Mutation::Insertion => Self::Insertion,
+            Mutation::Deletion => Self::Deletion,
+            Mutation::Replacement => Self::Replacement,
+        }
     }
 }
 

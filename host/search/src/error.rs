@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use crate::candidate::CandidateId;
 use crate::config::ConfigError;
+use crate::id::CandidateId;
 use crate::journal::JournalError;
 
 /// Why a search could not begin or go on. Whatever was stored before stays, and the run can be

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use crate::candidate::{BestLoss, CandidateId, CandidateRecord, Settled};
+use crate::candidate::{BestLoss, CandidateRecord, Settled};
 use crate::config::SearchConfig;
 use crate::evaluation::Evaluation;
+use crate::id::CandidateId;
 use crate::provenance::Provenance;
 use crate::screening::ScreenRecord;
 use crate::task::TaskSpec;

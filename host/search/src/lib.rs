@@ -25,6 +25,7 @@ mod error;
 mod evaluation;
 mod fault;
 mod fitness;
+mod id;
 mod journal;
 mod observer;
 mod outcome;
@@ -40,7 +41,7 @@ mod task;
 mod timing;
 
 pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
-pub use candidate::{BestLoss, CandidateId, CandidateRecord, Parent, Proposal, Screened, Settled};
+pub use candidate::{BestLoss, CandidateRecord, Origin, Parent, Proposal, Screened, Settled};
 pub use comparison::{Contender, Row, Scores, noise_floor};
 pub use conclusion::{Conclusion, FinalTable};
 pub use config::{
@@ -56,6 +57,7 @@ pub use evaluation::{
 };
 pub use fault::Fault;
 pub use fitness::Fitness;
+pub use id::CandidateId;
 pub use journal::{
     Entry, EvaluationKey, EvaluationRecord, Journal, JournalError, Purpose, RunHeader,
 };
@@ -66,7 +68,7 @@ pub use random::{Draws, stream};
 pub use screening::{EarlyStopper, Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
 pub use search::Search;
 pub use statistics::{mean_and_deviation, welch};
-pub use strategy::{Evolution, Next, Origin, RandomSearch, Strategy};
+pub use strategy::{Evolution, Next, RandomSearch, Strategy};
 pub use summary::{EndReason, Summary};
 pub use task::{BranchSpec, MAX_BRANCHES, TaskSpec};
 pub use timing::{Stage, StageTimes, Timed};

@@ -1,8 +1,9 @@
 //! What a search tells as it goes; progress bars and logs are someone else's business.
 
-use crate::candidate::{BestLoss, CandidateId, CandidateRecord};
+use crate::candidate::{BestLoss, CandidateRecord};
 use crate::counts::Counts;
 use crate::evaluation::{Evaluation, Job};
+use crate::id::CandidateId;
 use crate::journal::Purpose;
 
 /// Watches a search. Called on the search's own thread between its steps, so it must be quick.

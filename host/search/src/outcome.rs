@@ -20,8 +20,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::candidate::CandidateId;
 use crate::fitness::Fitness;
+use crate::id::CandidateId;
 
 /// Where a candidate met its outcome.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -10,17 +10,24 @@
 //!
 //! `tests/seams.rs` has a whole search with a strategy, an executor and a journal of its own.
 
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::candidate::CandidateId;
+use crate::candidate::BestLoss;
+use crate::comparison::{Contender, Row, noise_floor};
+use crate::conclusion::{Conclusion, FinalTable};
 use crate::config::SearchConfig;
 use crate::error::SearchError;
-use crate::evaluation::{Evaluation, Executor, Training};
+use crate::evaluation::{Confirmed, Evaluation, Executor, Halt, Job, Training, run_jobs};
 use crate::fault::Fault;
-use crate::journal::{Journal, Purpose, RunHeader};
+use crate::fitness::Fitness;
+use crate::id::CandidateId;
+use crate::journal::{EvaluationKey, EvaluationRecord, Journal, Purpose, RunHeader};
 use crate::observer::{Event, Observer};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::provenance::Provenance;
 use crate::screening::Screener;
 use crate::state::{State, Waiting};
@@ -33,11 +40,11 @@ type MakeStrategy = Box<dyn Fn(&SearchConfig, &TaskSpec) -> Box<dyn Strategy + S
 
 /// A run in progress.
 pub struct Search<J> {
-    pub(crate) task: TaskSpec,
-    pub(crate) config: SearchConfig,
-    pub(crate) run_spec: String,
-    pub(crate) journal: J,
-    pub(crate) state: State,
+    task: TaskSpec,
+    config: SearchConfig,
+    run_spec: String,
+    journal: J,
+    state: State,
     make_strategy: MakeStrategy,
     /// Work was abandoned, so the state knows of candidates that were never settled.
     dirty: bool,
@@ -65,7 +72,8 @@ impl<J: Journal> Search<J> {
         mut journal: J,
     ) -> Result<Self, SearchError> {
         config.validate()?;
-        task.validate()?;
+        task.validate()
+            .map_err(|sentence| SearchError::Task { sentence })?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH);
         let header = RunHeader {
             task,
@@ -160,7 +168,7 @@ impl<J: Journal> Search<J> {
 
     /// The best loss so far.
     #[must_use]
-    pub fn best(&self) -> Option<&crate::BestLoss> {
+    pub fn best(&self) -> Option<&BestLoss> {
         self.state.best.first()
     }
 
@@ -385,7 +393,7 @@ impl<J: Journal> Search<J> {
     }
 
     /// The best losses that are kept as files.
-    fn kept(&self) -> &[crate::BestLoss] {
+    fn kept(&self) -> &[BestLoss] {
         let count = self.state.best.len().min(self.config.keep_best);
         &self.state.best[..count]
     }
@@ -396,5 +404,260 @@ impl<J: Journal> Search<J> {
             self.journal.best(&self.state.best[..count])?;
         }
         Ok(())
+    }
+
+    /// A training of a candidate.
+    fn training(
+        &self,
+        (candidate, purpose): (CandidateId, Purpose),
+        losses: &BTreeMap<String, String>,
+        seed: u64,
+        split: &str,
+    ) -> Training {
+        Training {
+            key: EvaluationKey {
+                candidate,
+                purpose,
+                seed,
+                split: split.to_owned(),
+            },
+            job: Job {
+                task: self.task.task.clone(),
+                network: self.task.network.clone(),
+                run_spec: self.run_spec.clone(),
+                losses: losses.clone(),
+                budget: self.config.proxy.budget.clone(),
+                seed,
+                split: split.to_owned(),
+                stop_invalid: self.config.proxy.stop_invalid,
+                pruning: None,
+            },
+        }
+    }
+
+    /// The evaluations of the trainings, in their order; nothing where it was interrupted before the end.
+    /// What an earlier session finished is not run again.
+    fn run_trainings(
+        &mut self,
+        trainings: &[Training],
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
+        let mut ended: Vec<Option<Evaluation>> = Vec::with_capacity(trainings.len());
+        for training in trainings {
+            ended.push(self.stored(training)?);
+        }
+        let places: Vec<usize> = (0..trainings.len())
+            .filter(|&n| ended[n].is_none())
+            .collect();
+        if !places.is_empty() {
+            self.journal.flush()?;
+        }
+        let jobs: Vec<&Job> = places.iter().map(|&place| &trainings[place].job).collect();
+        let journal = &mut self.journal;
+        let observer = RefCell::new(observer);
+        let started = |index: usize| {
+            let training = &trainings[places[index]];
+            observer.borrow_mut().observe(&Event::EvaluationStarted {
+                candidate: training.key.candidate,
+                purpose: training.key.purpose,
+                job: &training.job,
+            });
+        };
+        let finished = |index: usize, evaluation: Evaluation| {
+            let Training { key, job } = &trainings[places[index]];
+            let record = EvaluationRecord {
+                key: key.clone(),
+                losses: job.losses.clone(),
+                evaluation,
+                elapsed: journal.elapsed(),
+            };
+            let written = journal.evaluated(&record);
+            observer.borrow_mut().observe(&Event::EvaluationFinished {
+                candidate: key.candidate,
+                purpose: key.purpose,
+                evaluation: &record.evaluation,
+            });
+            ended[places[index]] = Some(record.evaluation);
+            written
+        };
+        match run_jobs(&jobs, executor, stop, started, finished) {
+            Ok(()) => Ok(ended.into_iter().collect()),
+            Err(Halt::Interrupted) => Ok(None),
+            Err(Halt::Caller(error)) => Err(error.into()),
+            Err(Halt::Fatal { job, reason }) => Err(SearchError::Evaluation {
+                candidate: trainings[places[job]].key.candidate,
+                reason,
+            }),
+        }
+    }
+
+    /// What an earlier session stored. Other losses under the same number, as another version of the
+    /// search might have left there, do not count, nor does a confirmation that failed.
+    fn stored(&self, training: &Training) -> Result<Option<Evaluation>, SearchError> {
+        let found = self.journal.evaluation(&training.key)?;
+        let again = |record: &EvaluationRecord| {
+            record.losses != training.job.losses
+                || (record.key.purpose == Purpose::Confirmation
+                    && record.evaluation.outcome.kind() == OutcomeKind::Failed)
+        };
+        Ok(found
+            .filter(|record| !again(record))
+            .map(|record| record.evaluation))
+    }
+
+    /// Measures the best losses again, as `[confirmation]` says, and returns them best first; those
+    /// without a mean come last. Trainings that an earlier call finished are not repeated. Nothing
+    /// where `stop` was raised before the end.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Evaluation`] or [`SearchError::Journal`].
+    pub fn confirm(
+        &mut self,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Confirmed>>, SearchError> {
+        self.journal.begin_session()?;
+        self.journal.flush()?;
+        let top = self.config.confirmation.top;
+        let best: Vec<BestLoss> = self.state.best.iter().take(top).cloned().collect();
+        let trainings = self.confirmations(&best);
+        let ended = self.run_trainings(&trainings, executor, observer, stop)?;
+        let Some(ended) = ended else {
+            return Ok(None);
+        };
+        let mut ended = ended.into_iter();
+        let seeds = self.config.confirmation.seeds;
+        let mut confirmed: Vec<Confirmed> = best
+            .into_iter()
+            .map(|loss| Confirmed {
+                loss,
+                evaluations: ended.by_ref().take(seeds).collect(),
+            })
+            .collect();
+        confirmed.sort_by_cached_key(|loss| Reverse(loss.mean().and_then(Fitness::new)));
+        Ok(Some(confirmed))
+    }
+
+    /// A training for each loss and seed.
+    fn confirmations(&self, best: &[BestLoss]) -> Vec<Training> {
+        let (seeds, split) = (self.confirmation_seeds(), &self.config.confirmation.split);
+        let each = best
+            .iter()
+            .flat_map(|loss| seeds.iter().map(move |&seed| (loss, seed)));
+        let training = |(loss, seed): (&BestLoss, u64)| {
+            self.training((loss.id, Purpose::Confirmation), &loss.losses, seed, split)
+        };
+        each.map(training).collect()
+    }
+
+    /// The seeds follow the search's own, which none of them repeats.
+    fn confirmation_seeds(&self) -> Vec<u64> {
+        let seeds = 1..=self.config.confirmation.seeds as u64;
+        let seed = |offset| self.config.seed.wrapping_add(offset) & (i64::MAX as u64);
+        seeds.map(seed).collect()
+    }
+
+    /// Measures the best losses again, and compares the best of them on the table's split, under the
+    /// search's own budget, on all samples, with the same seeds for every row. Nothing where `stop` was
+    /// raised before the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm`](Self::confirm).
+    pub fn conclude(
+        &mut self,
+        table: &FinalTable,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Conclusion>, SearchError> {
+        let Some(confirmed) = self.confirm(executor, observer, stop)? else {
+            return Ok(None);
+        };
+        let chosen = confirmed.into_iter().find(|loss| loss.mean().is_some());
+        let Some(chosen) = chosen else {
+            return Ok(Some(Conclusion {
+                chosen: None,
+                rows: Vec::new(),
+                noise_floor: None,
+            }));
+        };
+        let mut losses = chosen.loss.losses.clone();
+        losses.extend(table.fixed.clone());
+        let mut contenders = vec![Contender {
+            name: table.found.clone(),
+            losses,
+        }];
+        contenders.extend(table.others.iter().cloned());
+        let rows = self.compare(table, &contenders, executor, observer, stop)?;
+        Ok(rows.map(|rows| Conclusion {
+            noise_floor: noise_floor(&rows, &table.score),
+            chosen: Some(chosen),
+            rows,
+        }))
+    }
+
+    fn compare(
+        &self,
+        table: &FinalTable,
+        contenders: &[Contender],
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Row>>, SearchError> {
+        let mut budget = self.config.proxy.budget.clone();
+        budget.eval_images = 0;
+        let seeds = self.confirmation_seeds();
+        let jobs: Vec<(&Contender, Job)> = contenders
+            .iter()
+            .flat_map(|contender| seeds.iter().map(move |&seed| (contender, seed)))
+            .map(|(contender, seed)| {
+                let job = Job {
+                    task: self.task.task.clone(),
+                    network: self.task.network.clone(),
+                    run_spec: self.run_spec.clone(),
+                    losses: contender.losses.clone(),
+                    budget: budget.clone(),
+                    seed,
+                    split: table.split.clone(),
+                    stop_invalid: true,
+                    pruning: None,
+                };
+                (contender, job)
+            })
+            .collect();
+        let mut ended: Vec<Option<Evaluation>> = vec![None; jobs.len()];
+        let finished = |index: usize, evaluation: Evaluation| {
+            let (contender, job) = &jobs[index];
+            observer.observe(&Event::Compared {
+                name: &contender.name,
+                job,
+                evaluation: &evaluation,
+                last: (index + 1).is_multiple_of(seeds.len()),
+            });
+            ended[index] = Some(evaluation);
+            Ok::<(), SearchError>(())
+        };
+        let open: Vec<&Job> = jobs.iter().map(|(_, job)| job).collect();
+        match run_jobs(&open, executor, stop, |_| (), finished) {
+            Ok(()) => {}
+            Err(Halt::Interrupted) => return Ok(None),
+            Err(Halt::Caller(error)) => return Err(error),
+            Err(Halt::Fatal { job, reason }) => {
+                let name = jobs[job].0.name.clone();
+                return Err(SearchError::Comparison { name, reason });
+            }
+        }
+        let scores = |evaluation: Evaluation| {
+            let scored = evaluation.fitness().is_some();
+            scored.then_some(evaluation.metrics)
+        };
+        let mut ended = ended.into_iter().flatten().map(scores);
+        let row = |contender: &Contender| contender.row(ended.by_ref().take(seeds.len()).collect());
+        Ok(Some(contenders.iter().map(row).collect()))
     }
 }

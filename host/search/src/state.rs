@@ -9,12 +9,13 @@
 //! one without a fitness is rejected like it. A failed evaluation is never shared: it says nothing
 //! about the loss.
 
-use crate::candidate::{BestLoss, CandidateId, CandidateRecord, Proposal, Screened, Settled};
+use crate::candidate::{BestLoss, CandidateRecord, Proposal, Screened, Settled};
 use crate::config::SearchConfig;
 use crate::counts::Counts;
 use crate::error::SearchError;
 use crate::evaluation::{Evaluation, Pruner};
 use crate::fault::Fault;
+use crate::id::CandidateId;
 use crate::journal::{Entry, Journal};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::screening::{Ahead, Answers, Funnel, Screener};

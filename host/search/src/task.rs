@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use autoloss_graph::{BranchName, Convention, Limits, LossGraph, Signature};
 use serde::{Deserialize, Serialize};
 
-use crate::error::SearchError;
-
 /// Most branches a task may have.
 pub const MAX_BRANCHES: usize = 16;
 
@@ -38,8 +36,8 @@ impl TaskSpec {
     ///
     /// # Errors
     ///
-    /// [`SearchError::Task`] with a sentence.
-    pub fn validate(&self) -> Result<(), SearchError> {
+    /// A sentence that names the task.
+    pub fn validate(&self) -> Result<(), String> {
         let count = self.branches.len();
         if !(1..=MAX_BRANCHES).contains(&count) {
             return Err(self.error(format!(
@@ -113,9 +111,7 @@ impl TaskSpec {
         })
     }
 
-    fn error(&self, rest: impl std::fmt::Display) -> SearchError {
-        SearchError::Task {
-            sentence: format!("task {:?} {rest}", self.task),
-        }
+    fn error(&self, rest: impl std::fmt::Display) -> String {
+        format!("task {:?} {rest}", self.task)
     }
 }

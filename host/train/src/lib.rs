@@ -9,7 +9,6 @@
 mod branches;
 mod draw;
 mod error;
-mod evaluate;
 mod graph_eval;
 mod loader;
 mod network;
@@ -26,7 +25,7 @@ mod workbench;
 pub use branches::{conventions_of, reference_texts};
 pub use draw::{Picture, Sample};
 pub use error::{Result, TrainError};
-pub use evaluate::Trial;
+
 pub use graph_eval::{Scope, evaluate_graph, loss_of};
 pub use loader::Loading;
 pub use network::{Compute, Network};
@@ -35,4 +34,4 @@ pub use retrain::Retraining;
 pub use schedule::learning_rate;
 pub use screen::{LrpTrace, TaskScreener};
 pub use trainer::{BranchLoss, Step, Trained};
-pub use workbench::{Choice, Workbench};
+pub use workbench::{Choice, Trial, Workbench};

@@ -1,9 +1,11 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
 use crate::branches::{branch_loss, conventions, fixed_text, reference_texts, signatures};
+use crate::draw::{Picture, Sample, pictures};
 use crate::loader::{Loading, with_batches};
 use crate::network::{Compute, Network};
-use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask};
+use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask, Trouble};
+use crate::screen::fault;
 use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, Convention, Limits, Signature};
@@ -12,7 +14,8 @@ use autoloss_plugin_api::{
     ScreeningMetricInfo, Split, TaskInfo, TaskOptions,
 };
 use autoloss_search::{
-    BranchSpec, Contender, FinalTable, ScreeningConfig, TaskSpec, TrainingBudget,
+    BranchSpec, Contender, Evaluation, Evaluator, Fault, FinalTable, Job, Outcome, ScreeningConfig,
+    TaskSpec, TrainingBudget,
 };
 use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tch::Device;
 
 /// Most samples of an evaluation batch, and most bytes of its inputs: photographs may be large, and a
@@ -67,6 +71,20 @@ pub struct Workbench {
     loading: Loading,
     limits: Limits,
     stop: Arc<AtomicBool>,
+}
+
+/// A training that was run for a job.
+pub struct Trial {
+    /// How the training ended.
+    pub trained: Trained,
+    /// Network and scores; absent where the training became invalid or was pruned.
+    pub scored: Option<(Network, Scores)>,
+    /// The target score at the pruning rule's step, where one was taken.
+    pub pruning_score: Option<f64>,
+    /// Seconds of training.
+    pub train_seconds: f64,
+    /// Seconds of evaluation.
+    pub eval_seconds: f64,
 }
 
 impl Workbench {
@@ -139,7 +157,7 @@ impl Workbench {
     }
 
     /// Opens the task once more, in the place of one that was lost.
-    pub(crate) fn reopen(&mut self) -> Result<()> {
+    fn reopen(&mut self) -> Result<()> {
         self.task = RemoteTask::open(&self.plugin, &self.info.name, &self.options)?;
         Ok(())
     }
@@ -374,7 +392,7 @@ impl Workbench {
     }
 
     /// Trains a fresh network; `watch` sees it after every step, and may end the training.
-    pub(crate) fn train_until(
+    fn train_until(
         &self,
         losses: &BTreeMap<String, BranchLoss>,
         budget: &TrainingBudget,
@@ -423,12 +441,7 @@ impl Workbench {
     ///
     /// # Errors
     /// As [`scores_on`](Self::scores_on).
-    pub(crate) fn score_of(
-        &self,
-        network: &Network,
-        split: Split,
-        images: usize,
-    ) -> Result<Option<f64>> {
+    fn score_of(&self, network: &Network, split: Split, images: usize) -> Result<Option<f64>> {
         let computes = |metric: &&(Arc<Plugin>, MetricInfo)| metric.1.scores.contains(&self.score);
         let metrics: Vec<_> = self.metrics.iter().filter(computes).cloned().collect();
         let scores = self.scores_by(&metrics, network, split, images)?;
@@ -493,6 +506,117 @@ impl Workbench {
         Ok((EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH as usize) as u64)
     }
 
+    /// Trains a fresh network as a job says and scores it; `watch` is told every step.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub fn run(&self, job: &Job, watch: &mut dyn FnMut(Step)) -> Result<Trial> {
+        let split = job.split.parse()?;
+        let started = Instant::now();
+        let (mut pruning_score, mut scoring) = (None, Duration::ZERO);
+        let losses = self.losses(&job.losses)?;
+        let mut after = |step: Step, network: &Network| {
+            watch(step);
+            match job.pruning {
+                Some(rule) if rule.step == step.done => {
+                    let started = Instant::now();
+                    pruning_score = self.score_of(network, split, rule.images)?;
+                    scoring = started.elapsed();
+                    Ok(match rule.prunes(pruning_score) {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    })
+                }
+                _ => Ok(ControlFlow::Continue(())),
+            }
+        };
+        let (network, trained) =
+            self.train_until(&losses, &job.budget, job.seed, job.stop_invalid, &mut after)?;
+        let train_seconds = (started.elapsed() - scoring).as_secs_f64();
+        let started = Instant::now();
+        let ended = trained.invalid_at.is_none() && trained.steps == job.budget.steps;
+        let scores = ended.then(|| self.scores_on(&network, split, job.budget.eval_images));
+        Ok(Trial {
+            scored: scores.transpose()?.map(|scores| (network, scores)),
+            trained,
+            pruning_score,
+            train_seconds,
+            eval_seconds: (started.elapsed() + scoring).as_secs_f64(),
+        })
+    }
+
+    /// What a trial says of the job's losses.
+    ///
+    /// # Errors
+    /// [`TrainError::Undefined`] where the split does not define the target score, which it would for no
+    /// other losses either.
+    pub fn evaluation(&self, trial: &Trial, job: &Job) -> Result<Evaluation> {
+        let trained = &trial.trained;
+        let ended = match (&trial.scored, trained.invalid_at) {
+            (Some((_, scores)), _) => {
+                let target = scores
+                    .get(self.score())
+                    .ok_or_else(|| TrainError::Undefined {
+                        score: self.score().to_owned(),
+                        split: job.split.clone(),
+                    })?;
+                Evaluation::scored(*target, scores.clone())
+            }
+            (None, Some(step)) => Evaluation::of(Outcome::InvalidTraining { step }),
+            (None, None) => Evaluation::of(Outcome::StoppedEarly {
+                step: trained.steps.saturating_sub(1),
+            }),
+        };
+        Ok(Evaluation {
+            steps: trained.steps,
+            train_seconds: trial.train_seconds,
+            eval_seconds: trial.eval_seconds,
+            waited_seconds: trained.waited_seconds,
+            final_loss: trained.final_loss,
+            pruning_score: trial.pruning_score,
+            ..ended
+        })
+    }
+
+    /// What an error of a training means for a search. A task that panicked is opened anew, since its
+    /// plugin has given it up.
+    pub fn recover(&mut self, error: TrainError) -> Fault {
+        if let TrainError::Plugin(lost) = &error
+            && lost.trouble == Trouble::Panicked
+            && lost.call.starts_with("Task::")
+            && let Err(again) = self.reopen()
+        {
+            return Fault::Fatal(format!("{error}; the task cannot be opened again: {again}"));
+        }
+        fault(error)
+    }
+
+    /// A sample of a split, and pictures of what a network sees of it and of the truth; none where the task
+    /// draws none.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn sample(&self, split: Split, index: u64) -> Result<(Sample, Vec<Picture>)> {
+        let batch = self.task().load(BatchRequest {
+            split,
+            indices: vec![index],
+            augment: None,
+        })?;
+        let drawn = self.task().draw(&batch, None)?;
+        Ok((Sample { batch }, pictures(&drawn)?))
+    }
+
+    /// Pictures of what a network predicts for a sample.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say.
+    pub fn predicted(&self, network: &Network, sample: &Sample) -> Result<Vec<Picture>> {
+        let _guard = tch::no_grad_guard();
+        let inputs = &sample.batch.inputs;
+        let predictions = network.predict(inputs)?.to_device(Device::Cpu)?;
+        pictures(&self.task().draw(&sample.batch, Some(&predictions))?)
+    }
+
     fn create_metric(&self, plugin: &Arc<Plugin>, metric: &MetricInfo) -> Result<RemoteMetric> {
         Ok(RemoteMetric::create(plugin, metric, self.metric_options())?)
     }
@@ -501,5 +625,14 @@ impl Workbench {
         MetricOptions {
             task: self.info.clone(),
         }
+    }
+}
+
+impl Evaluator for Workbench {
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, Fault> {
+        let trial = self.run(job, &mut |_| ());
+        trial
+            .and_then(|trial| self.evaluation(&trial, job))
+            .map_err(|error| self.recover(error))
     }
 }

@@ -1,18 +1,12 @@
-//! Has jobs run, as many at the same time as the executor takes, and writes each down the moment it
-//! ends, so that no crash costs a training.
+//! Has jobs run, as many at the same time as the executor takes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::executor::{Executor, Ticket};
 use super::job::{Evaluation, Job};
-use crate::candidate::CandidateId;
-use crate::error::SearchError;
 use crate::fault::Fault;
-use crate::journal::{EvaluationKey, EvaluationRecord, Journal, Purpose};
-use crate::observer::{Event, Observer};
-use crate::outcome::OutcomeKind;
-use crate::search::Search;
+use crate::journal::EvaluationKey;
 
 /// A training to run, and what it is for.
 #[derive(Clone, Debug)]
@@ -86,108 +80,5 @@ pub(crate) fn run_jobs<E>(
         if let Err(error) = finished(job, evaluation) {
             halt.get_or_insert(Halt::Caller(error));
         }
-    }
-}
-
-impl<J: Journal> Search<J> {
-    /// A training of a candidate.
-    pub(crate) fn training(
-        &self,
-        (candidate, purpose): (CandidateId, Purpose),
-        losses: &BTreeMap<String, String>,
-        seed: u64,
-        split: &str,
-    ) -> Training {
-        Training {
-            key: EvaluationKey {
-                candidate,
-                purpose,
-                seed,
-                split: split.to_owned(),
-            },
-            job: Job {
-                task: self.task.task.clone(),
-                network: self.task.network.clone(),
-                run_spec: self.run_spec.clone(),
-                losses: losses.clone(),
-                budget: self.config.proxy.budget.clone(),
-                seed,
-                split: split.to_owned(),
-                stop_invalid: self.config.proxy.stop_invalid,
-                pruning: None,
-            },
-        }
-    }
-
-    /// The evaluations of the trainings, in their order; nothing where it was interrupted before the end.
-    /// What an earlier session finished is not run again.
-    pub(crate) fn run_trainings(
-        &mut self,
-        trainings: &[Training],
-        executor: &mut dyn Executor,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
-        let mut ended: Vec<Option<Evaluation>> = Vec::with_capacity(trainings.len());
-        for training in trainings {
-            ended.push(self.stored(training)?);
-        }
-        let places: Vec<usize> = (0..trainings.len())
-            .filter(|&n| ended[n].is_none())
-            .collect();
-        if !places.is_empty() {
-            self.journal.flush()?;
-        }
-        let jobs: Vec<&Job> = places.iter().map(|&place| &trainings[place].job).collect();
-        let journal = &mut self.journal;
-        let observer = std::cell::RefCell::new(observer);
-        let started = |index: usize| {
-            let training = &trainings[places[index]];
-            observer.borrow_mut().observe(&Event::EvaluationStarted {
-                candidate: training.key.candidate,
-                purpose: training.key.purpose,
-                job: &training.job,
-            });
-        };
-        let finished = |index: usize, evaluation: Evaluation| {
-            let Training { key, job } = &trainings[places[index]];
-            let record = EvaluationRecord {
-                key: key.clone(),
-                losses: job.losses.clone(),
-                evaluation,
-                elapsed: journal.elapsed(),
-            };
-            let written = journal.evaluated(&record);
-            observer.borrow_mut().observe(&Event::EvaluationFinished {
-                candidate: key.candidate,
-                purpose: key.purpose,
-                evaluation: &record.evaluation,
-            });
-            ended[places[index]] = Some(record.evaluation);
-            written
-        };
-        match run_jobs(&jobs, executor, stop, started, finished) {
-            Ok(()) => Ok(ended.into_iter().collect()),
-            Err(Halt::Interrupted) => Ok(None),
-            Err(Halt::Caller(error)) => Err(error.into()),
-            Err(Halt::Fatal { job, reason }) => Err(SearchError::Evaluation {
-                candidate: trainings[places[job]].key.candidate,
-                reason,
-            }),
-        }
-    }
-
-    /// What an earlier session stored. Other losses under the same number, as another version of the
-    /// search might have left there, do not count, nor does a confirmation that failed.
-    fn stored(&self, training: &Training) -> Result<Option<Evaluation>, SearchError> {
-        let found = self.journal.evaluation(&training.key)?;
-        let again = |record: &EvaluationRecord| {
-            record.losses != training.job.losses
-                || (record.key.purpose == Purpose::Confirmation
-                    && record.evaluation.outcome.kind() == OutcomeKind::Failed)
-        };
-        Ok(found
-            .filter(|record| !again(record))
-            .map(|record| record.evaluation))
     }
 }

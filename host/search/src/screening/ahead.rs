@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 use super::answers::Known;
 use super::funnel::{Funnel, Tested};
 use super::screener::Screener;
-use crate::candidate::CandidateId;
 use crate::fault::Fault;
+use crate::id::CandidateId;
 use crate::strategy::Strategy;
 use crate::timing::{Stage, StageTimes, Timed};
 

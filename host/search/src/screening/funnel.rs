@@ -18,36 +18,16 @@ use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
 
 use super::answers::Answers;
 use super::equivalence::GradientKey;
+use super::record::{Passed, ScreenRecord};
 use super::screener::{Gain, Probe, Work};
-use crate::candidate::{CandidateId, Proposal};
+use crate::candidate::Proposal;
 use crate::config::{EquivalenceConfig, ScreeningConfig, SearchConfig};
 use crate::fault::Fault;
 use crate::fitness::Fitness;
+use crate::id::CandidateId;
 use crate::outcome::Outcome;
 use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
-
-/// A graph that may be trained with.
-#[derive(Copy, Clone, Debug, PartialEq)]
-pub struct Passed {
-    /// The gain g, where the loss-rejection protocol ran.
-    pub gain: Option<f64>,
-}
-
-/// What the screens found in one branch's graph, as it is cached and stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScreenRecord {
-    /// The candidate in which the graph was screened.
-    pub of: CandidateId,
-    /// Index of the branch.
-    pub branch: usize,
-    /// Hash of the canonical form, where it was computed.
-    pub canonical: Option<u64>,
-    /// Gradient key, where it was computed.
-    pub key: Option<GradientKey>,
-    /// A pass, or the outcome of every candidate with the graph.
-    pub found: Result<Passed, Outcome>,
-}
 
 /// A proposal after the tests that need no gradient; they are made once.
 #[derive(Clone, Debug)]

@@ -4,13 +4,14 @@
 mod ahead;
 mod answers;
 mod early;
-mod equivalence;
+pub(crate) mod equivalence;
 mod funnel;
+pub(crate) mod record;
 mod screener;
 
 pub use early::EarlyStopper;
 pub use equivalence::GradientKey;
-pub use funnel::{Passed, ScreenRecord};
+pub use record::{Passed, ScreenRecord};
 pub use screener::{Gain, Probe, Screener, Work};
 
 pub(crate) use ahead::Ahead;

@@ -5,11 +5,12 @@ use autoloss_graph::{BranchName, Limits, LossGraph, Signature};
 use super::answers::Known;
 use super::funnel::Decision;
 use super::{Answers, Funnel, Gain, Probe, Screener};
-use crate::candidate::{CandidateId, Proposal};
+use crate::candidate::Origin;
+use crate::candidate::Proposal;
 use crate::config::SearchConfig;
 use crate::fault::Fault;
+use crate::id::CandidateId;
 use crate::outcome::Outcome;
-use crate::strategy::Origin;
 use crate::task::{BranchSpec, TaskSpec};
 use crate::timing::StageTimes;
 

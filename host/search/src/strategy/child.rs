@@ -11,9 +11,11 @@ use std::sync::Arc;
 use autoloss_graph::{GenerateConfig, Limits, LossGraph, random_graph, random_mutation};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Next, Origin};
-use crate::candidate::{CandidateId, Parent, Proposal, Screened};
+use super::Next;
+use crate::candidate::Origin;
+use crate::candidate::{Parent, Proposal, Screened};
 use crate::config::SearchConfig;
+use crate::id::CandidateId;
 use crate::random::{Draws, stream};
 use crate::task::{BranchSpec, TaskSpec};
 

@@ -9,8 +9,9 @@ use rand::RngExt;
 use super::child::{Child, Children};
 use super::population::{Member, Population};
 use super::{Next, Strategy};
-use crate::candidate::{CandidateId, Parent, Proposal, Screened, Settled};
+use crate::candidate::{Parent, Proposal, Screened, Settled};
 use crate::config::{EvolutionConfig, SearchConfig};
+use crate::id::CandidateId;
 use crate::task::TaskSpec;
 
 /// Mutates the best of random parts of a population of the most recent losses.
@@ -93,8 +94,8 @@ impl Strategy for Evolution {
 mod tests {
     use super::super::child::tests::task;
     use super::*;
+    use crate::candidate::Origin;
     use crate::fitness::Fitness;
-    use crate::strategy::Origin;
 
     /// Evolution with a population of 20 losses, of which so many ever joined.
     fn evolution(branches: usize, fresh_probability: f64, joined: u64) -> Evolution {

@@ -13,41 +13,13 @@ mod evolution;
 mod population;
 mod random;
 
-use autoloss_graph::Mutation;
-use serde::{Deserialize, Serialize};
-
-use crate::candidate::{CandidateId, Proposal, Screened, Settled};
+use crate::candidate::{Proposal, Screened, Settled};
 use crate::config::{SearchConfig, SearchMethod};
+use crate::id::CandidateId;
 use crate::task::TaskSpec;
 
 pub use evolution::Evolution;
 pub use random::RandomSearch;
-
-/// How the graph of one branch came about.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// The parent's graph, unchanged.
-    Inherited,
-    /// A fresh random graph.
-    Fresh,
-    /// See [`Mutation::Insertion`].
-    Insertion,
-    /// See [`Mutation::Deletion`].
-    Deletion,
-    /// See [`Mutation::Replacement`].
-    Replacement,
-}
-
-impl From<Mutation> for Origin {
-    fn from(mutation: Mutation) -> Self {
-        match mutation {
-            Mutation::Insertion => Self::Insertion,
-            Mutation::Deletion => Self::Deletion,
-            Mutation::Replacement => Self::Replacement,
-        }
-    }
-}
 
 /// What a strategy proposes after it was told how a proposal was screened.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ impl Population {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::candidate::CandidateId;
+    use crate::id::CandidateId;
     use crate::random::{Draws, stream};
 
     fn filled(capacity: usize, scores: &[f64]) -> Population {

@@ -2,8 +2,9 @@
 
 use super::child::{Child, Children};
 use super::{Next, Strategy};
-use crate::candidate::{CandidateId, Proposal, Screened, Settled};
+use crate::candidate::{Proposal, Screened, Settled};
 use crate::config::SearchConfig;
+use crate::id::CandidateId;
 use crate::task::TaskSpec;
 
 /// Draws every loss at random.
