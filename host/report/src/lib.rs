@@ -13,6 +13,7 @@
 mod assets;
 mod branches;
 mod comparison;
+mod content;
 mod costs;
 mod curve;
 mod error;
@@ -31,5 +32,6 @@ mod summary;
 pub mod tensorboard;
 pub mod watch;
 
+pub use content::Options;
 pub use error::ReportError;
-pub use report::{Options, Report, summary_json};
+pub use report::{Report, summary_json};

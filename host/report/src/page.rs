@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 pub(crate) use parts::{Part, parts};
 
 use crate::assets;
+use crate::content::Content;
 use crate::number::shown;
-use crate::report::Content;
 use crate::summary::{State, Summary};
 
 /// The whole page; a live one fetches what changed.

@@ -19,9 +19,9 @@ use serde_json::{Map, Value, json};
 use tiny_http::{Header, Method, Request, Response, Server};
 
 use crate::assets;
+use crate::content::{Content, Memory, Options};
 use crate::error::ReportError;
 use crate::page::{document, parts, state_class, state_text};
-use crate::report::{Content, Memory, Options};
 
 /// The run is read at most this often.
 const REFRESH: Duration = Duration::from_secs(1);

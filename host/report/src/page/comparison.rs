@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::formula;
 use super::table::{Cell, chart, numbers, table, texts};
 use crate::comparison::{Comparison, Contender, Gamed, Role};
+use crate::content::Content;
 use crate::number::{self, shown};
-use crate::report::Content;
 use crate::summary::State;
 
 /// The target score of every contender: chart and table.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::formula;
 use super::table::{Cell, chart, numbers, table};
+use crate::content::Content;
 use crate::lineage::{Ancestor, in_words};
 use crate::number::{self, shown};
-use crate::report::Content;
 
 /// So many of the newest are shown without being asked for.
 const SHOWN: usize = 8;

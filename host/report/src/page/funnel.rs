@@ -4,9 +4,9 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::table::{Cell, chart, numbers, table, texts};
+use crate::content::Content;
 use crate::funnel::Step;
 use crate::number::{count, duration, share};
-use crate::report::Content;
 
 /// Chart and table.
 pub(super) fn body(content: &Content) -> (Markup, Vec<(String, Value)>) {

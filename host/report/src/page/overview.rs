@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::formula;
+use crate::content::Content;
 use crate::losses::Loss;
 use crate::number::{self, shown};
-use crate::report::Content;
 use crate::summary::Summary;
 
 /// The verdict and the run in numbers.

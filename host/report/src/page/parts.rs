@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{comparison, family, funnel, overview, pictures, search, setup, shapes};
-use crate::report::Content;
+use crate::content::Content;
 
 /// A section of the page with the data of its charts, by name.
 pub(crate) struct Part {

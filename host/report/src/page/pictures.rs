@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
+use crate::content::Content;
 use crate::number::shown;
 use crate::pictures::Pictures;
-use crate::report::Content;
 
 /// The pictures, or nothing.
 pub(super) fn body(content: &Content) -> Markup {

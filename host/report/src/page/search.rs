@@ -4,9 +4,9 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::table::{Cell, chart, legend, numbers, table, texts};
+use crate::content::Content;
 use crate::curve::{Curve, Point, WINDOW};
 use crate::number::{self, shown};
-use crate::report::Content;
 
 /// Most rows of the table behind the chart, for each run.
 const ROWS: usize = 120;

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::table::{Cell, numbers, table, texts};
+use crate::content::Content;
 use crate::costs::{Costs, Trainings};
 use crate::number::{self, count, duration, shown, shown_lines};
-use crate::report::Content;
 
 /// Stage times and trainings.
 pub(super) fn costs(content: &Content) -> Markup {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::formula;
 use super::table::{Cell, chart, legend, numbers, table};
+use crate::content::Content;
 use crate::number::{self, shown};
-use crate::report::Content;
 use crate::shape::{Panel, Shape};
 
 /// Rows of the table behind a chart, about.
