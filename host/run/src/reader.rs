@@ -443,7 +443,7 @@ impl RunReader {
     }
 
     /// The median among the random losses that were accepted and scored before any training was pruned,
-    /// since what remains after that is no random choice: what the search had before it evolved anything.
+    /// since what remains after that is not a random choice: what the search had before it evolved anything.
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ pub(super) const LARGEST_SUM: u16 = 8;
 /// Most terms or factors that are reordered together, repeated ones counted.
 pub(super) const MOST_OPERANDS: u16 = 16;
 
-/// Orders of magnitude of an input that is no probability.
+/// Orders of magnitude of an input that is not a probability.
 const INPUT: u16 = 6;
 /// Orders of magnitude of what may be infinite.
 const UNBOUNDED: u16 = 1000;

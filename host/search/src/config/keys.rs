@@ -195,7 +195,7 @@ fn kind(schema: &Json) -> KeyKind {
     }
 }
 
-/// Refuses the first name in a file that is no section, no key, or no value of its key.
+/// Refuses the first name in a file that is not a section, a key, or a value of its key.
 pub(super) fn check_names(origin: &str, text: &str) -> Result<(), ConfigError> {
     let parsed = toml::de::DeTable::parse(text);
     let table = parsed.map_err(|error| ConfigError::syntax(origin, text, &error))?;
@@ -288,7 +288,7 @@ impl ConfigBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unknown`] for a path that is no key or a text that is no value of it,
+    /// [`ConfigError::Unknown`] for a path that is not a key or a text that is not a value of it,
     /// [`ConfigError::Invalid`] for a value of another type.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), ConfigError> {
         let Some(key) = ConfigKey::find(path) else {
@@ -347,7 +347,7 @@ impl ConfigBuilder {
     }
 }
 
-/// Visits every value that is no table with its dotted key.
+/// Visits every value that is not a table with its dotted key.
 pub fn flatten(path: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Table(table) => {
