@@ -115,3 +115,21 @@ impl TaskSpec {
         format!("task {:?} {rest}", self.task)
     }
 }
+
+#[cfg(test)]
+impl TaskSpec {
+    /// A task with so many dense branches, `b0`, `b1` …
+    pub(crate) fn toy(branches: usize) -> Self {
+        Self {
+            task: "toy".into(),
+            network: "net".into(),
+            branches: (0..branches)
+                .map(|index| BranchSpec {
+                    name: BranchName::new(format!("b{index}")).unwrap(),
+                    signature: Signature::dense(),
+                })
+                .collect(),
+            conventions: BTreeMap::new(),
+        }
+    }
+}

@@ -86,7 +86,7 @@ impl MetricInfo {
     /// Whether it can evaluate this task.
     #[must_use]
     pub fn serves(&self, task: &str) -> bool {
-        self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)
+        serves(&self.tasks, task)
     }
 }
 
@@ -128,7 +128,7 @@ impl ScreeningMetricInfo {
     /// Whether it can evaluate this task.
     #[must_use]
     pub fn serves(&self, task: &str) -> bool {
-        self.tasks.is_empty() || self.tasks.iter().any(|known| known == task)
+        serves(&self.tasks, task)
     }
 }
 
@@ -179,6 +179,11 @@ impl PluginInfo {
             && self.metrics.is_empty()
             && self.screening_metrics.is_empty()
     }
+}
+
+/// Whether a metric for these tasks, all where none is named, can evaluate this one.
+fn serves(tasks: &[String], task: &str) -> bool {
+    tasks.is_empty() || tasks.iter().any(|known| known == task)
 }
 
 fn strings<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {

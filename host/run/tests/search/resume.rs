@@ -83,13 +83,7 @@ fn a_killed_run_loses_no_evaluation_and_goes_on_the_same() {
         let left = RunReader::open(&killed).unwrap();
         assert_eq!(left.evaluations(Purpose::Search).unwrap().len(), cut);
         drop(left);
-        let mut trainer = FakeTrainer::default();
-        resume(&killed, 1)
-            .run(&mut FakeEngine::default(), &mut trainer, &mut (), &stop)
-            .unwrap();
-        assert_eq!(trace(&killed), expected, "killed at evaluation {cut}");
-        let repeated = trainer.jobs.len() as u64 + cut as u64;
-        assert_eq!(repeated, whole.counts.proxies());
+        goes_on_the_same(&killed, cut, &whole, &expected);
     }
 }
 

@@ -122,13 +122,7 @@ fn a_round_that_was_killed_halfway_keeps_its_finished_evaluations() {
                 &stop,
             )
             .unwrap();
-        let mut trainer = FakeTrainer::default();
-        resume(&killed, 1)
-            .run(&mut FakeEngine::default(), &mut trainer, &mut (), &stop)
-            .unwrap();
-        assert_eq!(trace(&killed), expected, "killed at evaluation {cut}");
-        let run = trainer.jobs.len() as u64 + cut as u64;
-        assert_eq!(run, whole.counts.proxies());
+        goes_on_the_same(&killed, cut, &whole, &expected);
     }
 }
 

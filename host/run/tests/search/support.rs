@@ -259,6 +259,18 @@ pub(crate) fn whole_run(branches: usize, config: &SearchConfig) -> (Summary, Str
     (summary, trace(&run))
 }
 
+/// A run of one branch, killed after `cut` evaluations, ends as the whole one and repeats none of them.
+pub(crate) fn goes_on_the_same(killed: &Path, cut: usize, whole: &Summary, expected: &str) {
+    let mut trainer = FakeTrainer::default();
+    let stop = AtomicBool::new(false);
+    resume(killed, 1)
+        .run(&mut FakeEngine::default(), &mut trainer, &mut (), &stop)
+        .unwrap();
+    assert_eq!(trace(killed), expected, "killed at evaluation {cut}");
+    let repeated = trainer.jobs.len() as u64 + cut as u64;
+    assert_eq!(repeated, whole.counts.proxies());
+}
+
 /// One line for each stored candidate: everything but timings.
 pub(crate) fn trace(folder: &Path) -> String {
     let mut text = String::new();

@@ -18,7 +18,7 @@ pub enum ConfigError {
         /// What is wrong there.
         message: String,
     },
-    /// A name that is no section, no key or no value of its key.
+    /// A name that is not a section, a key, or a value of its key.
     #[error("{}{holder} has {name}", .place.as_ref().map(ToString::to_string).unwrap_or_default())]
     Unknown {
         /// Where, if in a file.

@@ -1,6 +1,6 @@
 use std::cell::Cell;
 
-use autoloss_graph::{BranchName, Limits, LossGraph, Signature};
+use autoloss_graph::{Limits, LossGraph, Signature};
 
 use super::answers::Known;
 use super::funnel::Decision;
@@ -11,7 +11,7 @@ use crate::config::SearchConfig;
 use crate::fault::Fault;
 use crate::id::CandidateId;
 use crate::outcome::Outcome;
-use crate::task::{BranchSpec, TaskSpec};
+use crate::task::TaskSpec;
 use crate::timing::StageTimes;
 
 /// Answers with what it is told to, and counts.
@@ -63,18 +63,7 @@ impl Screener for Scripted {
 }
 
 fn funnel_with(branches: usize, config: &SearchConfig) -> Funnel {
-    let task = TaskSpec {
-        task: "toy".into(),
-        network: "net".into(),
-        branches: (0..branches)
-            .map(|index| BranchSpec {
-                name: BranchName::new(format!("b{index}")).unwrap(),
-                signature: Signature::dense(),
-            })
-            .collect(),
-        conventions: Default::default(),
-    };
-    Funnel::new(config, &task)
+    Funnel::new(config, &TaskSpec::toy(branches))
 }
 
 fn funnel(branches: usize) -> Funnel {

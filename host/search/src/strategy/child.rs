@@ -258,24 +258,8 @@ impl Child {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use autoloss_graph::{BranchName, Signature};
-
     use super::*;
     use crate::timing::StageTimes;
-
-    pub(in crate::strategy) fn task(branches: usize) -> TaskSpec {
-        TaskSpec {
-            task: "toy".into(),
-            network: "net".into(),
-            branches: (0..branches)
-                .map(|index| BranchSpec {
-                    name: BranchName::new(format!("b{index}")).unwrap(),
-                    signature: Signature::dense(),
-                })
-                .collect(),
-            conventions: Default::default(),
-        }
-    }
 
     pub(in crate::strategy) fn screened(proposal: Proposal, passed: u32) -> Screened {
         Screened {
@@ -303,7 +287,7 @@ pub(super) mod tests {
 
     #[test]
     fn proposals_change_only_what_the_plan_says() {
-        let source = Source::new(&SearchConfig::default(), &task(3));
+        let source = Source::new(&SearchConfig::default(), &TaskSpec::toy(3));
         let parent = parent(&source);
         for changed in 1..=7 {
             for start in 0..40 {
@@ -323,7 +307,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_passed_is_kept_unless_all_did() {
-        let source = Source::new(&SearchConfig::default(), &task(3));
+        let source = Source::new(&SearchConfig::default(), &TaskSpec::toy(3));
         let mut child = Child::fresh(CandidateId(4), &source);
         let first = child.proposal(CandidateId(4), &source);
         let next = child.screened(&screened(first.clone(), 0b101), &source);
@@ -341,7 +325,7 @@ pub(super) mod tests {
     fn only_a_mutated_child_is_ever_spent() {
         let mut config = SearchConfig::default();
         config.evolution.proposals_per_parent = 10;
-        let source = Source::new(&config, &task(1));
+        let source = Source::new(&config, &TaskSpec::toy(1));
         let fresh = Child::fresh(CandidateId(0), &source);
         assert!(fresh.proposals_left(CandidateId(1_000_001), &source) > 0);
         let mutated = Child::of(CandidateId(50), parent(&source), 1, &source);

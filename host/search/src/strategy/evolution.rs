@@ -92,7 +92,6 @@ impl Strategy for Evolution {
 
 #[cfg(test)]
 mod tests {
-    use super::super::child::tests::task;
     use super::*;
     use crate::candidate::Origin;
     use crate::fitness::Fitness;
@@ -101,7 +100,7 @@ mod tests {
     fn evolution(branches: usize, fresh_probability: f64, joined: u64) -> Evolution {
         let mut config = SearchConfig::default();
         config.evolution.fresh_probability = fresh_probability;
-        let mut evolution = Evolution::new(&config, &task(branches));
+        let mut evolution = Evolution::new(&config, &TaskSpec::toy(branches));
         for id in (0..20).map(CandidateId) {
             let graphs = evolution.propose(id).graphs;
             evolution.population.push(Member {
