@@ -101,6 +101,21 @@ pub(crate) struct Measured {
     pub(crate) terms: f64,
 }
 
+impl Measured {
+    /// Adds values of ∂L/∂x, each with its ŷ − y, in their order.
+    #[inline(always)]
+    fn add(&mut self, by_raw: &[f32], away: impl Iterator<Item = f64>) {
+        // In registers: through the reference each addition would wait for the memory.
+        let (mut square, mut alignment) = (self.square, self.alignment);
+        for (&by_raw, away) in by_raw.iter().zip(away) {
+            let by_raw = f64::from(by_raw);
+            square += by_raw * by_raw;
+            alignment += by_raw * away;
+        }
+        (self.square, self.alignment) = (square, alignment);
+    }
+}
+
 /// See the [module](self).
 #[derive(Copy, Clone)]
 pub(crate) struct Run<'a> {
@@ -182,25 +197,26 @@ impl<'a> Run<'a> {
             #[inline(always)]
             |arrived, tile| {
                 let target = target.map(|target| Rows::new(&target[tile * length..], TILE));
-                let away = |c: usize, at: usize| match (&arrived.boxes, target) {
-                    (Some(boxes), _) => f64::from(boxes.away(c, at)),
-                    (None, Some(target)) => {
-                        let (p, _) = arrived.parts[0];
-                        f64::from(p.row(c)[at]) - f64::from(target.row(c)[at])
-                    }
-                    (None, None) => 1.0,
-                };
                 let own = self.lanes(tile);
                 descent::through_activation(
                     simd,
                     arrived,
                     #[inline(always)]
                     |c, at, by_raw| {
-                        let lanes = own.saturating_sub(at);
-                        for (lane, &by_raw) in by_raw.as_slice().iter().enumerate().take(lanes) {
-                            let by_raw = f64::from(by_raw);
-                            found.square += by_raw * by_raw;
-                            found.alignment += by_raw * away(c, at + lane);
+                        let by_raw = by_raw.as_slice();
+                        let by_raw = &by_raw[..own.saturating_sub(at).min(by_raw.len())];
+                        match (&arrived.boxes, target) {
+                            (Some(boxes), _) => {
+                                let away = (at..).map(|at| boxes.away(c, at));
+                                found.add(by_raw, away.map(f64::from));
+                            }
+                            (None, Some(target)) => {
+                                let p = arrived.parts[0].0.row(c)[at..].iter();
+                                let pairs = p.zip(&target.row(c)[at..]);
+                                found
+                                    .add(by_raw, pairs.map(|(&p, &y)| f64::from(p) - f64::from(y)));
+                            }
+                            (None, None) => found.add(by_raw, std::iter::repeat(1.0)),
                         }
                     },
                 );
