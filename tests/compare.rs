@@ -132,3 +132,12 @@ fn a_loss_file_is_carried_to_another_network() {
         assert!((0.0..=1.0).contains(&score), "{network}: {score}");
     }
 }
+
+#[test]
+fn a_loss_that_cannot_be_read_is_refused_before_the_first_training() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("table");
+    let ended = compare(&[SQUARES, "sub(1, yhat)", "--out", out.to_str().unwrap()]);
+    ended.failed(&["'sub'"]);
+    assert!(!out.exists(), "{ended:#?}");
+}

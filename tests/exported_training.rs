@@ -21,11 +21,7 @@ const SEEDS: u64 = 3;
 /// Samples of a split as `export_training.py` reads them.
 fn write(task: &VocSeg, split: Split, count: u64, folder: &Path) {
     let batch: Batch = task
-        .batch(&BatchRequest {
-            split,
-            indices: (0..count).collect(),
-            augment: None,
-        })
+        .batch(&BatchRequest::new(split, (0..count).collect()))
         .unwrap();
     let drawn = task.draw(&batch, None).unwrap();
     let images = drawn

@@ -19,9 +19,9 @@ fn with_fault(command: &[&str], fault: &str) -> Ended {
     run(host.env("AUTOLOSS_TEST_FAULT", fault))
 }
 
-/// Commands that together call every method of a plugin but [`DRAW`], and the methods that each is
+/// Commands that together call every method of a plugin but [`ALONE`], and the methods that each is
 /// here for. OUT stands for a folder of its own.
-const CALLS: [(&[&str], &[&str]); 5] = [
+const CALLS: [(&[&str], &[&str]); 6] = [
     (
         &["evaluate", "ce"],
         &[
@@ -40,6 +40,7 @@ const CALLS: [(&[&str], &[&str]); 5] = [
             "Metric::compute",
         ],
     ),
+    (&["evaluate", "ce"], &FROZEN),
     (&["evaluate", "own"], &["Task::reference_loss"]),
     (
         &["check", "ce"],
@@ -63,8 +64,11 @@ const CALLS: [(&[&str], &[&str]); 5] = [
     ),
 ];
 
-/// Its faults cost a search nothing but the pictures, so it has a test of its own.
-const DRAW: &str = "Task::draw";
+/// The methods that are called for a network with frozen features, which the fault `frozen` makes.
+const FROZEN: [&str; 2] = ["Task::views", "ProxyNetwork::frozen_features"];
+
+/// Their faults cost a search nothing but the pictures, or one candidate; each has a test of its own.
+const ALONE: [&str; 2] = ["Task::draw", "Task::constant_predictions"];
 
 /// Methods that can panic and cannot return an error.
 const INFALLIBLE: [&str; 4] = [
@@ -77,7 +81,7 @@ const INFALLIBLE: [&str; 4] = [
 #[test]
 fn the_methods_tested_are_all_that_there_are() {
     let tested = CALLS.iter().flat_map(|(_, methods)| *methods);
-    let mut tested: Vec<&str> = tested.copied().chain([DRAW]).collect();
+    let mut tested: Vec<&str> = tested.copied().chain(ALONE).collect();
     let makers = [
         "Task::open",
         "ProxyNetwork::build",
@@ -101,7 +105,15 @@ fn each_method(kind: &str, judge: impl Fn(&str, &Ended)) {
                 word => word,
             });
             let command: Vec<&str> = command.collect();
-            judge(method, &with_fault(&command, &format!("{kind}:{method}")));
+            let frozen = if FROZEN.contains(method) {
+                "frozen,"
+            } else {
+                ""
+            };
+            judge(
+                method,
+                &with_fault(&command, &format!("{frozen}{kind}:{method}")),
+            );
         }
     }
 }
@@ -290,6 +302,26 @@ fn networks_that_break_the_rules() {
 }
 
 #[test]
+fn frozen_features_that_break_the_rules() {
+    let method = "ProxyNetwork::frozen_features";
+    broke(
+        &["evaluate", "ce"],
+        &[
+            ("frozen,views:none", "Task::views", "no view of a sample"),
+            ("frozen,features:none", method, "there are no features"),
+            ("frozen,features:nan", method, "'image' is not finite"),
+            (
+                "frozen,features:one_more",
+                method,
+                "'image': Float of shape [2, 3, 8, 8], expected floats with 1 samples first",
+            ),
+            ("frozen,features:whole", method, "'image': Int64 of shape"),
+        ],
+    );
+    with_fault(&["evaluate", "ce"], "frozen").succeeded();
+}
+
+#[test]
 fn a_fresh_network_owes_finite_predictions() {
     let cases = [(
         "forward:nan",
@@ -386,6 +418,31 @@ fn a_training_that_fails_is_told_and_costs_a_search_nothing_else() {
         listed.succeeded().stdout.contains("2 (2 failed)"),
         "{listed:#?}"
     );
+}
+
+#[test]
+fn constant_predictions_that_fail_are_told_and_cost_a_search_nothing_else() {
+    for (fault, said) in [
+        (
+            "panic:Task::constant_predictions",
+            "panicked in Task::constant_predictions: the dog ate it",
+        ),
+        (
+            "error:Task::constant_predictions",
+            "failed in Task::constant_predictions: the dog ate it",
+        ),
+        ("constant:undefined", "it sent an undefined tensor"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let words = ["search", "--max-proxies", "1", "--no-final", "--out"];
+        let ended = with_fault(&[&words[..], &[out.to_str().unwrap()]].concat(), fault);
+        assert!(ended.succeeded().stdout.contains("failed 1"), "{ended:#?}");
+        let why = format!(
+            "SELECT count(*) FROM evaluations WHERE verdict = 'failed' AND detail LIKE '%{said}%'"
+        );
+        assert_eq!(number(&out, &why), 1.0, "{fault}");
+    }
 }
 
 #[test]

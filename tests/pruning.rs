@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use autoloss_graph::Limits;
+use autoloss_plugin_api::Split;
 use autoloss_search::{Evaluation, Evaluator, Fitness, Job, Outcome, PruningRule, TrainingBudget};
 use autoloss_tests::host::voc_seg;
 use autoloss_train::plugin::Registry;
@@ -38,13 +39,18 @@ fn a_training_is_scored_on_its_way_and_pruned_where_it_falls_short() {
     let registry = Registry::load(&[voc_seg()]).unwrap();
     let device = runtime::device("cpu").unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let (choice, limits) = (Choice::default(), Limits::default());
+    let choice = Choice {
+        network: Some("unet_tiny".into()),
+        ..Choice::default()
+    };
+    let limits = Limits::default();
     let mut workbench = Workbench::open(registry, &choice, device, limits, stop).unwrap();
     let rule = |least: Option<f64>| {
         Some(PruningRule {
             step: 2,
             images: 5,
             least: least.and_then(Fitness::new),
+            constant: false,
         })
     };
     let plain = evaluate(&mut workbench, None);
@@ -61,4 +67,19 @@ fn a_training_is_scored_on_its_way_and_pruned_where_it_falls_short() {
     let outcome = Outcome::StoppedEarly { step: 1 };
     assert_eq!((pruned.outcome, pruned.steps), (outcome, 2));
     assert_eq!(pruned.pruning_score, Some(score));
+
+    let constant = rule(None).map(|rule| PruningRule {
+        constant: true,
+        ..rule
+    });
+    let ended = evaluate(&mut workbench, constant);
+    let scores = workbench.constant_scores(Split::Reward, 5).unwrap();
+    assert_eq!(scores.len(), 11);
+    let best = scores.iter().copied().fold(0.0, f64::max);
+    assert!(best > 0.03 && best < 0.1, "{scores:?}");
+    let learned_nothing = score <= best;
+    assert_eq!(
+        ended.outcome == Outcome::StoppedEarly { step: 1 },
+        learned_nothing
+    );
 }

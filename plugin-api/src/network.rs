@@ -77,6 +77,20 @@ pub trait ProxyNetwork: Send {
     where
         Self: Sized;
 
+    /// What the part of the network that never trains makes of a batch's inputs, as
+    /// [`Task::batch`](crate::Task::batch) gave them: tensors of floats with N in their first dimension.
+    /// They depend on each sample alone, not on the trained parameters or on the other samples. Only
+    /// networks with [`NetworkInfo::frozen_features`](crate::NetworkInfo::frozen_features) have it; their
+    /// [`ProxyNetwork::forward`] and [`ProxyNetwork::predict`] are given features in the place of inputs,
+    /// rounded to half precision. Gradients are off.
+    ///
+    /// # Errors
+    /// By default: that there is no such part. Else inputs that do not fit.
+    fn frozen_features(&mut self, inputs: &Tensors) -> Result<Tensors> {
+        let _ = inputs;
+        Err("this network has no part that never trains".into())
+    }
+
     /// The inputs of every branch's loss by their names. All inputs of a branch have one shape
     /// (N, C, H, W); a set-valued branch has (N, C, 1, 1). For [`Mode::Train`] predictions carry
     /// gradients to the parameters. Positions that do not count are 0 in predictions and targets

@@ -31,6 +31,23 @@ pub struct BatchRequest {
     /// Seed of the augmentation; None for samples without augmentation.
     #[serde(default)]
     pub augment: Option<u64>,
+    /// Which of the [`Task::views`] of each sample, from 0, instead of augmentation; never asked for
+    /// together with it.
+    #[serde(default)]
+    pub view: Option<u32>,
+}
+
+impl BatchRequest {
+    /// Samples as they are.
+    #[must_use]
+    pub fn new(split: Split, indices: Vec<u64>) -> Self {
+        Self {
+            split,
+            indices,
+            augment: None,
+            view: None,
+        }
+    }
 }
 
 /// N samples of a task. Every tensor has N in its first dimension and is finite.
@@ -124,11 +141,34 @@ pub trait Task: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// How many fixed views there are of each training sample, at least 1, such as both orientations of
+    /// a picture. Networks with features that never change
+    /// ([`NetworkInfo::frozen_features`](crate::NetworkInfo::frozen_features)) are trained on these
+    /// instead of augmented samples, so that the features of each can be kept. All views of all training
+    /// samples have tensors of one shape. By default one, the sample as it is.
+    ///
+    /// # Errors
+    /// The views cannot be counted.
+    fn views(&self) -> Result<u32> {
+        Ok(1)
+    }
+
     /// Loads samples. Equal requests give equal batches, on any thread and in any order.
     ///
     /// # Errors
     /// Whatever keeps a sample from being read, with the file concerned.
     fn batch(&self, request: &BatchRequest) -> Result<Batch>;
+
+    /// Predictions for a batch of N samples that do not depend on what a network sees, such as one class
+    /// everywhere, each as [`ProxyNetwork::predict`](crate::ProxyNetwork::predict) would return it. Their
+    /// scores tell trainings that learned nothing, which the host ends early. None by default.
+    ///
+    /// # Errors
+    /// Batches without the tensors it needs.
+    fn constant_predictions(&self, batch: &Batch) -> Result<Vec<Tensors>> {
+        let _ = batch;
+        Ok(Vec::new())
+    }
 
     /// Samples for screening, taken from the train split. Equal requests give equal samples.
     ///

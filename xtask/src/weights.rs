@@ -17,7 +17,8 @@ const CONVERTER: [&str; 2] = [
     include_str!("../../python/tools/efficientnet_lite0.py"),
     include_str!("../../python/tools/torch_file.py"),
 ];
-const FILE: &str = "efficientnet_lite0.safetensors";
+/// The encoder's file in `.weights/`.
+pub(crate) const FILE: &str = "efficientnet_lite0.safetensors";
 const STAMP: &str = "efficientnet_lite0.sha256";
 
 /// Options of `weights`.

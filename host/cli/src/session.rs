@@ -3,12 +3,14 @@
 use crate::args::TaskArgs;
 use crate::interrupt;
 use crate::settings::{Overrides, compose};
+use crate::terminal::logging;
+use crate::terminal::samples::SampleProgress;
 use anyhow::{Context, Result, bail};
-use autoloss_plugin_api::TaskOptions;
+use autoloss_plugin_api::{Split, TaskOptions};
 use autoloss_run::RunSpec;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
 use autoloss_train::plugin::Registry;
-use autoloss_train::{Choice, Workbench, runtime};
+use autoloss_train::{Caching, Choice, Workbench, runtime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +55,12 @@ impl Session {
             overrides.push("seed", seed);
         }
         adjust(&mut overrides);
-        let config = compose(&info, args.config.as_deref(), &overrides)?;
+        let named = args.network.as_deref();
+        let network = registry.choose_network(&info, named, args.weights.as_deref())?;
+        if let Some(remark) = &network.remark {
+            tracing::warn!("{remark}");
+        }
+        let config = compose(&info, &network.info, args.config.as_deref(), &overrides)?;
         let plugins = registry
             .plugins()
             .iter()
@@ -62,10 +69,10 @@ impl Session {
         let spec = RunSpec {
             plugins,
             task: info.name.clone(),
-            network: args.network.clone().unwrap_or(info.default_network),
+            network: network.info.name,
             score: args.score.clone().unwrap_or(info.default_score),
             data: args.data.as_deref().map(absolute),
-            weights: args.weights.as_deref().map(absolute),
+            weights: network.weights.as_deref().map(absolute),
             settings: overrides.task().clone(),
             fixed: frozen(&args.fixed)?,
             network_settings: overrides.network().clone(),
@@ -119,6 +126,10 @@ impl Session {
             fixed: spec.fixed.clone(),
             network_settings: spec.network_settings.clone(),
             loaders: machine.loaders.map(usize::from),
+            caching: Caching {
+                bytes: config.proxy.features_mb << 20,
+                folder: cache_folder().map(|folder| folder.join("autoloss/features")),
+            },
         };
         let workbench =
             Workbench::open(registry, &choice, device, config.limits, Arc::clone(&stop))?;
@@ -128,6 +139,23 @@ impl Session {
             spec,
             stop,
         })
+    }
+
+    /// Computes the features of a network's frozen part, where it has one, before the first training
+    /// does, and says what that took.
+    pub(crate) fn prepare(&self, splits: &[Split]) -> Result<()> {
+        let mut progress = SampleProgress::default();
+        let mut watch = |split, done, of| progress.at(split, done, of);
+        let kept = self.workbench.prepare(splits, &mut watch);
+        let seconds = progress.finish();
+        if let Some(bytes) = kept?.filter(|_| seconds >= 1.0) {
+            let network = &self.workbench.network().name;
+            let megabytes = bytes as f64 / f64::from(1 << 20);
+            logging::line(&format!(
+                "features of network {network}: {megabytes:.0} MB in {seconds:.0} s"
+            ));
+        }
+        Ok(())
     }
 
     /// Plugins and versions, for the run's store.
@@ -157,6 +185,14 @@ impl Session {
             versions,
         }
     }
+}
+
+/// The user's folder for what can be made again, as the XDG base directories have it.
+fn cache_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    named
+        .filter(|folder| folder.is_absolute())
+        .or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
 /// `runs/PREFIX-YYYYMMDD-HHMMSS`, the time in UTC.

@@ -1,7 +1,8 @@
-//! The configuration: the general defaults, the task's, the file, the flags, in rising rank.
+//! The configuration: the general defaults, the task's, the network's, the file, the flags, in rising
+//! rank.
 
 use anyhow::{Context, Result, anyhow};
-use autoloss_plugin_api::{Split, TaskInfo};
+use autoloss_plugin_api::{NetworkInfo, Split, TaskInfo};
 use autoloss_search::{ConfigBuilder, SearchConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,16 +65,21 @@ impl Overrides {
 /// The configuration in force.
 pub(crate) fn compose(
     task: &TaskInfo,
+    network: &NetworkInfo,
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<SearchConfig> {
     let mut builder = ConfigBuilder::default();
-    for (key, value) in &task.defaults {
-        let value = Value::try_from(value)
-            .with_context(|| format!("task '{}', its default '{key}'", task.name))?;
-        builder
-            .set(key, value)
-            .with_context(|| format!("task '{}' suggests settings", task.name))?;
+    let task_defaults = ("task", &task.name, &task.defaults);
+    let network_defaults = ("network", &network.name, &network.defaults);
+    for (kind, name, defaults) in [task_defaults, network_defaults] {
+        for (key, value) in defaults {
+            let value = Value::try_from(value)
+                .with_context(|| format!("{kind} '{name}', its default '{key}'"))?;
+            builder
+                .set(key, value)
+                .with_context(|| format!("{kind} '{name}' suggests settings"))?;
+        }
     }
     let mut chosen = Vec::new();
     if let Some(file) = file {
@@ -110,6 +116,10 @@ pub(crate) fn compose(
 mod tests {
     use super::*;
 
+    fn network() -> NetworkInfo {
+        NetworkInfo::new("n", "", ["t"]).defaults([("proxy.budget.batch_size", 5)])
+    }
+
     fn task() -> TaskInfo {
         TaskInfo::new("t", "").defaults([("proxy.budget.steps", 77), ("screening.steps", 88)])
     }
@@ -121,7 +131,7 @@ mod tests {
         std::fs::write(&file, "[screening]\nsteps = 99\nsamples = 2\n").unwrap();
         let sets = ["screening.samples=3".to_owned(), "task.size=64".to_owned()];
         let overrides = Overrides::parse(&sets).unwrap();
-        let config = compose(&task(), Some(&file), &overrides).unwrap();
+        let config = compose(&task(), &network(), Some(&file), &overrides).unwrap();
         assert_eq!(config.proxy.budget.steps, 77);
         assert_eq!((config.screening.steps, config.screening.samples), (99, 3));
         assert_eq!(overrides.task()["size"], 64);
@@ -131,7 +141,8 @@ mod tests {
     fn mistakes_are_named() {
         let refusal = |pair: &str| {
             let overrides = Overrides::parse(&[pair.to_owned()]);
-            let outcome = overrides.and_then(|overrides| compose(&task(), None, &overrides));
+            let outcome =
+                overrides.and_then(|overrides| compose(&task(), &network(), None, &overrides));
             format!("{:#}", outcome.unwrap_err())
         };
         assert!(refusal("seed").contains("not KEY=VALUE"));
@@ -147,7 +158,7 @@ mod tests {
     fn a_key_that_is_not_known_is_answered_with_one_that_is() {
         let meant = |pair: &str| {
             let overrides = Overrides::parse(&[pair.to_owned()]).unwrap();
-            let error = compose(&task(), None, &overrides).unwrap_err();
+            let error = compose(&task(), &network(), None, &overrides).unwrap_err();
             let error = crate::terminal::hint::with_suggestion(&error);
             let meant = error.split_once("did you mean ").map(|(_, meant)| meant);
             meant.unwrap_or_default().to_owned()
@@ -169,7 +180,7 @@ mod tests {
     #[test]
     fn a_short_training_shortens_the_default_warm_up() {
         let overrides = Overrides::parse(&["proxy.budget.steps=4".to_owned()]).unwrap();
-        let config = compose(&task(), None, &overrides).unwrap();
+        let config = compose(&task(), &network(), None, &overrides).unwrap();
         assert_eq!(config.proxy.budget.warmup_steps, 0);
     }
 
@@ -177,7 +188,7 @@ mod tests {
     fn whole_numbers_serve_as_fractions() {
         let overrides = Overrides::parse(&["screening.learning_rate=1".to_owned()]).unwrap();
         assert_eq!(
-            compose(&task(), None, &overrides)
+            compose(&task(), &network(), None, &overrides)
                 .unwrap()
                 .screening
                 .learning_rate,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoloss_search::{BestLoss, CandidateId, Fitness, Purpose};
+use autoloss_search::{BestLoss, CandidateId, Fitness, KnownAs, Purpose};
 use serde::Serialize;
 
 use crate::branches::Formula;
@@ -22,6 +22,8 @@ pub(crate) struct Loss {
     pub(crate) again_split: Option<String>,
     /// Whether the report is about this one.
     pub(crate) chosen: bool,
+    /// What it is known as, for each branch that is.
+    pub(crate) known: Vec<String>,
     pub(crate) formulas: Vec<Formula>,
 }
 
@@ -58,8 +60,21 @@ pub(crate) fn read(
             again: values.and_then(Sample::of),
             again_split: measured.map(|(split, _)| split.clone()),
             chosen: chosen == Some(loss.id),
+            known: known(source, loss.id),
             formulas: source.branches.formulas(&loss.losses),
         }
     });
     Ok(losses.collect())
+}
+
+/// What the branches of a candidate are known as; with their names where there are several.
+fn known(source: &Source, id: CandidateId) -> Vec<String> {
+    let findings = source.findings.iter();
+    let names = findings.filter_map(|findings| findings.known.get(&id.0));
+    let several = source.header.task.branches.len() > 1;
+    let told = |(branch, known): (&String, &KnownAs)| match several {
+        true => format!("{branch}: {known}"),
+        false => known.to_string(),
+    };
+    names.flatten().map(told).collect()
 }

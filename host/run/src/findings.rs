@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autoloss_graph::{LossFile, LossGraph};
-use autoloss_search::{Conclusion, Confirmed, FinalTable, OutcomeKind, Row, RunHeader, Summary};
+use autoloss_search::{
+    BestLoss, Conclusion, FinalTable, KnownAs, OutcomeKind, Row, RunHeader, Summary,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -33,6 +35,13 @@ pub struct Findings {
     pub score: Option<String>,
     /// The chosen loss; absent where none trained with every seed, or none was asked for.
     pub best: Option<Found>,
+    /// The best loss of the search that nobody knows by a name; absent where all of the best are known, or
+    /// none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_new: Option<Found>,
+    /// What branches of the best losses are known as, by the candidate's number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub known: BTreeMap<u64, BTreeMap<String, KnownAs>>,
     /// Target score of the median among the random losses that were accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_accepted_median: Option<f64>,
@@ -53,6 +62,9 @@ pub struct Found {
     pub losses: BTreeMap<String, String>,
     /// The same, canonical, as formulas for people.
     pub formulas: BTreeMap<String, String>,
+    /// What the loss of a branch is known as; without those that are new.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub known: BTreeMap<String, KnownAs>,
     /// Its target score in the search.
     pub search_score: Option<f64>,
     /// Mean and standard deviation of its target score on the selection split.
@@ -86,7 +98,8 @@ impl Findings {
         })
     }
 
-    /// Takes in what the search came to, and writes the chosen loss as `best.json`.
+    /// Takes in what the search came to, and writes the chosen loss as `best.json`, and the best new one, where
+    /// it is another, as `best_new.json`.
     ///
     /// # Errors
     /// What the disk says, or a chosen loss that cannot be read.
@@ -97,8 +110,19 @@ impl Findings {
         table: &FinalTable,
     ) -> Result<(), StoreError> {
         if let Some(chosen) = &conclusion.chosen {
-            self.best = Some(Found::new(store, chosen, table)?);
+            let selection = chosen
+                .mean()
+                .map(|mean| (mean, chosen.deviation().unwrap_or(0.0)));
+            let best = Found::new(store, &chosen.loss, selection, table, "best.json")?;
+            self.best_new = match &table.new {
+                Some(new) if new.id == chosen.loss.id => Some(best.clone()),
+                Some(new) => Some(Found::new(store, new, None, table, "best_new.json")?),
+                None => None,
+            };
+            self.best = Some(best);
         }
+        let known = table.known.iter().filter(|(_, names)| !names.is_empty());
+        self.known = known.map(|(id, names)| (id.0, names.clone())).collect();
         self.test = conclusion.rows;
         self.noise_floor = conclusion.noise_floor;
         Ok(())
@@ -122,19 +146,25 @@ impl Findings {
 }
 
 impl Found {
-    fn new(store: &Store, chosen: &Confirmed, table: &FinalTable) -> Result<Self, StoreError> {
+    fn new(
+        store: &Store,
+        loss: &BestLoss,
+        selection: Option<(f64, f64)>,
+        table: &FinalTable,
+        name: &str,
+    ) -> Result<Self, StoreError> {
         let header = store.reader().header()?;
-        let file = loss_file(store.folder(), &header, chosen, table);
-        let path = store.folder().join("best.json");
+        let known = table.known.get(&loss.id).cloned().unwrap_or_default();
+        let file = loss_file(store.folder(), &header, loss, selection, table);
+        let path = store.folder().join(name);
         write_loss_file(&path, &file)?;
         Ok(Self {
-            candidate: chosen.loss.id.to_string(),
-            losses: chosen.loss.losses.clone(),
-            formulas: formulas(store.folder(), &header, &chosen.loss.losses)?,
-            search_score: Some(chosen.loss.fitness.score()),
-            selection: chosen
-                .mean()
-                .map(|mean| (mean, chosen.deviation().unwrap_or(0.0))),
+            candidate: loss.id.to_string(),
+            losses: loss.losses.clone(),
+            formulas: formulas(store.folder(), &header, &loss.losses)?,
+            known,
+            search_score: Some(loss.fitness.score()),
+            selection,
             file: path,
         })
     }
@@ -159,29 +189,33 @@ fn formulas(
     Ok(formulas)
 }
 
-/// The chosen loss as a file, with the losses of the branches that are not searched.
+/// A found loss as a file, with the losses of the branches that are not searched.
 fn loss_file(
     folder: &Path,
     header: &RunHeader,
-    chosen: &Confirmed,
+    loss: &BestLoss,
+    selection: Option<(f64, f64)>,
     table: &FinalTable,
 ) -> LossFile {
-    let mut whole = chosen.loss.losses.clone();
+    let mut whole = loss.losses.clone();
     whole.extend(table.fixed.clone());
     let mut file = LossFile::new(&header.task.task, whole);
     file.conventions = header.task.conventions.clone();
-    file.name = Some(format!(
-        "candidate {} of {}",
-        chosen.loss.id,
-        folder.display()
-    ));
+    file.name = Some(format!("candidate {} of {}", loss.id, folder.display()));
     let provenance = [
-        ("candidate", serde_json::json!(chosen.loss.id.0)),
+        ("candidate", serde_json::json!(loss.id.0)),
+        ("known_as", serde_json::json!(table.known.get(&loss.id))),
         ("network", header.task.network.clone().into()),
         ("score", table.score.clone().into()),
-        ("search_score", chosen.loss.fitness.score().into()),
-        ("selection_mean", serde_json::json!(chosen.mean())),
-        ("selection_sd", serde_json::json!(chosen.deviation())),
+        ("search_score", loss.fitness.score().into()),
+        (
+            "selection_mean",
+            serde_json::json!(selection.map(|(mean, _)| mean)),
+        ),
+        (
+            "selection_sd",
+            serde_json::json!(selection.map(|(_, sd)| sd)),
+        ),
         ("seed", header.config.seed.into()),
     ];
     file.provenance = provenance

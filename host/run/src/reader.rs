@@ -122,7 +122,7 @@ impl RunReader {
         let provenance: Provenance = self.json(&provenance)?;
         Ok(RunHeader {
             task: self.json(&task)?,
-            config: SearchConfig::from_toml(&config, "the stored configuration")
+            config: SearchConfig::from_stored(&config, "the stored configuration")
                 .map_err(|error| StoreError::damaged(&self.folder, error.to_string()))?,
             provenance,
             created: created as u64,

@@ -30,7 +30,8 @@ pub use keys::{ConfigBuilder, ConfigKey, KeyKind, flatten};
 pub use limits::{Budget, Confirmation};
 pub use proxy::{ProxyConfig, PruningConfig, RetrainConfig};
 pub use screening::{
-    EarlyStopping, EquivalenceConfig, ScreeningConfig, ScreeningEngine, ScreeningMode,
+    EarlyStopping, EquivalenceConfig, EquivalenceMode, ScreeningConfig, ScreeningEngine,
+    ScreeningMode,
 };
 pub use violation::{ConfigError, Place, Violation};
 
@@ -106,6 +107,37 @@ impl SearchConfig {
             toml::from_str(text).map_err(|error| ConfigError::syntax(origin, text, &error))?;
         config.validate().map_err(|error| error.at(origin))?;
         Ok(config)
+    }
+
+    /// Reads the configuration of a stored run: a key that it lacks, since it is of an earlier version, has
+    /// the value that stands for what that version did.
+    ///
+    /// # Errors
+    ///
+    /// As [`SearchConfig::from_toml`].
+    pub fn from_stored(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let Ok(mut table) = text.parse::<toml::Table>() else {
+            return Self::from_toml(text, origin);
+        };
+        let pruning = match table.get("proxy").and_then(|proxy| proxy.get("hopeless")) {
+            Some(_) => "hopeless",
+            None => "pruning",
+        };
+        let equivalence: (&[&str], _, toml::Value) = (&["equivalence"], "mode", "paper".into());
+        let constant = (&["proxy", pruning][..], "constant", false.into());
+        for (path, key, then) in [equivalence, constant] {
+            let mut section = &mut table;
+            for name in path {
+                let inner = section.entry(*name);
+                let inner = inner.or_insert_with(|| toml::Table::new().into());
+                let Some(inner) = inner.as_table_mut() else {
+                    return Self::from_toml(text, origin);
+                };
+                section = inner;
+            }
+            section.entry(key).or_insert(then);
+        }
+        Self::from_toml(&table.to_string(), origin)
     }
 
     /// The configuration as TOML, every key written out.
@@ -280,10 +312,13 @@ mod tests {
         }
         stored.insert("screening".into(), screening.into());
         let mut equivalence = section(&mut stored, "equivalence");
-        assert!(equivalence.remove("orthogonal").is_some());
+        for later in ["orthogonal", "mode", "projections", "resolution"] {
+            assert!(equivalence.remove(later).is_some(), "{later}");
+        }
         stored.insert("equivalence".into(), equivalence.into());
         let mut proxy = section(&mut stored, "proxy");
-        let pruning = section(&mut proxy, "pruning");
+        let mut pruning = section(&mut proxy, "pruning");
+        assert!(pruning.remove("constant").is_some());
         proxy.insert("hopeless".into(), pruning.into());
         stored.insert("proxy".into(), proxy.into());
 
@@ -291,6 +326,12 @@ mod tests {
         assert_eq!(serde_json::from_str::<SearchConfig>(&json).unwrap(), config);
         let text = toml::to_string(&stored).unwrap();
         assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
+        config.equivalence.mode = EquivalenceMode::Paper;
+        config.proxy.pruning.constant = false;
+        assert_eq!(SearchConfig::from_stored(&text, "x").unwrap(), config);
+        config.equivalence.mode = EquivalenceMode::Training;
+        let text = config.to_toml().unwrap();
+        assert_eq!(SearchConfig::from_stored(&text, "x").unwrap(), config);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod fault;
 mod fitness;
 mod id;
 mod journal;
+mod known;
 mod observer;
 mod outcome;
 mod provenance;
@@ -46,9 +47,9 @@ pub use comparison::{Contender, Row, Scores, noise_floor};
 pub use conclusion::{Conclusion, FinalTable};
 pub use config::{
     Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, Difference, EarlyStopping,
-    EquivalenceConfig, EvolutionConfig, KeyKind, Place, ProxyConfig, PruningConfig, RetrainConfig,
-    ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation,
-    difference, flatten,
+    EquivalenceConfig, EquivalenceMode, EvolutionConfig, KeyKind, Place, ProxyConfig,
+    PruningConfig, RetrainConfig, ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig,
+    SearchMethod, Violation, difference, flatten,
 };
 pub use counts::Counts;
 pub use error::SearchError;
@@ -61,6 +62,7 @@ pub use id::CandidateId;
 pub use journal::{
     Entry, EvaluationKey, EvaluationRecord, Journal, JournalError, Purpose, RunHeader,
 };
+pub use known::KnownAs;
 pub use observer::{Event, Observer};
 pub use outcome::{Outcome, OutcomeKind};
 pub use provenance::{PluginIdentity, Provenance};

@@ -586,12 +586,12 @@ impl<J: Journal> Search<J> {
                 noise_floor: None,
             }));
         };
-        let mut losses = chosen.loss.losses.clone();
-        losses.extend(table.fixed.clone());
         let mut contenders = vec![Contender {
             name: table.found.clone(),
-            losses,
+            losses: table.whole(&chosen.loss.losses),
         }];
+        let new = table.new_row();
+        contenders.extend(new.filter(|new| new.losses != contenders[0].losses));
         contenders.extend(table.others.iter().cloned());
         let rows = self.compare(table, &contenders, executor, observer, stop)?;
         Ok(rows.map(|rows| Conclusion {

@@ -130,6 +130,7 @@ impl Screener for Open {
             losses: vec![0.5; 3],
             norms: vec![norm, norm * norm, 1.0 / norm],
             alignments: vec![-norm; 3],
+            sketch: Vec::new(),
             rounding_scale: 0.0,
         })
     }

@@ -1,7 +1,10 @@
 //! What a plugin offers beside tasks: networks and metrics; and all of it together.
 
 use crate::TaskInfo;
+use crate::task::pairs;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What a network offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +16,17 @@ pub struct NetworkInfo {
     pub title: String,
     /// Names of the tasks it can serve, of this or of other plugins.
     pub tasks: Vec<String>,
+    /// Whether a part of the network never trains, so that the host computes what it makes of a
+    /// sample once and gives the rest that instead of the task's inputs.
+    #[serde(default)]
+    pub frozen_features: bool,
+    /// The name of the file of weights that the network cannot do without, as the user knows it.
+    #[serde(default)]
+    pub weights: Option<String>,
+    /// Settings of the host's configuration that suit this network better than the task's, by dotted
+    /// key.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, Value>,
 }
 
 impl NetworkInfo {
@@ -27,7 +41,34 @@ impl NetworkInfo {
             name: name.into(),
             title: title.into(),
             tasks: strings(tasks),
+            frozen_features: false,
+            weights: None,
+            defaults: BTreeMap::new(),
         }
+    }
+
+    /// States that it trains on features that never change.
+    #[must_use]
+    pub fn frozen_features(mut self) -> Self {
+        self.frozen_features = true;
+        self
+    }
+
+    /// Names the file of weights that it cannot do without.
+    #[must_use]
+    pub fn weights(mut self, file: impl Into<String>) -> Self {
+        self.weights = Some(file.into());
+        self
+    }
+
+    /// Adds settings of the host's configuration, by dotted key.
+    #[must_use]
+    pub fn defaults<K: Into<String>, V: Into<Value>>(
+        mut self,
+        settings: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.defaults.extend(pairs(settings));
+        self
     }
 
     /// Whether it can serve this task.

@@ -83,6 +83,9 @@ pub struct TaskInfo {
     pub branches: Vec<BranchInfo>,
     /// The network that trains when the user names none.
     pub default_network: String,
+    /// The network that trains instead where the default one needs weights that are not there.
+    #[serde(default)]
+    pub network_without_weights: Option<String>,
     /// The target score when the user names none: a search maximises it.
     pub default_score: String,
     /// Losses to compare with; the first is the usual choice of the field.
@@ -105,6 +108,7 @@ impl TaskInfo {
             title: title.into(),
             branches: Vec::new(),
             default_network: String::new(),
+            network_without_weights: None,
             default_score: String::new(),
             reference_losses: Vec::new(),
             attributes: BTreeMap::new(),
@@ -123,6 +127,13 @@ impl TaskInfo {
     #[must_use]
     pub fn default_network(mut self, name: impl Into<String>) -> Self {
         self.default_network = name.into();
+        self
+    }
+
+    /// Names the network that trains where the default one's weights are not there.
+    #[must_use]
+    pub fn network_without_weights(mut self, name: impl Into<String>) -> Self {
+        self.network_without_weights = Some(name.into());
         self
     }
 
@@ -173,7 +184,7 @@ impl TaskInfo {
     }
 }
 
-fn pairs<K: Into<String>, V: Into<Value>>(
+pub(crate) fn pairs<K: Into<String>, V: Into<Value>>(
     pairs: impl IntoIterator<Item = (K, V)>,
 ) -> impl Iterator<Item = (String, Value)> {
     let pairs = pairs.into_iter();

@@ -41,6 +41,9 @@ struct Options {
     /// Rows and columns of the screened maps
     #[arg(long, default_value_t = 16)]
     size: usize,
+    /// Fingerprints as AutoLoss-Zero has them
+    #[arg(long)]
+    paper: bool,
     /// Do not screen on smaller maps first
     #[arg(long)]
     no_coarse: bool,
@@ -140,18 +143,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..ScreeningConfig::default()
     };
     let fused = config(ScreeningEngine::Fused);
+    let sketched = match options.paper {
+        true => 0,
+        false => EquivalenceConfig::default().sketched(),
+    };
     let whole = ScreeningConfig {
         early: false,
         ..fused.clone()
     };
     let mut bench = Bench {
         signature: workbench.spec()?.branches[0].signature.clone(),
-        fused: workbench.screener(&fused, options.seed)?,
+        fused: workbench.screener(&fused, sketched, options.seed)?,
         whole: options
             .whole
-            .then(|| workbench.screener(&whole, options.seed))
+            .then(|| workbench.screener(&whole, sketched, options.seed))
             .transpose()?,
-        libtorch: workbench.screener(&config(ScreeningEngine::Libtorch), options.seed)?,
+        libtorch: workbench.screener(&config(ScreeningEngine::Libtorch), sketched, options.seed)?,
         config: fused,
         forms: HashSet::new(),
         keys: HashMap::new(),
@@ -380,5 +387,5 @@ impl Bench {
 }
 
 fn key(probe: &Probe) -> Option<GradientKey> {
-    GradientKey::new(probe, &EquivalenceConfig::default())
+    GradientKey::new(probe, &EquivalenceConfig::default(), true)
 }

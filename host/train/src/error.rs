@@ -47,6 +47,19 @@ pub enum TrainError {
         /// The chosen task.
         task: String,
     },
+    /// A network whose weights are not found.
+    #[error(
+        "network '{network}' needs the weights {file}, which are not in {folders}: name them with --weights, or \
+         bring them with `cargo xtask weights`"
+    )]
+    NoWeights {
+        /// The network.
+        network: String,
+        /// The file's name.
+        file: String,
+        /// Where it was searched for.
+        folders: String,
+    },
     /// A text that is not a loss of this task.
     #[error("the loss of branch '{branch}' cannot be read: {error}")]
     Loss {
@@ -94,6 +107,12 @@ pub enum TrainError {
         /// The file or folder.
         file: PathBuf,
         /// What is wrong.
+        why: String,
+    },
+    /// Features of samples that do not fit together.
+    #[error("features of the samples cannot be kept: {why}")]
+    Features {
+        /// What does not fit.
         why: String,
     },
     /// The threads for screening could not be started.

@@ -9,7 +9,9 @@
 mod branches;
 mod draw;
 mod error;
+mod features;
 mod graph_eval;
+mod known;
 mod loader;
 mod network;
 mod optimizer;
@@ -25,8 +27,10 @@ mod workbench;
 pub use branches::{conventions_of, reference_texts};
 pub use draw::{Picture, Sample};
 pub use error::{Result, TrainError};
+pub use features::Caching;
 
 pub use graph_eval::{Scope, evaluate_graph, loss_of};
+pub use known::KnownLosses;
 pub use loader::Loading;
 pub use network::{Compute, Network};
 pub use optimizer::{Optimizer, OptimizerSettings, OptimizerState};

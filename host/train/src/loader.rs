@@ -13,6 +13,21 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tch::Device;
 
+/// Where batches come from.
+pub(crate) trait Loads: Sync {
+    /// The batch that is asked for.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say of it.
+    fn load(&self, request: BatchRequest) -> Result<Batch>;
+}
+
+impl Loads for RemoteTask {
+    fn load(&self, request: BatchRequest) -> Result<Batch> {
+        Ok(RemoteTask::load(self, request)?)
+    }
+}
+
 /// How batches are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loading {
@@ -63,12 +78,12 @@ impl<I: Iterator<Item = BatchRequest>> Shared<I> {
     }
 
     /// Loads until nothing is left to be asked for.
-    fn work(&self, task: &RemoteTask, ahead: usize, device: Device) {
+    fn work(&self, source: &dyn Loads, ahead: usize, device: Device) {
         if let Err(error) = keep_to_this_thread() {
             tracing::warn!("loading may slow the training down: {error}");
         }
         while let Some((number, request)) = self.issue(ahead) {
-            let batch = load(task, request, device);
+            let batch = load(source, request, device);
             self.lock().ready.insert(number, batch);
             self.filled.notify_one();
         }
@@ -137,14 +152,14 @@ impl Batches<'_> {
 /// Runs `body` with the batches of `requests`, of which it may take no more than there are. On return,
 /// whatever its outcome, no thread loads any more.
 pub(crate) fn with_batches<R>(
-    task: &RemoteTask,
+    source: &dyn Loads,
     device: Device,
     loading: Loading,
     mut requests: impl Iterator<Item = BatchRequest> + Send,
     body: impl FnOnce(&mut Batches<'_>) -> Result<R>,
 ) -> Result<R> {
     if loading.threads == 0 {
-        let next = || requests.next().map(|request| load(task, request, device));
+        let next = || requests.next().map(|request| load(source, request, device));
         return body(&mut Batches::new(device, Box::new(next)));
     }
     let shared = Shared {
@@ -164,7 +179,7 @@ pub(crate) fn with_batches<R>(
             shared.room.notify_all();
         });
         for _ in 0..loading.threads {
-            scope.spawn(|| shared.work(task, loading.ahead.max(1), device));
+            scope.spawn(|| shared.work(source, loading.ahead.max(1), device));
         }
         body(&mut Batches::new(device, Box::new(|| shared.take())))
     })
@@ -190,8 +205,8 @@ impl<'a> Batches<'a> {
 }
 
 /// One batch; for a GPU in pinned memory, from which copies run beside computation.
-fn load(task: &RemoteTask, request: BatchRequest, device: Device) -> Result<Batch> {
-    let batch = task.load(request)?;
+fn load(source: &dyn Loads, request: BatchRequest, device: Device) -> Result<Batch> {
+    let batch = source.load(request)?;
     if !device.is_cuda() {
         return Ok(batch);
     }

@@ -79,6 +79,16 @@ impl Network {
         self.compute
     }
 
+    /// What the part that never trains makes of inputs, on the network's device.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn frozen_features(&self, inputs: &Tensors) -> Result<Tensors> {
+        let inputs = self.laid_out(&inputs.to_device(self.compute.device)?)?;
+        let _guard = self.autocast()?;
+        Ok(self.remote.frozen_features(&inputs)?)
+    }
+
     /// The inputs of every declared branch in single precision, for training.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 use crate::network::{Network, checkpoint, read_tensors, write_tensors};
 use crate::trainer::{Step, Trained};
 use crate::{BranchLoss, Optimizer, OptimizerState, Result, Workbench};
+use autoloss_plugin_api::Split;
 use autoloss_search::TrainingBudget;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ impl Retraining<'_> {
         going_on: &mut dyn FnMut(usize),
         watch: &mut dyn FnMut(Step),
     ) -> Result<(Network, Trained)> {
+        workbench.prepare(&[Split::Train], &mut |_, _, _| ())?;
         let network = workbench.build(self.budget, self.seed)?;
         let training = workbench.training(&network, self.losses, self.budget, self.seed, true);
         let mut optimizer = training.optimizer()?;

@@ -1,5 +1,6 @@
 //! The training loop, one for every task: batch → forward → loss of each branch → backward → step.
 
+use crate::features::Feed;
 use crate::loader::{Loading, with_batches};
 use crate::network::Network;
 use crate::plugin::RemoteTask;
@@ -59,7 +60,7 @@ pub(crate) type After<'a> = &'a mut dyn FnMut(Step, &Optimizer) -> Result<Contro
 
 /// One training.
 pub(crate) struct Training<'a> {
-    pub(crate) task: &'a RemoteTask,
+    pub(crate) feed: Feed<'a>,
     pub(crate) network: &'a Network,
     pub(crate) branches: &'a [BranchInfo],
     pub(crate) losses: &'a BTreeMap<String, BranchLoss>,
@@ -99,7 +100,7 @@ impl Training<'_> {
             seconds: 0.0,
             waited_seconds: 0.0,
         };
-        with_batches(self.task, device, self.loading, requests, |batches| {
+        with_batches(&self.feed, device, self.loading, requests, |batches| {
             let mut interrupted = self.stop.load(Ordering::Relaxed);
             let mut wanted = ControlFlow::Continue(());
             while trained.steps < self.budget.steps
@@ -167,8 +168,8 @@ impl Training<'_> {
 
     /// What the steps from `first` on are to be given.
     fn requests(&self, first: usize) -> Result<impl Iterator<Item = BatchRequest> + Send + use<>> {
-        let groups = self.task.groups(Split::Train)?;
-        let mut order = Order::new(self.task.len(Split::Train)?, groups, self.seed);
+        let groups = self.feed.task.groups(Split::Train)?;
+        let mut order = Order::new(self.feed.task.len(Split::Train)?, groups, self.seed);
         let (size, seed) = (self.budget.batch_size, self.seed);
         for _ in 0..first {
             order.take(size);
@@ -177,6 +178,7 @@ impl Training<'_> {
             split: Split::Train,
             indices: order.take(size),
             augment: Some(mix(seed, step as u64)),
+            view: None,
         };
         Ok((first..self.budget.steps).map(request))
     }
@@ -190,7 +192,7 @@ impl Training<'_> {
                 .losses
                 .get(branch)
                 .ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
-            let loss = branch_loss(self.task, branch, loss, inputs)?;
+            let loss = branch_loss(self.feed.task, branch, loss, inputs)?;
             total = Some(match total {
                 None => loss,
                 Some(sum) => sum.f_add(&loss)?,

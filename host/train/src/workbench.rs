@@ -2,7 +2,8 @@
 
 use crate::branches::{branch_loss, conventions, fixed_text, reference_texts, signatures};
 use crate::draw::{Picture, Sample, pictures};
-use crate::loader::{Loading, with_batches};
+use crate::features::{Caching, Features, Feed, Pass};
+use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask, Trouble};
 use crate::screen::fault;
@@ -21,8 +22,8 @@ use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -51,6 +52,8 @@ pub struct Choice {
     pub network_settings: BTreeMap<String, serde_json::Value>,
     /// Threads that load batches; none takes what suits the device.
     pub loaders: Option<usize>,
+    /// Where the features of a network's frozen part are kept.
+    pub caching: Caching,
 }
 
 /// Trains networks and scores them.
@@ -69,6 +72,10 @@ pub struct Workbench {
     network_settings: BTreeMap<String, serde_json::Value>,
     device: Device,
     loading: Loading,
+    /// What the network's frozen part makes of the samples, if it has one.
+    features: Option<Features>,
+    /// What constant predictions score, by split and number of samples.
+    constants: Mutex<BTreeMap<(Split, usize), Vec<f64>>>,
     limits: Limits,
     stop: Arc<AtomicBool>,
 }
@@ -101,8 +108,9 @@ impl Workbench {
     ) -> Result<Self> {
         let (plugin, mut info) = registry.task(choice.task.as_deref())?;
         let signatures = signatures(&info)?;
-        let name = choice.network.as_deref().unwrap_or(&info.default_network);
-        let network = registry.network(name, &info.name)?;
+        let named = choice.network.as_deref();
+        let chosen = registry.choose_network(&info, named, choice.weights.as_deref())?;
+        let (network, weights) = ((chosen.plugin, chosen.info), chosen.weights);
         let mut metrics = registry.metrics(&info.name);
         let score = choice
             .score
@@ -120,7 +128,7 @@ impl Workbench {
         metrics.sort_by_key(|(_, metric)| !metric.scores.contains(&score));
         let task = RemoteTask::open(&plugin, &info.name, &choice.options)?;
         info.attributes.extend(task.attributes()?);
-        for remark in task.remarks()? {
+        for remark in task.remarks()?.into_iter().chain(chosen.remark) {
             tracing::warn!("{remark}");
         }
         let loading = choice
@@ -136,7 +144,20 @@ impl Workbench {
                 branch_loss(name.as_str(), text, signature, &limits)?;
             }
         }
+        let compute = Compute::new(&TrainingBudget::default(), device);
+        let features = network.1.frozen_features.then(|| {
+            let options = NetworkOptions {
+                task: info.clone(),
+                device: runtime::device_name(device),
+                seed: 0,
+                weights: weights.clone(),
+                settings: choice.network_settings.clone(),
+            };
+            Features::new(&network, options, compute, choice.caching.clone())
+        });
         Ok(Self {
+            features,
+            constants: Mutex::default(),
             registry,
             task,
             plugin,
@@ -147,7 +168,7 @@ impl Workbench {
             score,
             signatures,
             fixed,
-            weights: choice.weights.clone(),
+            weights,
             network_settings: choice.network_settings.clone(),
             device,
             loading,
@@ -259,11 +280,16 @@ impl Workbench {
         Ok(self.task.len(split)?)
     }
 
-    /// A screener on samples of this task.
+    /// A screener on samples of this task, whose probes tell so many projections of their gradients.
     ///
     /// # Errors
     /// A screening score that no metric offers, or whatever the plugins say.
-    pub fn screener(&self, config: &ScreeningConfig, seed: u64) -> Result<TaskScreener> {
+    pub fn screener(
+        &self,
+        config: &ScreeningConfig,
+        sketched: usize,
+        seed: u64,
+    ) -> Result<TaskScreener> {
         let metrics = self.registry.screening_metrics(&self.info.name);
         let metric = |score: &str| {
             let offers = |metric: &ScreeningMetricInfo| metric.scores.iter().any(|s| s == score);
@@ -280,7 +306,7 @@ impl Workbench {
             )?)
         };
         let branches: Vec<BranchInfo> = self.searched().cloned().collect();
-        TaskScreener::new(&self.task, &branches, metric, config, seed)
+        TaskScreener::new(&self.task, &branches, metric, config, sketched, seed)
     }
 
     /// The losses of a request: text forms, or `@NAME` for a reference loss the task computes. Branches
@@ -347,6 +373,8 @@ impl Workbench {
             score: self.score.clone(),
             found: "found".into(),
             fixed: self.fixed.clone(),
+            known: BTreeMap::new(),
+            new: None,
             others,
         })
     }
@@ -370,6 +398,39 @@ impl Workbench {
             options,
             Compute::new(budget, self.device),
         )
+    }
+
+    /// Computes what the network's frozen part makes of the samples of some splits, where it has one
+    /// and that was not done before; trainings otherwise do it when they first need it. `watch` is told
+    /// samples done and samples in all of a split. The bytes that are kept in all; none without a frozen
+    /// part.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub fn prepare(
+        &self,
+        splits: &[Split],
+        watch: &mut dyn FnMut(Split, u64, u64),
+    ) -> Result<Option<usize>> {
+        let Some(features) = &self.features else {
+            return Ok(None);
+        };
+        for &split in splits {
+            let mut pass = Pass {
+                loading: self.loading,
+                stop: &self.stop,
+                watch: &mut |done, of| watch(split, done, of),
+            };
+            features.prepare(&self.task, split, &mut pass)?;
+        }
+        Ok(Some(features.bytes()))
+    }
+
+    fn feed(&self) -> Feed<'_> {
+        Feed {
+            task: &self.task,
+            features: self.features.as_ref(),
+        }
     }
 
     /// Trains a fresh network; `watch` is told every step.
@@ -400,6 +461,7 @@ impl Workbench {
         stop_invalid: bool,
         watch: &mut dyn FnMut(Step, &Network) -> Result<ControlFlow<()>>,
     ) -> Result<(Network, Trained)> {
+        self.prepare(&[Split::Train], &mut |_, _, _| ())?;
         let network = self.build(budget, seed)?;
         let training = self.training(&network, losses, budget, seed, stop_invalid);
         let mut optimizer = training.optimizer()?;
@@ -416,7 +478,7 @@ impl Workbench {
         stop_invalid: bool,
     ) -> Training<'a> {
         Training {
-            task: &self.task,
+            feed: self.feed(),
             network,
             branches: &self.info.branches,
             losses,
@@ -448,6 +510,50 @@ impl Workbench {
         Ok(scores.get(&self.score).copied())
     }
 
+    /// The target score on the first `images` samples of a split of each of the task's constant predictions;
+    /// computed once.
+    ///
+    /// # Errors
+    /// As [`scores_on`](Self::scores_on).
+    pub fn constant_scores(&self, split: Split, images: usize) -> Result<Vec<f64>> {
+        let lock = || {
+            self.constants
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(&(split, images)) {
+            return Ok(known.clone());
+        }
+        let computes = |metric: &&(Arc<Plugin>, MetricInfo)| metric.1.scores.contains(&self.score);
+        let Some((plugin, info)) = self.metrics.iter().find(computes) else {
+            return Ok(Vec::new());
+        };
+        let count = match images {
+            0 => self.task.len(split)?,
+            images => self.task.len(split)?.min(images as u64),
+        };
+        let _guard = tch::no_grad_guard();
+        let mut metrics = Vec::new();
+        let size = self.evaluation_batch(split)?;
+        for start in (0..count).step_by(size as usize) {
+            let indices = (start..count.min(start + size)).collect();
+            let batch = self.task.load(BatchRequest::new(split, indices))?;
+            let predictions = self.task.constant_predictions(&batch)?;
+            for (number, prediction) in predictions.iter().enumerate() {
+                if number == metrics.len() {
+                    metrics.push(self.create_metric(plugin, info)?);
+                }
+                metrics[number].update(prediction, &batch.targets)?;
+            }
+        }
+        let mut scores = Vec::new();
+        for metric in &metrics {
+            scores.extend(metric.compute()?.get(&self.score));
+        }
+        lock().insert((split, images), scores.clone());
+        Ok(scores)
+    }
+
     fn scores_by(
         &self,
         metrics: &[(Arc<Plugin>, MetricInfo)],
@@ -459,6 +565,7 @@ impl Workbench {
             .iter()
             .map(|(plugin, metric)| self.create_metric(plugin, metric))
             .collect::<Result<Vec<_>>>()?;
+        self.prepare(&[split], &mut |_, _, _| ())?;
         let len = self.task.len(split)?;
         let count = if images == 0 {
             len
@@ -468,25 +575,29 @@ impl Workbench {
         let _guard = tch::no_grad_guard();
         let size = self.evaluation_batch(split)?;
         let starts = (0..count).step_by(size as usize);
-        let requests = starts.clone().map(|start| BatchRequest {
-            split,
-            indices: (start..count.min(start + size)).collect(),
-            augment: None,
-        });
+        let requests = starts
+            .clone()
+            .map(|start| BatchRequest::new(split, (start..count.min(start + size)).collect()));
         // Metrics count on the CPU, so that is where targets stay; the network moves its inputs.
-        with_batches(&self.task, Device::Cpu, self.loading, requests, |batches| {
-            for _ in starts {
-                if self.stop.load(Ordering::Relaxed) {
-                    return Err(TrainError::Interrupted);
+        with_batches(
+            &self.feed(),
+            Device::Cpu,
+            self.loading,
+            requests,
+            |batches| {
+                for _ in starts {
+                    if self.stop.load(Ordering::Relaxed) {
+                        return Err(TrainError::Interrupted);
+                    }
+                    let batch = batches.next()?;
+                    let predictions = network.predict(&batch.inputs)?.to_device(Device::Cpu)?;
+                    for metric in &metrics {
+                        metric.update(&predictions, &batch.targets)?;
+                    }
                 }
-                let batch = batches.next()?;
-                let predictions = network.predict(&batch.inputs)?.to_device(Device::Cpu)?;
-                for metric in &metrics {
-                    metric.update(&predictions, &batch.targets)?;
-                }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         let mut scores = Scores::new();
         for metric in &metrics {
             scores.extend(metric.compute()?);
@@ -496,11 +607,7 @@ impl Workbench {
 
     /// How many samples of a split are scored at once.
     fn evaluation_batch(&self, split: Split) -> Result<u64> {
-        let one = self.task.load(BatchRequest {
-            split,
-            indices: vec![0],
-            augment: None,
-        })?;
+        let one = self.feed().load(BatchRequest::new(split, vec![0]))?;
         let bytes = |tensor: &tch::Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
         let each: usize = one.inputs.iter().map(|(_, tensor)| bytes(tensor)).sum();
         Ok((EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH as usize) as u64)
@@ -521,8 +628,13 @@ impl Workbench {
                 Some(rule) if rule.step == step.done => {
                     let started = Instant::now();
                     pruning_score = self.score_of(network, split, rule.images)?;
+                    let constant = match rule.constant {
+                        true => self.constant_scores(split, rule.images)?,
+                        false => Vec::new(),
+                    };
+                    let constant = constant.into_iter().reduce(f64::max);
                     scoring = started.elapsed();
-                    Ok(match rule.prunes(pruning_score) {
+                    Ok(match rule.prunes(pruning_score, constant) {
                         true => ControlFlow::Break(()),
                         false => ControlFlow::Continue(()),
                     })
@@ -597,11 +709,7 @@ impl Workbench {
     /// # Errors
     /// Whatever the plugin says.
     pub fn sample(&self, split: Split, index: u64) -> Result<(Sample, Vec<Picture>)> {
-        let batch = self.task().load(BatchRequest {
-            split,
-            indices: vec![index],
-            augment: None,
-        })?;
+        let batch = self.task().load(BatchRequest::new(split, vec![index]))?;
         let drawn = self.task().draw(&batch, None)?;
         Ok((Sample { batch }, pictures(&drawn)?))
     }
@@ -612,8 +720,11 @@ impl Workbench {
     /// Whatever plugins or libtorch say.
     pub fn predicted(&self, network: &Network, sample: &Sample) -> Result<Vec<Picture>> {
         let _guard = tch::no_grad_guard();
-        let inputs = &sample.batch.inputs;
-        let predictions = network.predict(inputs)?.to_device(Device::Cpu)?;
+        let inputs = match &self.features {
+            Some(features) => features.of(&sample.batch.inputs)?,
+            None => sample.batch.inputs.shallow_clone(),
+        };
+        let predictions = network.predict(&inputs)?.to_device(Device::Cpu)?;
         pictures(&self.task().draw(&sample.batch, Some(&predictions))?)
     }
 

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 requests! {
     /// Calls a method of a network.
     NetworkRequest of "ProxyNetwork", answered by NetworkResponse {
+        /// [`ProxyNetwork::frozen_features`]
+        FrozenFeatures {
+            /// Names of the batch's inputs.
+            inputs: Names,
+        } = "frozen_features",
         /// [`ProxyNetwork::forward`]
         Forward {
             /// Names of the batch's inputs.
@@ -32,6 +37,8 @@ requests! {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkResponse {
+    /// Names of the features.
+    FrozenFeatures(Names),
     /// Names of the inputs of each branch.
     Forward(Vec<(String, Names)>),
     /// Names of the predictions.
@@ -61,6 +68,10 @@ impl NetworkRequest {
         inside: &mut Inside,
     ) -> Answer<NetworkResponse> {
         match self {
+            Self::FrozenFeatures { inputs } => {
+                let (names, tensors) = apart(network.frozen_features(&inside.take(inputs)?)?);
+                Ok((NetworkResponse::FrozenFeatures(names), tensors))
+            }
             Self::Forward {
                 inputs,
                 targets,

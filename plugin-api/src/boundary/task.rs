@@ -17,8 +17,17 @@ requests! {
         Len(Split) = "len",
         /// [`Task::groups`]
         Groups(Split) = "groups",
+        /// [`Task::views`]
+        Views = "views",
         /// [`Task::batch`]
         Batch(BatchRequest) = "batch",
+        /// [`Task::constant_predictions`]
+        ConstantPredictions {
+            /// Names of the batch's inputs.
+            inputs: Names,
+            /// Names of the batch's targets.
+            targets: Names,
+        } = "constant_predictions",
         /// [`Task::screening_samples`]
         ScreeningSamples(ScreeningRequest) = "screening_samples",
         /// [`Task::write_data`]
@@ -56,6 +65,8 @@ pub enum TaskResponse {
     Len(u64),
     /// A number for each sample, or none at all.
     Groups(Vec<u32>),
+    /// A number of views.
+    Views(u32),
     /// A batch.
     Batch {
         /// Names of its inputs.
@@ -63,6 +74,8 @@ pub enum TaskResponse {
         /// Names of its targets.
         targets: Names,
     },
+    /// Names of the tensors of each prediction.
+    ConstantPredictions(Vec<Names>),
     /// Samples for screening.
     ScreeningSamples {
         /// Shape of the raw predictions.
@@ -96,12 +109,23 @@ impl TaskRequest {
             Self::Remarks => plain(TaskResponse::Remarks(task.remarks())),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
+            Self::Views => plain(TaskResponse::Views(task.views()?)),
             Self::Batch(request) => {
                 let Batch { inputs, targets } = task.batch(&request)?;
                 let (inputs, mut tensors) = apart(inputs);
                 let (targets, more) = apart(targets);
                 tensors.extend(more);
                 Ok((TaskResponse::Batch { inputs, targets }, tensors))
+            }
+            Self::ConstantPredictions { inputs, targets } => {
+                let batch = Batch {
+                    inputs: inside.take(inputs)?,
+                    targets: inside.take(targets)?,
+                };
+                let predictions = task.constant_predictions(&batch)?.into_iter().map(apart);
+                let (names, tensors): (Vec<_>, Vec<_>) = predictions.unzip();
+                let tensors = tensors.into_iter().flatten().collect();
+                Ok((TaskResponse::ConstantPredictions(names), tensors))
             }
             Self::ScreeningSamples(request) => {
                 let samples = task.screening_samples(&request)?;

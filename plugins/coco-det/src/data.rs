@@ -28,7 +28,7 @@ const SHOWN: f64 = 0.5;
 /// use coco_det::CocoDet;
 ///
 /// let task = CocoDet::open(&TaskOptions::default())?;
-/// let batch = task.batch(&BatchRequest { split: Split::Reward, indices: vec![0, 1], augment: None })?;
+/// let batch = task.batch(&BatchRequest::new(Split::Reward, vec![0, 1]))?;
 /// assert_eq!(batch.inputs.get("image")?.size(), [2, 3, 96, 96]);
 /// assert_eq!(batch.targets.get("boxes")?.size()[2], 4);
 /// # Ok::<(), autoloss_plugin_api::Error>(())
@@ -160,11 +160,7 @@ mod tests {
     #[test]
     fn the_truth_and_detections_on_it_look_alike() {
         let task = CocoDet::open(&TaskOptions::default()).unwrap();
-        let request = BatchRequest {
-            split: Split::Reward,
-            indices: vec![1],
-            augment: None,
-        };
+        let request = BatchRequest::new(Split::Reward, vec![1]);
         let batch = task.batch(&request).unwrap();
         let drawn = task.draw(&batch, None).unwrap();
         let (truth, image) = (drawn.get("truth").unwrap(), drawn.get("image").unwrap());

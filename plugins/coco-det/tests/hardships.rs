@@ -36,11 +36,10 @@ fn network() -> FasterRcnnTiny {
 
 /// Embedded scenes with other objects.
 fn scenes(task: &CocoDet, pictures: &[&[Object]]) -> Batch {
-    let batch = task.batch(&BatchRequest {
-        split: Split::Train,
-        indices: (0..pictures.len() as u64).collect(),
-        augment: None,
-    });
+    let batch = task.batch(&BatchRequest::new(
+        Split::Train,
+        (0..pictures.len() as u64).collect(),
+    ));
     let room = pictures.iter().map(|objects| objects.len()).max();
     let room = room.unwrap_or(0).max(1);
     let (mut boxes, mut labels, mut states) = (Vec::new(), Vec::new(), Vec::new());
@@ -235,9 +234,8 @@ fn pictures_that_cannot_be_read_are_passed_over() {
     let mut network = network();
     for indices in [vec![0], vec![0, 0]] {
         let batch = task.batch(&BatchRequest {
-            split: Split::Test,
-            indices,
             augment: Some(1),
+            ..BatchRequest::new(Split::Test, indices)
         });
         let batch = batch.unwrap();
         // One stands for the none that there are to sample.

@@ -94,6 +94,20 @@ impl LabelledImage {
         &self.labels
     }
 
+    /// The same, left for right.
+    #[must_use]
+    pub fn mirrored(&self) -> LabelledImage {
+        let image = self.image.chunks_exact(3 * self.width);
+        let image = image.flat_map(|row| row.chunks_exact(3).rev().flatten().copied());
+        let labels = self.labels.chunks_exact(self.width);
+        LabelledImage {
+            height: self.height,
+            width: self.width,
+            image: image.collect(),
+            labels: labels.flat_map(|row| row.iter().rev().copied()).collect(),
+        }
+    }
+
     /// The two buffers.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {

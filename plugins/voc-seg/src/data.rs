@@ -28,7 +28,7 @@ use tch::Tensor;
 /// use voc_seg::VocSeg;
 ///
 /// let task = VocSeg::open(&TaskOptions::default())?;
-/// let batch = task.batch(&BatchRequest { split: Split::Reward, indices: vec![0, 1], augment: None })?;
+/// let batch = task.batch(&BatchRequest::new(Split::Reward, vec![0, 1]))?;
 /// let size = batch.targets.get("labels")?.size();
 /// assert_eq!(batch.inputs.get("image")?.size(), [2, 3, size[1], size[2]]);
 /// # Ok::<(), autoloss_plugin_api::Error>(())
@@ -50,7 +50,8 @@ impl Task for VocSeg {
             "Semantic segmentation in the manner of PASCAL VOC",
         )
         .branches([branch])
-        .default_network("unet_tiny")
+        .default_network("fpn_lite0_frozen")
+        .network_without_weights("unet_tiny")
         .default_score("mIoU")
         .reference_losses(losses::reference_losses())
         .attributes(attributes())
@@ -87,11 +88,27 @@ impl Task for VocSeg {
         Ok(self.source.required_len(split)?)
     }
 
+    fn views(&self) -> Result<u32> {
+        Ok(self.settings.crops * self.orientations())
+    }
+
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
-        match request.augment {
-            Some(seed) => self.augmented(request, seed),
-            None => self.plain(request),
+        match (request.augment, request.view) {
+            (Some(seed), None) => self.augmented(request, seed),
+            (None, Some(view)) => self.viewed(request, view),
+            (None, None) => self.plain(request),
+            (Some(_), Some(_)) => Err("a view of samples is never augmented".into()),
         }
+    }
+
+    fn constant_predictions(&self, batch: &Batch) -> Result<Vec<Tensors>> {
+        let labels = batch.targets.get("labels")?;
+        let classes = 0..self.source.class_names().len() as i64;
+        let everywhere = classes.map(|class| {
+            let labels = labels.f_full_like(class)?;
+            Ok(Tensors::new().with("labels", labels))
+        });
+        everywhere.collect()
     }
 
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {
@@ -129,6 +146,38 @@ impl VocSeg {
             // One seed serves a whole batch; its samples must change differently.
             let own = seed ^ index.wrapping_mul(GOLDEN);
             pictures.push(&augment(&picture, &self.augmentation, own)?)?;
+        }
+        pictures.into_batch()
+    }
+
+    fn orientations(&self) -> u32 {
+        1 + u32::from(self.settings.flip)
+    }
+
+    /// View v of a picture is its fixed crop number v / 2, mirrored where v is odd; without `flip` crop v.
+    /// Colours are as they are.
+    fn viewed(&self, request: &BatchRequest, view: u32) -> Result<Batch> {
+        let (crop, orientation) = (view / self.orientations(), view % self.orientations());
+        if crop >= self.settings.crops {
+            let views = self.settings.crops * self.orientations();
+            return Err(format!("there is no view {view} of a sample (there are {views})").into());
+        }
+        let fixed = AugmentConfig {
+            flip: false,
+            colour: 0.0,
+            ..self.augmentation.clone()
+        };
+        let side = self.augmentation.crop;
+        let mut pictures = Pictures::new((side, side), request.indices.len())?;
+        for &index in &request.indices {
+            let picture = self.source.get_or_next(request.split, index)?;
+            let own = (index << 6 | u64::from(crop)).wrapping_mul(GOLDEN);
+            let cut = augment(&picture, &fixed, own)?;
+            pictures.push(&if orientation == 1 {
+                cut.mirrored()
+            } else {
+                cut
+            })?;
         }
         pictures.into_batch()
     }
@@ -195,6 +244,7 @@ mod tests {
             split: Split::Train,
             indices: indices.to_vec(),
             augment,
+            view: None,
         }
     }
 
@@ -241,6 +291,60 @@ mod tests {
         assert_eq!(seen, [true; 2]);
     }
 
+    fn view(number: u32) -> BatchRequest {
+        BatchRequest {
+            view: Some(number),
+            ..request(&[3, 9], None)
+        }
+    }
+
+    #[test]
+    fn the_views_of_a_scene_are_its_two_orientations() {
+        let task = open(0);
+        assert_eq!(task.views().unwrap(), 2);
+        let plain = task.batch(&request(&[3, 9], None)).unwrap();
+        let [straight, mirrored] = [0, 1].map(|number| task.batch(&view(number)).unwrap());
+        for (of, name, columns) in [(0, "image", 3i64), (1, "labels", 2)] {
+            let get = |batch: &Batch| {
+                let tensors = [&batch.inputs, &batch.targets][of];
+                tensors.get(name).unwrap().shallow_clone()
+            };
+            assert_eq!(get(&straight), get(&plain), "{name}");
+            assert_eq!(get(&mirrored), get(&plain).flip([columns]), "{name}");
+        }
+        assert!(task.batch(&view(2)).is_err());
+        let both = BatchRequest {
+            augment: Some(1),
+            ..view(0)
+        };
+        assert!(task.batch(&both).is_err());
+    }
+
+    #[test]
+    fn every_fixed_crop_is_another_and_comes_in_both_orientations() {
+        let settings = [
+            ("crops", json!(2)),
+            ("min_scale", json!(1.5)),
+            ("max_scale", json!(2.0)),
+        ];
+        let task = VocSeg::open(&TaskOptions {
+            settings: settings
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            ..TaskOptions::default()
+        })
+        .unwrap();
+        assert_eq!(task.views().unwrap(), 4);
+        let image = |number| {
+            let batch = task.batch(&view(number)).unwrap();
+            batch.inputs.get("image").unwrap().shallow_clone()
+        };
+        let [first, mirrored, second] = [0, 1, 2].map(image);
+        assert_eq!(mirrored, first.flip([3i64]));
+        assert_ne!(first, second);
+        assert_eq!(first, image(0));
+    }
+
     #[test]
     fn labels_are_classes_or_void_and_images_are_normalised() {
         let batch = open(0)
@@ -276,6 +380,24 @@ mod tests {
         assert_eq!(prediction.get("prediction").unwrap(), truth);
         assert_eq!((truth.kind(), truth.size()), (Kind::Uint8, image.size()));
         assert_ne!(truth, image);
+    }
+
+    #[test]
+    fn constant_predictions_are_one_class_everywhere() {
+        let task = open(0);
+        let batch = task.batch(&request(&[0, 1], None)).unwrap();
+        let predictions = task.constant_predictions(&batch).unwrap();
+        assert_eq!(predictions.len() as i64, crate::CLASSES);
+        for (class, prediction) in predictions.iter().enumerate() {
+            let labels = prediction.get("labels").unwrap();
+            assert_eq!(labels.kind(), Kind::Uint8);
+            assert_eq!(labels.size(), batch.targets.get("labels").unwrap().size());
+            let (least, most) = (labels.min(), labels.max());
+            assert_eq!(
+                (least.int64_value(&[]), most.int64_value(&[])),
+                (class as i64, class as i64)
+            );
+        }
     }
 
     #[test]

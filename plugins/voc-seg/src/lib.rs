@@ -1,7 +1,8 @@
 //! Semantic segmentation in the manner of PASCAL VOC, as an autoloss plugin.
 //!
 //! It holds one task, `voc_seg` with the branch `seg`, on embedded scenes or folders of photographs; the
-//! network `unet_tiny`, which a search trains from scratch, and four of the literature,
+//! network `fpn_lite0_frozen`, a decoder on frozen pretrained features, which a search trains, `unet_tiny`,
+//! which trains from scratch, and four of the literature,
 //! `deeplabv3plus_r50`, `deeplabv3plus_r101`, `pspnet_r50` and `fpn_lite0`; the reference losses `ce`,
 //! `wce`, `dice`, `lovasz`, `dpce`, `ssim` and `asl`; and two metrics, `region` (mIoU, FWIoU, gAcc, mAcc)
 //! and `boundary` (BIoU, BF1). Pictures, folders, scenes and the counting behind the metrics are in
@@ -26,7 +27,7 @@ pub use inputs::one_hot;
 pub use metrics::{Boundary, Region};
 pub use networks::{
     Choice, DeepLabR50, DeepLabR101, DeepLabV3PlusR50, DeepLabV3PlusR101, Design, FpnLite0,
-    FpnOverLite0, PspNetR50, PspR50, Segmenter, UnetTiny,
+    FpnLite0Frozen, FpnOverLite0, PspNetR50, PspR50, Segmenter, UnetTiny,
 };
 
 use autoloss_plugin_api::{
@@ -51,6 +52,7 @@ fn check_branch(name: &str) -> Result<()> {
 }
 
 register_task!(VocSeg);
+register_network!(FpnLite0Frozen);
 register_network!(UnetTiny);
 register_network!(DeepLabV3PlusR50);
 register_network!(DeepLabV3PlusR101);

@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 const SIZE_STEP: usize = 16;
 
 /// The name of every setting.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "size",
     "flip",
     "colour",
     "min_scale",
     "max_scale",
+    "crops",
     "longest",
     "train_list",
     "reward_share",
@@ -39,6 +40,9 @@ pub(crate) struct Settings {
     pub(crate) min_scale: f32,
     /// Largest enlargement of a training picture.
     pub(crate) max_scale: f32,
+    /// Fixed crops of each training picture, 1 to 64, for networks with frozen features, which see these
+    /// instead of random ones; with `flip`, each in both orientations.
+    pub(crate) crops: u32,
     /// The longest side, pixels: larger photographs are reduced to it when read.
     pub(crate) longest: Option<usize>,
     /// The name of a folder's training list, without `.txt`.
@@ -62,6 +66,7 @@ impl Settings {
             colour: 0.2,
             min_scale: 1.0,
             max_scale: 1.0,
+            crops: 1,
             longest: None,
             train_list: "train".to_owned(),
             reward_share: 0.1,
@@ -105,6 +110,7 @@ impl Settings {
             "colour" => self.colour = setting.number(0.0..=1.0)? as f32,
             "min_scale" => self.min_scale = setting.number(0.1..=16.0)? as f32,
             "max_scale" => self.max_scale = setting.number(0.1..=16.0)? as f32,
+            "crops" => self.crops = setting.whole(1..=64, "crops")? as u32,
             "longest" => self.longest = Some(setting.whole(16..=8192, "pixels")?),
             "train_list" => self.train_list = setting.text("a list's name")?,
             "reward_share" => self.reward_share = setting.number(0.0..=0.5)?,

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use voc_seg::{
-    Choice, DeepLabV3PlusR50, DeepLabV3PlusR101, FpnLite0, PspNetR50, Segmenter, VocSeg,
+    Choice, DeepLabV3PlusR50, DeepLabV3PlusR101, FpnLite0, FpnLite0Frozen, PspNetR50, Segmenter,
+    VocSeg,
 };
 
 /// Largest absolute difference of a logit, in single precision.
@@ -105,6 +106,76 @@ fn pspnet_agrees() {
 #[test]
 fn the_feature_pyramid_agrees() {
     agrees::<voc_seg::FpnOverLite0>();
+}
+
+#[test]
+fn a_decoder_on_frozen_features_is_the_whole_pyramid_in_evaluation() {
+    tch::set_num_threads(1);
+    let mut whole = FpnLite0::build(&options(&[])).unwrap();
+    let state = state(&whole);
+    fill(&state);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("encoder.safetensors");
+    let encoder: Vec<(&str, &Tensor)> = state
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix("encoder.model.")?, tensor)))
+        .collect();
+    Tensor::write_safetensors(&encoder, &file).unwrap();
+    let mut frozen = FpnLite0Frozen::build(&NetworkOptions {
+        weights: Some(file),
+        ..options(&[])
+    })
+    .unwrap();
+
+    let _no_gradients = tch::no_grad_guard();
+    for own in frozen.parameters() {
+        own.tensor.shallow_clone().copy_(&state[&own.name]);
+    }
+    let batch = batch(2, 64);
+    let features = frozen.frozen_features(&batch.inputs).unwrap();
+    let sizes: Vec<Vec<i64>> = features.iter().map(|(_, map)| map.size()).collect();
+    assert_eq!(
+        sizes,
+        [
+            [2, 24, 16, 16],
+            [2, 40, 8, 8],
+            [2, 112, 4, 4],
+            [2, 320, 2, 2]
+        ]
+    );
+    let on_features = Batch {
+        inputs: features,
+        targets: batch.targets.shallow_clone(),
+    };
+    let own = frozen.forward(&on_features, Mode::Evaluate).unwrap();
+    let theirs = whole.forward(&batch, Mode::Evaluate).unwrap();
+    for (name, tensor) in own["seg"].iter() {
+        let difference = (tensor - theirs["seg"].get(name).unwrap()).abs().max();
+        assert!(
+            difference.double_value(&[]) < 1e-5,
+            "{name}: {difference:?}"
+        );
+    }
+    let labels = frozen.predict(&on_features.inputs).unwrap();
+    let expected = whole.predict(&batch.inputs).unwrap();
+    let same = labels
+        .get("labels")
+        .unwrap()
+        .eq_tensor(expected.get("labels").unwrap());
+    assert!(
+        same.to_kind(Kind::Float)
+            .mean(Kind::Float)
+            .double_value(&[])
+            > 0.999
+    );
+}
+
+#[test]
+fn a_decoder_on_frozen_features_needs_weights() {
+    let error = FpnLite0Frozen::build(&options(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("efficientnet_lite0.safetensors"), "{error}");
 }
 
 fn batch(count: i64, side: i64) -> Batch {

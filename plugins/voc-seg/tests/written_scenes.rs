@@ -47,6 +47,7 @@ fn batches_and_screening_samples_are_those_of_the_scenes() {
                 split,
                 indices,
                 augment,
+                view: None,
             };
             let [ours, theirs] = [&scenes, &read].map(|task| task.batch(&request).unwrap());
             for (name, tensor) in ours.inputs.iter().chain(ours.targets.iter()) {

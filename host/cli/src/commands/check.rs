@@ -51,7 +51,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let config = &session.config;
     let texts = loss_input::read(&session.workbench, &args.loss, &config.limits)?;
-    let mut screener = session.workbench.screener(&config.screening, config.seed)?;
+    let mut screener = session
+        .workbench
+        .screener(&config.screening, 0, config.seed)?;
     let mut reports = Vec::new();
     let searched: Vec<&BranchInfo> = session.workbench.searched().collect();
     for (index, branch) in session.workbench.spec()?.branches.iter().enumerate() {

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     let plan = Plan::new(args, &session)?;
     let contenders = contenders(args, &session)?;
     let mut records = args.out.as_deref().map(Records::open).transpose()?;
+    session.prepare(&[Split::Train, plan.split])?;
     let mut rows = Vec::new();
     for contender in &contenders {
         rows.push(plan.row(&session, contender, records.as_mut())?);
@@ -60,6 +61,8 @@ fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
     }
     for named in &args.losses {
         let losses = loss_input::read(workbench, named, &session.config.limits)?;
+        // Now, not after the trainings of those before it.
+        workbench.losses(&losses)?;
         let name = loss_input::title(workbench, named);
         if contenders.iter().all(|known| known.losses != losses) {
             contenders.push(Contender { name, losses });

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
                 name: loss_input::title(workbench, named),
                 losses: loss_input::read(workbench, named, &config.limits)?,
             };
+            session.prepare(&[Split::Train, split])?;
             let row = measure(workbench, &contender, budget, &seeds, split)?;
             Comparison::new(&session, split, Some(budget), seeds, vec![row])
         }

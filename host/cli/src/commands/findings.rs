@@ -6,7 +6,7 @@ use crate::terminal::bar::clock;
 use crate::terminal::output;
 use anyhow::Result;
 use autoloss_plugin_api::Split;
-use autoloss_run::Findings;
+use autoloss_run::{Findings, Found};
 use std::fmt::Write;
 
 /// Prints it.
@@ -15,6 +15,32 @@ pub(crate) fn print(session: &Session, findings: &Findings, json: bool) -> Resul
         true => output::print(&serde_json::to_string_pretty(findings)?),
         false => output::print(&told(session, findings)?),
     }
+}
+
+/// A loss and how it was found.
+fn loss(text: &mut String, what: &str, found: &Found, score: &str) -> Result<()> {
+    writeln!(
+        text,
+        "\n{what}: candidate {} ({score} {:.3} in the search)",
+        found.candidate,
+        found.search_score.unwrap_or_default()
+    )?;
+    for (branch, formula) in &found.formulas {
+        writeln!(text, "  {branch}: L = {formula}")?;
+        if let Some(known) = found.known.get(branch) {
+            writeln!(text, "  {branch}: this is {known}")?;
+        }
+        writeln!(
+            text,
+            "  {branch}: {}",
+            found.losses.get(branch).map_or("", String::as_str)
+        )?;
+    }
+    if let Some((mean, spread)) = found.selection {
+        writeln!(text, "  selection split: {mean:.3} ± {spread:.3}")?;
+    }
+    writeln!(text, "  written to {}", found.file.display())?;
+    Ok(())
 }
 
 /// What was found, for people.
@@ -41,24 +67,12 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
     let Some(best) = &findings.best else {
         return Ok(text);
     };
-    writeln!(
-        text,
-        "\nbest loss: candidate {} ({score} {:.3} in the search)",
-        best.candidate,
-        best.search_score.unwrap_or_default()
-    )?;
-    for (branch, formula) in &best.formulas {
-        writeln!(text, "  {branch}: L = {formula}")?;
-        writeln!(
-            text,
-            "  {branch}: {}",
-            best.losses.get(branch).map_or("", String::as_str)
-        )?;
+    loss(&mut text, "best loss", best, score)?;
+    match &findings.best_new {
+        Some(new) if new == best => writeln!(text, "  it is no multiple of a known loss")?,
+        Some(new) => loss(&mut text, "best new loss", new, score)?,
+        None => {}
     }
-    if let Some((mean, spread)) = best.selection {
-        writeln!(text, "  selection split: {mean:.3} ± {spread:.3}")?;
-    }
-    writeln!(text, "  written to {}", best.file.display())?;
     if !findings.test.is_empty() {
         let seeds = (0..findings.test[0].scores.len() as u64).map(|n| session.config.seed + 1 + n);
         let budget = Some(&session.config.proxy.budget);

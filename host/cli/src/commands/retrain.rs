@@ -9,6 +9,7 @@ use crate::session::Session;
 use crate::terminal::logging;
 use crate::terminal::steps::StepProgress;
 use anyhow::{Context, Result, bail};
+use autoloss_plugin_api::Split;
 use autoloss_run::RunLock;
 use autoloss_search::{Difference, Row, difference};
 use autoloss_train::{Retraining, Trained};
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
         folder: &folder.join(CHECKPOINTS),
         every: config.checkpoint_every,
     };
+    session.prepare(&[Split::Train])?;
     let trained = train(&retraining, &session);
     let (network, trained) = match trained {
         Err(error) if interrupt::caused(&error) => {

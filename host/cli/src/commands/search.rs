@@ -16,6 +16,7 @@ use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;
 use autoloss_run::{Findings, Store};
 use autoloss_search::{Event, Observer, Outcome as Ended, Search, SearchError};
+use autoloss_train::{KnownLosses, TaskScreener};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -115,7 +116,12 @@ fn drive(
         session.workbench.score(),
         folder.display()
     ));
-    let mut screener = session.workbench.screener(&config.screening, config.seed)?;
+    session.prepare(&[Split::Train, config.proxy.split.parse()?])?;
+    let mut screener = session.workbench.screener(
+        &config.screening,
+        config.equivalence.sketched(),
+        config.seed,
+    )?;
     let best = search.best().map(|best| best.fitness.score());
     let score = session.workbench.score().to_owned();
     let before = search.elapsed();
@@ -137,7 +143,7 @@ fn drive(
         summary.end
     ));
     let mut findings = Findings::of_search(search.journal(), &summary, &score)?;
-    if !args.no_final && !conclude(&mut session, &mut search, &mut findings)? {
+    if !args.no_final && !conclude(&mut session, &mut search, &mut screener, &mut findings)? {
         return Ok(interrupted(&folder));
     }
     findings.write(&folder)?;
@@ -170,6 +176,7 @@ fn interrupted(folder: &Path) -> Outcome {
 fn conclude(
     session: &mut Session,
     search: &mut Search<Store>,
+    screener: &mut TaskScreener,
     findings: &mut Findings,
 ) -> Result<bool> {
     let stop = session.stop.clone();
@@ -182,9 +189,20 @@ fn conclude(
         settings.top, settings.seeds, settings.split
     ));
     let median = search.journal().reader().random_median()?;
-    let table = session
+    let mut table = session
         .workbench
         .final_table(median.map(|(_, losses)| losses))?;
+    let wanted = settings.top.max(search.config().keep_best);
+    let best = search.journal().reader().best(wanted)?;
+    let known = KnownLosses::new(&session.workbench, screener)?;
+    let branches = session.workbench.searched().count();
+    for loss in best {
+        let names = known.of(screener, &loss.losses)?;
+        if names.len() < branches && table.new.is_none() {
+            table.new = Some(loss.clone());
+        }
+        table.known.insert(loss.id, names);
+    }
     let mut album = Album::default();
     let mut exhibit = Exhibit {
         workbench: &mut session.workbench,

@@ -7,5 +7,6 @@ pub(crate) mod line;
 pub(crate) mod logging;
 pub(crate) mod output;
 pub(crate) mod progress;
+pub(crate) mod samples;
 pub(crate) mod steps;
 pub(crate) mod table;

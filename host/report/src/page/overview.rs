@@ -131,5 +131,8 @@ fn measured(loss: &Loss, score: &str) -> Markup {
                 " on the " bdi { (shown(split)) } " split (" (again.values.len()) " seeds)"
             }
         }
+        @if !loss.known.is_empty() {
+            p class="known" { "Known as " (loss.known.join("; ")) "." }
+        }
     }
 }

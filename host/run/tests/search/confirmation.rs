@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use autoloss_search::{Confirmed, Contender, FinalTable, Fitness, Job, OutcomeKind, Purpose};
+use autoloss_run::{Findings, Store};
+use autoloss_search::{
+    BestLoss, Confirmed, Contender, FinalTable, Fitness, Job, KnownAs, OutcomeKind, Purpose, Search,
+};
 
 use super::support::*;
 
@@ -85,6 +88,7 @@ fn the_final_table_has_the_best_first_and_the_same_seeds_for_all() {
         found: "found".into(),
         fixed: BTreeMap::from([("held".to_owned(), "@l1".to_owned())]),
         others: vec![other],
+        ..FinalTable::default()
     };
     let stop = AtomicBool::new(false);
     let mut trainer = FakeTrainer::default();
@@ -119,4 +123,63 @@ fn the_final_table_has_the_best_first_and_the_same_seeds_for_all() {
             .collect();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut search = begin(folder.path(), 1, &config(3000));
+    let summary = finish(&mut search);
+    let best = search.journal().reader().best(10).unwrap();
+    let chosen_as = |new: &BestLoss, search: &mut Search<Store>| {
+        let known = KnownAs {
+            loss: "cross entropy".into(),
+            factor: 2.0,
+        };
+        let named = |loss: &BestLoss| (loss.id, BTreeMap::from([("b0".to_owned(), known.clone())]));
+        let table = FinalTable {
+            split: "test".into(),
+            score: "miou".into(),
+            found: "found".into(),
+            known: best
+                .iter()
+                .take(3)
+                .filter(|l| l.id != new.id)
+                .map(named)
+                .collect(),
+            new: Some(new.clone()),
+            ..FinalTable::default()
+        };
+        let (mut trainer, stop) = (FakeTrainer::default(), AtomicBool::new(false));
+        let conclusion = search.conclude(&table, &mut trainer, &mut (), &stop);
+        let mut findings = Findings::of_search(search.journal(), &summary, "miou").unwrap();
+        let conclusion = conclusion.unwrap().unwrap();
+        findings
+            .conclude(search.journal(), conclusion, &table)
+            .unwrap();
+        findings
+    };
+    // Not among the few that are measured again, so not the chosen one.
+    let findings = chosen_as(&best[9], &mut search);
+    let names: Vec<&str> = findings.test.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["found", "best new"]);
+    assert_eq!(findings.test[1].losses, best[9].losses);
+    let (chosen, new) = (findings.best.unwrap(), findings.best_new.unwrap());
+    assert_eq!(chosen.known["b0"].to_string(), "2.00 × cross entropy");
+    assert!(new.known.is_empty() && new.selection.is_none());
+    assert_eq!(new.candidate, best[9].id.to_string());
+    let file = std::fs::read_to_string(folder.path().join("best_new.json")).unwrap();
+    assert!(file.contains(&best[9].losses["b0"]), "{file}");
+    let file = std::fs::read_to_string(folder.path().join("best.json")).unwrap();
+    assert!(
+        file.contains("known_as") && file.contains("cross entropy"),
+        "{file}"
+    );
+
+    let first = best
+        .iter()
+        .find(|loss| loss.id.to_string() == chosen.candidate);
+    let findings = chosen_as(first.unwrap(), &mut search);
+    assert_eq!(findings.test.len(), 1);
+    assert_eq!(findings.best_new, findings.best);
 }

@@ -63,6 +63,7 @@ impl Screener for FakeEngine {
             losses: vec![1.0; 2],
             norms: vec![norm, norm * 1e-9],
             alignments: vec![sign * norm, sign * norm * 1e-9],
+            sketch: Vec::new(),
             rounding_scale: 1e-12,
         })
     }
@@ -119,7 +120,10 @@ pub(crate) fn evaluation(job: &Job) -> Evaluation {
     let pruning_score = job.pruning.map(|_| (hash % 97) as f64 / 97.0);
     let metrics = BTreeMap::from([("miou".into(), score), ("nothing".into(), f64::NAN)]);
     let ended = match hash % kinds {
-        _ if job.pruning.is_some_and(|rule| rule.prunes(pruning_score)) => {
+        _ if job
+            .pruning
+            .is_some_and(|rule| rule.prunes(pruning_score, None)) =>
+        {
             Evaluation::of(Outcome::StoppedEarly { step: 99 })
         }
         0 => Evaluation::of(Outcome::InvalidTraining { step: 3 }),

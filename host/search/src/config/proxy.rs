@@ -14,6 +14,9 @@ pub struct ProxyConfig {
     pub split: String,
     /// End a training at its first NaN or infinity in loss or gradient. Default true.
     pub stop_invalid: bool,
+    /// Most megabytes of memory for the features of a network's frozen part, `0..=1048576`; what exceeds
+    /// them is computed at each use. Default 256.
+    pub features_mb: usize,
     /// When a training is pruned.
     #[serde(alias = "hopeless")]
     pub pruning: PruningConfig,
@@ -26,6 +29,7 @@ impl Default for ProxyConfig {
         Self {
             split: "reward".into(),
             stop_invalid: true,
+            features_mb: 256,
             pruning: PruningConfig::default(),
             budget: TrainingBudget::default(),
         }
@@ -35,6 +39,7 @@ impl Default for ProxyConfig {
 impl ProxyConfig {
     pub(super) fn check(&self, check: &mut Checker) {
         check.holds("proxy.split", !self.split.is_empty(), "must name a split");
+        check.range("proxy.features_mb", self.features_mb, 0..=1 << 20);
         self.pruning.check(check);
         check_budget(&self.budget, check, "proxy.budget");
     }
@@ -58,6 +63,10 @@ pub struct PruningConfig {
     pub share: f64,
     /// Trainings that are scored on their way before the first may be pruned, `1..=1000000`. Default 20.
     pub history: usize,
+    /// Whether a training is pruned, from the first one on, that scores no more than the best predictions that do
+    /// not depend on the input, such as one class everywhere; a tie with the better part ends it then as well.
+    /// Default true.
+    pub constant: bool,
 }
 
 impl Default for PruningConfig {
@@ -68,6 +77,7 @@ impl Default for PruningConfig {
             images: 50,
             share: 0.4,
             history: 20,
+            constant: true,
         }
     }
 }

@@ -196,12 +196,32 @@ impl EarlyStopping {
     }
 }
 
-/// Section `[equivalence]`: the gradient-equivalence check of AutoLoss-Zero.
+/// Which gradients a fingerprint takes for the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EquivalenceMode {
+    /// Those of one direction: with Adam a positive factor changes no training. With SGD a factor is another
+    /// learning rate, and the norm has to be the same as well.
+    #[default]
+    Training,
+    /// Those with equal norms and signs on every sample, as AutoLoss-Zero has it.
+    Paper,
+}
+
+/// Section `[equivalence]`: which losses share one evaluation, after the gradient-equivalence check of
+/// AutoLoss-Zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EquivalenceConfig {
     /// Whether losses with equal fingerprints share one evaluation. Default true.
     pub enabled: bool,
+    /// Which gradients a fingerprint takes for the same. Default `"training"`, ours.
+    pub mode: EquivalenceMode,
+    /// Random directions that the gradient is projected on in mode `training`, `1..=32`. Default 16.
+    pub projections: usize,
+    /// Width of a step in which a projection, over the gradient's norm, is told in mode `training`, above 0
+    /// and at most 1. Default 0.02: gradients of one fingerprint have a cosine of 0.999 and more.
+    pub resolution: f64,
     /// Significant digits of the gradient norms in a fingerprint, `1..=12`. Default 2.
     pub digits: usize,
     /// An alignment of at most this share of the gradient's norm has no sign, `0..=1`: the gradient is
@@ -213,6 +233,9 @@ impl Default for EquivalenceConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            mode: EquivalenceMode::default(),
+            projections: 16,
+            resolution: 0.02,
             digits: 2,
             orthogonal: 1e-6,
         }
@@ -220,7 +243,18 @@ impl Default for EquivalenceConfig {
 }
 
 impl EquivalenceConfig {
+    /// How many projections of a gradient a screener has to tell.
+    #[must_use]
+    pub fn sketched(&self) -> usize {
+        match self.mode {
+            EquivalenceMode::Training if self.enabled => self.projections,
+            _ => 0,
+        }
+    }
+
     pub(super) fn check(&self, check: &mut Checker) {
+        check.range("equivalence.projections", self.projections, 1..=32);
+        check.positive("equivalence.resolution", self.resolution, 1.0);
         check.range("equivalence.digits", self.digits, 1..=12);
         check.range("equivalence.orthogonal", self.orthogonal, 0.0..=1.0);
     }

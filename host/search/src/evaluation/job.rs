@@ -70,25 +70,38 @@ pub struct PruningRule {
     /// A training that scores less is pruned; absent: none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least: Option<Fitness>,
+    /// Whether one is pruned that scores no more than the best constant predictions, or just `least`.
+    #[serde(default)]
+    pub constant: bool,
 }
 
 impl PruningRule {
-    /// Whether a training with this score at the rule's step is pruned. Without a score there, which is
-    /// the data's doing, it is not.
+    /// Whether a training with this score at the rule's step is pruned, where the best constant predictions
+    /// score `constant`. Without a score there, which is the data's doing, it is not.
     ///
     /// ```
     /// use autoloss_search::{Fitness, PruningRule};
     ///
-    /// let rule = PruningRule { step: 90, images: 50, least: Fitness::new(0.3) };
-    /// assert!(rule.prunes(Some(0.29)) && rule.prunes(Some(f64::NAN)));
-    /// assert!(!rule.prunes(Some(0.3)) && !rule.prunes(None));
+    /// let rule = PruningRule { step: 90, images: 50, least: Fitness::new(0.3), constant: false };
+    /// assert!(rule.prunes(Some(0.29), None) && rule.prunes(Some(f64::NAN), None));
+    /// assert!(!rule.prunes(Some(0.3), None) && !rule.prunes(None, None));
+    ///
+    /// let rule = PruningRule { constant: true, ..rule };
+    /// assert!(rule.prunes(Some(0.3), None) && rule.prunes(Some(0.4), Some(0.4)));
+    /// assert!(!rule.prunes(Some(0.41), Some(0.4)));
     /// ```
     #[must_use]
-    pub fn prunes(&self, score: Option<f64>) -> bool {
-        match (self.least, score) {
-            (Some(least), Some(score)) => Fitness::new(score).is_none_or(|fitness| fitness < least),
-            _ => false,
-        }
+    pub fn prunes(&self, score: Option<f64>, constant: Option<f64>) -> bool {
+        let Some(score) = score else {
+            return false;
+        };
+        let score = Fitness::new(score);
+        let below = self.least.is_some_and(|least| match self.constant {
+            true => score.is_none_or(|score| score <= least),
+            false => score.is_none_or(|score| score < least),
+        });
+        let constant = constant.filter(|_| self.constant).and_then(Fitness::new);
+        below || constant.is_some_and(|constant| score.is_none_or(|score| score <= constant))
     }
 }
 

@@ -3,7 +3,8 @@
 //! Many losses that pass every screen train a network to nothing, and that shows long before the last step.
 //! So each training of a search is scored once on its way, always after the same number of steps, and pruned
 //! where it scores less than a part of the trainings before it did. What is compared is the same split, the
-//! same samples, the same seed and the same learning rates.
+//! same samples, the same seed and the same learning rates. One that scores no more than constant predictions has
+//! learned nothing yet, and is pruned whatever came before it.
 
 use super::job::PruningRule;
 use crate::config::ProxyConfig;
@@ -32,6 +33,7 @@ impl Pruner {
         (pruning.enabled && step < steps).then(|| PruningRule {
             step,
             images: pruning.images,
+            constant: pruning.constant,
             least: (self.scores.len() >= pruning.history).then(|| self.better_than(pruning.share)),
         })
     }

@@ -8,39 +8,78 @@
 //! be read in the store. The sign is ours: L and −L have equal norms and opposite effects. It is
 //! taken for each sample, which costs nothing and tells more than the sign of their mean.
 //!
+//! That is mode `paper`. A training sees less: Adam divides by the gradient's size, so that L and c·L are one
+//! training, and what a softmax cancels never reaches the network. In mode `training`, ours, the key is the
+//! direction of the gradient by x alone, as its projections on fixed random directions over its norm, in steps of
+//! `resolution`. With SGD a factor is another learning rate; there the norm is part of the key.
+//!
 //! ```
-//! use autoloss_search::{EquivalenceConfig, GradientKey, Probe};
+//! use autoloss_search::{EquivalenceConfig, EquivalenceMode, GradientKey, Probe};
 //!
 //! let config = EquivalenceConfig::default();
 //! let probe = |scale: f64| Probe {
 //!     losses: vec![1.0],
 //!     norms: vec![0.0123 * scale.abs()],
 //!     alignments: vec![-0.5 * scale],
+//!     sketch: vec![0.006 * scale, -0.002 * scale],
 //!     rounding_scale: 0.0,
 //! };
-//! let key = GradientKey::new(&probe(1.0), &config).unwrap();
-//! assert_eq!(key.as_str(), "1.2e-2-");
-//! assert_eq!(GradientKey::new(&probe(1.0 + 1e-9), &config), Some(key.clone()));
-//! assert_ne!(GradientKey::new(&probe(-1.0), &config), Some(key));
+//! let key = |scale| GradientKey::new(&probe(scale), &config, true).unwrap();
+//! assert_eq!(key(1.0).as_str(), "24,-8");
+//! assert_eq!(key(2.7), key(1.0));
+//! assert_ne!(key(-1.0), key(1.0));
+//!
+//! let config = EquivalenceConfig { mode: EquivalenceMode::Paper, ..config };
+//! let key = |scale| GradientKey::new(&probe(scale), &config, true).unwrap();
+//! assert_eq!(key(1.0).as_str(), "1.2e-2-");
+//! assert_eq!(key(1.0 + 1e-9), key(1.0));
+//! assert_ne!(key(2.7), key(1.0));
 //! ```
 
 use std::fmt::Write;
 
 use super::screener::Probe;
-use crate::config::EquivalenceConfig;
+use crate::config::{EquivalenceConfig, EquivalenceMode};
 
 /// What equivalent losses have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GradientKey(Box<str>);
 
 impl GradientKey {
-    /// The key of a probe with the configured digits; None where the probe is not finite, since such
-    /// losses have nothing in common.
+    /// The key of a probe; None where the probe is not finite, since such losses have nothing in common.
+    /// `any_scale` tells that a positive factor changes no training. A probe without a sketch has the key of
+    /// mode `paper`.
     #[must_use]
-    pub fn new(probe: &Probe, config: &EquivalenceConfig) -> Option<Self> {
+    pub fn new(probe: &Probe, config: &EquivalenceConfig, any_scale: bool) -> Option<Self> {
         if !probe.is_finite() {
             return None;
         }
+        let norm = probe
+            .norms
+            .iter()
+            .map(|norm| norm * norm)
+            .sum::<f64>()
+            .sqrt();
+        let sketched = config.mode == EquivalenceMode::Training && !probe.sketch.is_empty();
+        Some(if sketched && norm > 0.0 && norm.is_finite() {
+            Self::of_direction(probe, norm, config, any_scale)
+        } else {
+            Self::of_norms(probe, config)
+        })
+    }
+
+    fn of_direction(probe: &Probe, norm: f64, config: &EquivalenceConfig, any_scale: bool) -> Self {
+        let step = |projection: &f64| (projection / (norm * config.resolution)).round() as i64;
+        let steps = probe.sketch.iter().map(|p| step(p).to_string());
+        let mut text = steps.collect::<Vec<_>>().join(",");
+        if !any_scale {
+            let precision = config.digits.saturating_sub(1);
+            text += &format!("@{norm:.precision$e}");
+        }
+        Self(text.into_boxed_str())
+    }
+
+    fn of_norms(probe: &Probe, config: &EquivalenceConfig) -> Self {
         let precision = config.digits.saturating_sub(1);
         let mut text = String::with_capacity(probe.norms.len() * (precision + 8));
         for (index, &norm) in probe.norms.iter().enumerate() {
@@ -54,7 +93,7 @@ impl GradientKey {
             );
             debug_assert!(written.is_ok(), "writing to a string cannot fail");
         }
-        Some(Self(text.into_boxed_str()))
+        Self(text.into_boxed_str())
     }
 
     /// A key read back from the store.
@@ -97,12 +136,18 @@ mod tests {
             losses: vec![0.0; norms.len()],
             norms: norms.to_vec(),
             alignments: alignments.to_vec(),
+            sketch: Vec::new(),
             rounding_scale: 0.0,
         }
     }
 
     fn key(norms: &[f64], alignments: &[f64]) -> GradientKey {
-        GradientKey::new(&probe(norms, alignments), &EquivalenceConfig::default()).unwrap()
+        GradientKey::new(
+            &probe(norms, alignments),
+            &EquivalenceConfig::default(),
+            true,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -120,7 +165,7 @@ mod tests {
             ..EquivalenceConfig::default()
         };
         let probe = probe(&[1.0, 1.0], &[0.05, 0.5]);
-        let key = GradientKey::new(&probe, &strict).unwrap();
+        let key = GradientKey::new(&probe, &strict, true).unwrap();
         assert_eq!(key.as_str(), "1.0e0=1.0e0+");
     }
 
@@ -132,9 +177,12 @@ mod tests {
     #[test]
     fn a_probe_that_is_not_finite_has_no_key() {
         let config = EquivalenceConfig::default();
-        assert_eq!(GradientKey::new(&probe(&[f64::NAN], &[0.0]), &config), None);
         assert_eq!(
-            GradientKey::new(&probe(&[1.0], &[f64::INFINITY]), &config),
+            GradientKey::new(&probe(&[f64::NAN], &[0.0]), &config, true),
+            None
+        );
+        assert_eq!(
+            GradientKey::new(&probe(&[1.0], &[f64::INFINITY]), &config, true),
             None
         );
     }
@@ -146,7 +194,51 @@ mod tests {
         assert_eq!(GradientKey::join([&a]), a);
     }
 
+    fn sketched(norms: &[f64], sketch: &[f64]) -> Probe {
+        Probe {
+            sketch: sketch.to_vec(),
+            ..probe(norms, &vec![0.0; norms.len()])
+        }
+    }
+
+    #[test]
+    fn with_sgd_a_factor_is_another_training() {
+        let config = EquivalenceConfig::default();
+        let key = |factor: f64, any_scale| {
+            let probe = sketched(&[3.0 * factor, 4.0 * factor], &[factor, -2.5 * factor]);
+            GradientKey::new(&probe, &config, any_scale).unwrap()
+        };
+        assert_eq!(key(1.0, false).as_str(), "10,-25@5.0e0");
+        assert_eq!(key(1.004, false), key(1.0, false));
+        assert_ne!(key(2.0, false), key(1.0, false));
+        assert_eq!(key(2.0, true), key(1.0, true));
+    }
+
+    #[test]
+    fn what_has_no_direction_is_told_by_its_norms() {
+        let config = EquivalenceConfig::default();
+        let key = GradientKey::new(&sketched(&[0.0], &[0.0]), &config, true).unwrap();
+        assert_eq!(key.as_str(), "0.0e0=");
+    }
+
     proptest! {
+        /// No positive factor changes the key of a direction, and the opposite direction has another.
+        #[test]
+        fn a_direction_has_one_key(
+            sketch in prop::collection::vec(-3.0f64..3.0, 4..17),
+            exponent in -20i32..20,
+        ) {
+            prop_assume!(sketch.iter().any(|p| p.abs() > 0.1));
+            let config = EquivalenceConfig::default();
+            let key = |factor: f64| {
+                let scaled: Vec<f64> = sketch.iter().map(|p| p * factor).collect();
+                GradientKey::new(&sketched(&[factor.abs()], &scaled), &config, true).unwrap()
+            };
+            // A power of two rounds nothing.
+            prop_assert_eq!(key(2f64.powi(exponent)), key(1.0));
+            prop_assert_ne!(key(-1.0), key(1.0));
+        }
+
         /// A mantissa in the middle of its bin stays there under rounding noise.
         #[test]
         fn noise_away_from_bin_edges_changes_nothing(

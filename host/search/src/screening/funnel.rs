@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use autoloss_graph::hash::{FNV_START, fnv1a};
 use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
+use autoloss_spec::Optimizer;
 
 use super::answers::Answers;
 use super::equivalence::GradientKey;
@@ -60,6 +61,8 @@ pub(crate) struct Decision {
 pub(crate) struct Funnel {
     screening: ScreeningConfig,
     equivalence: EquivalenceConfig,
+    /// Whether a positive factor of a loss changes no training.
+    any_scale: bool,
     signatures: Vec<Signature>,
     caches: Vec<BranchCache>,
     pub(crate) evaluated: Evaluated,
@@ -107,6 +110,7 @@ impl Funnel {
         Self {
             screening: config.screening.clone(),
             equivalence: config.equivalence.clone(),
+            any_scale: config.proxy.budget.optimizer == Optimizer::Adam,
             signatures: task.branches.iter().map(|b| b.signature.clone()).collect(),
             caches: task
                 .branches
@@ -220,7 +224,7 @@ impl Funnel {
             if !self.equivalence.enabled {
                 return true;
             }
-            let Some(key) = GradientKey::new(probe, &self.equivalence) else {
+            let Some(key) = GradientKey::new(probe, &self.equivalence, self.any_scale) else {
                 return true;
             };
             !self.caches[work.branch].keys.contains_key(&key) && keys.insert((work.branch, key))
@@ -289,7 +293,7 @@ impl Funnel {
                 return Ok(Finding::fresh(Err(outcome), canonical, None));
             }
             if self.equivalence.enabled {
-                key = GradientKey::new(&probe, &self.equivalence);
+                key = GradientKey::new(&probe, &self.equivalence, self.any_scale);
             }
         }
         if let Some((of, found)) = key

@@ -72,6 +72,9 @@ pub struct Probe {
     pub norms: Vec<f64>,
     /// The signed inner product ⟨∂L/∂x_b, ŷ_b − y_b⟩ of each sample; of boxes, ⟨∂L/∂x_b, x_b − y_b⟩.
     pub alignments: Vec<f64>,
+    /// The whole gradient's projections on fixed random directions, Σ_b ⟨∂L/∂x_b, r_b⟩ with entries ±1 in r,
+    /// as many as [`EquivalenceConfig::sketched`](crate::EquivalenceConfig::sketched) asks for.
+    pub sketch: Vec<f64>,
     /// A norm at or below this is only rounding: the gradient is zero.
     pub rounding_scale: f64,
 }
@@ -80,7 +83,7 @@ impl Probe {
     /// Whether every number of the probe is finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        [&self.losses, &self.norms, &self.alignments]
+        [&self.losses, &self.norms, &self.alignments, &self.sketch]
             .into_iter()
             .flatten()
             .all(|value| value.is_finite())

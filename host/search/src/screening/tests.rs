@@ -29,6 +29,7 @@ impl Scripted {
                 losses: vec![0.0; norms.len()],
                 norms: norms.to_vec(),
                 alignments: norms.iter().map(|norm| -norm).collect(),
+                sketch: Vec::new(),
                 rounding_scale: 1e-9,
             },
             gain,

@@ -1,15 +1,17 @@
 //! Loading plugins, and calling them as if they were ordinary values.
 //!
 //! [`Plugin`] admits one library; [`Registry`] holds all that were loaded and finds tasks, networks
-//! and metrics in them by name; [`RemoteTask`], [`RemoteNetwork`], [`RemoteMetric`] and
+//! and metrics in them by name, and the weights that a network needs; [`RemoteTask`], [`RemoteNetwork`], [`RemoteMetric`] and
 //! [`RemoteScreeningMetric`] turn method calls into messages and check every answer before the host believes it.
 
 mod error;
 mod library;
 mod registry;
 mod remote;
+mod weights;
 
 pub use error::{LoadError, PluginError, Trouble};
 pub use library::Plugin;
 pub use registry::{Registry, locate};
 pub use remote::{RemoteMetric, RemoteNetwork, RemoteScreeningMetric, RemoteTask};
+pub use weights::ChosenNetwork;

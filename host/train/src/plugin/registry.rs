@@ -176,7 +176,7 @@ fn offers(plugin: &Plugin) -> impl Iterator<Item = (&'static str, &str)> {
         .chain(screening)
 }
 
-fn join<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {
+pub(super) fn join<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {
     let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
     names.join(", ")
 }

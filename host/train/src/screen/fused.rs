@@ -91,9 +91,19 @@ impl Fused {
         }
     }
 
+    /// ∂L/∂x at the first predictions.
+    pub(super) fn gradient(&mut self, machine: &mut Machine, graph: &LossGraph) -> Vec<f32> {
+        let (problem, compiled) = self.compiled(graph);
+        machine.reset(problem);
+        let mut gradient = Vec::new();
+        machine.raw_gradient(problem, &compiled.program, &mut gradient);
+        gradient
+    }
+
     pub(super) fn probe(
         &mut self,
         machine: &mut Machine,
+        branch: &Branch,
         graph: &LossGraph,
         config: &ScreeningConfig,
     ) -> Probe {
@@ -101,10 +111,17 @@ impl Fused {
         machine.reset(problem);
         let found = machine.gradient(problem, &compiled.program);
         compiled.aligned = Some(found.alignments.iter().sum::<f64>() > 0.0);
+        let mut sketch = Vec::new();
+        if branch.sketch.wanted() {
+            let mut gradient = Vec::new();
+            machine.raw_gradient(problem, &compiled.program, &mut gradient);
+            sketch = branch.sketch.of(&gradient);
+        }
         Probe {
             losses: found.losses,
             norms: found.norms,
             alignments: found.alignments,
+            sketch,
             rounding_scale: config.rounding * found.term_norm,
         }
     }
@@ -121,7 +138,7 @@ impl Fused {
             return Ok(self.optimise(machine, branch, graph, config, None)?.0);
         }
         if self.compiled(graph).1.aligned.is_none() {
-            self.probe(machine, graph, config);
+            self.probe(machine, branch, graph, config);
         }
         let aligned = self.compiled(graph).1.aligned == Some(true);
         let rule = &config.early_stopping;

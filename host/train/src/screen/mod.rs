@@ -9,6 +9,7 @@
 mod activation;
 mod fused;
 mod pool;
+mod sketch;
 mod torch;
 
 use crate::plugin::{RemoteScreeningMetric, RemoteTask};
@@ -21,6 +22,7 @@ use autoloss_search::{
 };
 use fused::Fused;
 use pool::WorkerPool;
+use sketch::Sketch;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -38,6 +40,7 @@ struct Branch {
     /// Raw predictions every protocol run starts from.
     raw: Tensor,
     initial: f64,
+    sketch: Sketch,
 }
 
 /// The branches of a task with samples and metrics of its own.
@@ -63,7 +66,8 @@ pub struct TaskScreener {
 }
 
 impl TaskScreener {
-    /// Takes samples of every branch from the task. `metric` finds the metric that computes a score
+    /// Takes samples of every branch from the task. Probes tell `sketched` projections of their gradients.
+    /// `metric` finds the metric that computes a score
     /// in screening form. The fused engine works on as many losses at a time as libtorch has threads.
     ///
     /// # Errors
@@ -73,9 +77,10 @@ impl TaskScreener {
         branches: &[BranchInfo],
         mut metric: impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
+        sketched: usize,
         seed: u64,
     ) -> Result<Self> {
-        let first = Worker::new(task, branches, &mut metric, config, seed)?;
+        let first = Worker::new(task, branches, &mut metric, config, (sketched, seed))?;
         let threads = match config.engine {
             ScreeningEngine::Fused => usize::try_from(tch::get_num_threads()).unwrap_or(1),
             // It takes all cores for one loss.
@@ -91,6 +96,19 @@ impl TaskScreener {
     /// Shape (B, C, H, W) of a branch's predictions.
     pub fn shape(&mut self, branch: usize) -> [i64; 4] {
         self.workers.first().branches[branch].branch.samples.shape
+    }
+
+    /// The gradient that a probe is of, by the raw predictions (B, C, H, W).
+    ///
+    /// # Errors
+    /// Whatever libtorch says.
+    pub fn gradient(&mut self, branch: usize, graph: &LossGraph) -> Result<Vec<f32>> {
+        let worker = self.workers.first();
+        let Screen { branch, fused, .. } = &mut worker.branches[branch];
+        match fused {
+            Some(fused) => Ok(fused.gradient(&mut worker.machine, graph)),
+            None => branch.gradient_by_libtorch(graph),
+        }
     }
 
     /// The protocol with the metric read every `every` steps.
@@ -144,11 +162,11 @@ impl Worker {
         branches: &[BranchInfo],
         metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
-        seed: u64,
+        fixed: (usize, u64),
     ) -> Result<Self> {
         let branches = branches
             .iter()
-            .map(|info| Screen::new(task, info, metric, config, seed))
+            .map(|info| Screen::new(task, info, metric, config, fixed))
             .collect::<Result<_>>()?;
         Ok(Self {
             branches,
@@ -170,7 +188,7 @@ impl Worker {
     fn probe(&mut self, branch: usize, graph: &LossGraph) -> Result<Probe, Fault> {
         let Screen { branch, fused, .. } = &mut self.branches[branch];
         match fused {
-            Some(fused) => Ok(fused.probe(&mut self.machine, graph, &self.config)),
+            Some(fused) => Ok(fused.probe(&mut self.machine, branch, graph, &self.config)),
             None => branch.probe_by_libtorch(graph, &self.config).map_err(fault),
         }
     }
@@ -188,11 +206,11 @@ impl Screen {
         info: &BranchInfo,
         metric: &mut impl FnMut(&str) -> Result<RemoteScreeningMetric>,
         config: &ScreeningConfig,
-        seed: u64,
+        (sketched, seed): (usize, u64),
     ) -> Result<Self> {
         let mut branch = |config: &ScreeningConfig| {
             let metric = metric(&info.screening_score)?;
-            Branch::new(task, info, metric, config, seed)
+            Branch::new(task, info, metric, config, (sketched, seed))
         };
         let mut screen = Self {
             branch: branch(config)?,
@@ -277,7 +295,7 @@ impl Branch {
         info: &BranchInfo,
         metric: RemoteScreeningMetric,
         config: &ScreeningConfig,
-        seed: u64,
+        (sketched, seed): (usize, u64),
     ) -> Result<Self> {
         let request = ScreeningRequest {
             branch: info.name.clone(),
@@ -293,6 +311,7 @@ impl Branch {
             info: info.clone(),
             samples,
             metric,
+            sketch: Sketch::new(sketched, raw.numel()),
             raw,
             initial: 0.0,
         };
@@ -314,6 +333,7 @@ impl Branch {
             metric,
             raw: self.raw.shallow_clone(),
             initial: self.initial,
+            sketch: self.sketch.clone(),
         })
     }
 

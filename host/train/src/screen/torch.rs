@@ -15,6 +15,18 @@ use tch::{Kind, Tensor};
 const BETA1: f64 = 0.9;
 
 impl Branch {
+    /// ∂L/∂x at the first predictions; zeros where the loss does not depend on them.
+    pub(super) fn gradient_by_libtorch(&self, graph: &LossGraph) -> Result<Vec<f32>> {
+        let raw = self.raw.f_detach()?.f_set_requires_grad(true)?;
+        let prediction = self.activate(&raw)?;
+        let loss = loss_of(graph, &self.inputs(&prediction)?, Scope::Sample)?;
+        if !loss.requires_grad() {
+            return Ok(vec![0.0; raw.numel()]);
+        }
+        let gradient = Tensor::f_run_backward(&[&loss], &[&raw], false, false)?;
+        singles(&gradient[0])
+    }
+
     pub(super) fn probe_by_libtorch(
         &self,
         graph: &LossGraph,
@@ -56,6 +68,7 @@ impl Branch {
             losses: values(&losses)?,
             norms: norm(by_raw)?,
             alignments: values(&per_sample(&by_raw.f_mul(&away)?.f_to_kind(Kind::Double)?)?)?,
+            sketch: self.sketch.of(&singles(by_raw)?),
             rounding_scale: config.rounding * terms.into_iter().fold(0.0, f64::max).sqrt(),
         })
     }
@@ -67,6 +80,7 @@ impl Branch {
             losses,
             norms: zeros.clone(),
             alignments: zeros,
+            sketch: self.sketch.of(&vec![0.0; self.raw.numel()]),
             rounding_scale: 0.0,
         })
     }
@@ -131,6 +145,10 @@ impl Branch {
             trace,
         ))
     }
+}
+
+fn singles(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(Vec::<f32>::try_from(&tensor.f_contiguous()?.f_view([-1])?)?)
 }
 
 fn values(tensor: &Tensor) -> Result<Vec<f64>> {

@@ -82,7 +82,7 @@ impl Choice for FpnOverLite0 {
     const DESIGN: Design = Design {
         name: "fpn_lite0",
         title: "Feature pyramid over EfficientNet-Lite0 (3 M parameters), pretrainable",
-        encoder: "encoder.model.",
+        encoder: fpn::ENCODER,
         pretraining: SYMMETRIC,
         step: fpn::ENCODER_STRIDE,
         stride: 4,

@@ -15,6 +15,8 @@ use tch::Tensor;
 
 /// Image pixels to a position of the encoder's last map, per axis.
 pub(crate) const ENCODER_STRIDE: i64 = 32;
+/// The encoder's tensors begin with it.
+pub(crate) const ENCODER: &str = "encoder.model.";
 /// Channels of the decoder.
 pub(crate) const CHANNELS: i64 = 64;
 /// Groups of channels that are normalised together.
@@ -24,15 +26,35 @@ const GROUPS: i64 = 32;
 #[derive(Debug)]
 pub(crate) struct FpnLite {
     encoder: Lite0,
+    decoder: Decoder,
+}
+
+impl FpnLite {
+    pub(crate) fn new(weights: &mut Weights, dropout: f64) -> Result<Self> {
+        let encoder = Lite0::new(weights, ENCODER)?;
+        let decoder = Decoder::new(weights, dropout)?;
+        Ok(Self { encoder, decoder })
+    }
+}
+
+impl Body for FpnLite {
+    fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor> {
+        let maps = self.encoder.forward(image, training)?;
+        self.decoder.forward(&maps, training)
+    }
+}
+
+/// The encoder's maps, (N, C, H/s, W/s) for the strides s from 4 to 32, to one (N, 64, H/4, W/4).
+#[derive(Debug)]
+pub(crate) struct Decoder {
     /// From the coarsest map to the finest.
     laterals: Vec<Conv>,
     levels: Vec<Level>,
     dropout: f64,
 }
 
-impl FpnLite {
+impl Decoder {
     pub(crate) fn new(weights: &mut Weights, dropout: f64) -> Result<Self> {
-        let encoder = Lite0::new(weights, "encoder.model.")?;
         let names = [
             "decoder.p5",
             "decoder.p4.skip_conv",
@@ -54,17 +76,14 @@ impl FpnLite {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            encoder,
             laterals,
             levels,
             dropout,
         })
     }
-}
 
-impl Body for FpnLite {
-    fn forward(&self, image: &Tensor, training: bool) -> Result<Tensor> {
-        let maps = self.encoder.forward(image, training)?;
+    /// Maps of the four strides, the finest first.
+    pub(crate) fn forward(&self, maps: &[Tensor; 4], training: bool) -> Result<Tensor> {
         let mut above: Option<Tensor> = None;
         let mut sum: Option<Tensor> = None;
         for ((map, lateral), level) in maps.iter().rev().zip(&self.laterals).zip(&self.levels) {

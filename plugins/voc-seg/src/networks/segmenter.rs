@@ -221,7 +221,7 @@ impl<C: Choice> Segmenter<C> {
 
 /// The labels (N, H, W) of the pixels that logits (N, C, h, w) are enlarged onto, (N, h, w). With
 /// corners on corners, logit i falls on pixel i·(H − 1)/(h − 1), rounded.
-fn labels_at(labels: &Tensor, logits: &[i64]) -> Result<Tensor> {
+pub(super) fn labels_at(labels: &Tensor, logits: &[i64]) -> Result<Tensor> {
     let size = labels.size();
     let (&[n, height, width], &[m, _, h, w]) = (&size[..], logits) else {
         return Err(format!("labels have shape {size:?}, expected (N, H, W)").into());

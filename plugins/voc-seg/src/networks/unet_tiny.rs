@@ -224,13 +224,8 @@ mod tests {
 
     fn batch() -> Batch {
         let task = VocSeg::open(&TaskOptions::default()).unwrap();
-        let indices = vec![0, 1, 2];
-        task.batch(&BatchRequest {
-            split: Split::Train,
-            indices,
-            augment: None,
-        })
-        .unwrap()
+        task.batch(&BatchRequest::new(Split::Train, vec![0, 1, 2]))
+            .unwrap()
     }
 
     #[test]

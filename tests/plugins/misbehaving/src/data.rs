@@ -101,6 +101,11 @@ impl Task for Misbehaving {
         Ok(if empty { 0 } else { LEN })
     }
 
+    fn views(&self) -> Result<u32> {
+        fault::strike("Task::views")?;
+        Ok(if fault::is("views:none") { 0 } else { 1 })
+    }
+
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         fault::strike("Task::batch")?;
         let before = self.batches.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +141,14 @@ impl Task for Misbehaving {
             inputs: Tensors::new().with("image", image),
             targets,
         })
+    }
+
+    fn constant_predictions(&self, batch: &Batch) -> Result<Vec<Tensors>> {
+        fault::strike("Task::constant_predictions")?;
+        let labels = batch.targets.get("labels")?.f_zeros_like()?;
+        let undefined = fault::is("constant:undefined");
+        let labels = if undefined { Tensor::new() } else { labels };
+        Ok(vec![Tensors::new().with("labels", labels)])
     }
 
     fn screening_samples(&self, request: &ScreeningRequest) -> Result<ScreeningSamples> {

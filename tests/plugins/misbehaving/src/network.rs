@@ -19,7 +19,11 @@ pub(crate) struct Pebble {
 impl ProxyNetwork for Pebble {
     fn info() -> NetworkInfo {
         fault::panic_in("ProxyNetwork::info");
-        NetworkInfo::new("pebble", "One 3x3 convolution", [crate::TASK])
+        let info = NetworkInfo::new("pebble", "One 3x3 convolution", [crate::TASK]);
+        match fault::is("frozen") {
+            true => info.frozen_features(),
+            false => info,
+        }
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {
@@ -32,6 +36,24 @@ impl ProxyNetwork for Pebble {
             weight: weight.f_mul_scalar(0.1)?.f_set_requires_grad(true)?,
             bias: bias.f_set_requires_grad(true)?,
             batches: Tensor::f_zeros([1], (Kind::Int64, device))?,
+        })
+    }
+
+    fn frozen_features(&mut self, inputs: &Tensors) -> Result<Tensors> {
+        fault::strike("ProxyNetwork::frozen_features")?;
+        let mut image = inputs.get("image")?.f_mul_scalar(2.0)?;
+        if fault::is("features:one_more") {
+            image = Tensor::f_cat(&[&image, &image.f_narrow(0, 0, 1)?], 0)?;
+        }
+        if fault::is("features:nan") {
+            image = image.f_mul_scalar(f64::NAN)?;
+        }
+        if fault::is("features:whole") {
+            image = image.f_to_kind(Kind::Int64)?;
+        }
+        Ok(match fault::is("features:none") {
+            true => Tensors::new(),
+            false => Tensors::new().with("image", image),
         })
     }
 

@@ -86,6 +86,38 @@ impl RemoteNetwork {
         Ok(())
     }
 
+    /// What the part that never trains makes of inputs: finite tensors of floats with as many samples in
+    /// their first dimension.
+    ///
+    /// # Errors
+    /// The plugin's own, or how its answer is wrong.
+    pub fn frozen_features(&self, inputs: &Tensors) -> Result<Tensors> {
+        let request = NetworkRequest::FrozenFeatures {
+            inputs: names(inputs),
+        };
+        let (response, mut sent) = self.object.call(request, &all([inputs]))?;
+        let NetworkResponse::FrozenFeatures(named) = response else {
+            return Err(sent.unexpected(&response));
+        };
+        let features = sent.named(named)?;
+        let samples = inputs.iter().next().map(|(_, tensor)| tensor.size()[0]);
+        for (name, tensor) in features.iter() {
+            let size = tensor.size();
+            if size.first().copied() != samples || !tensor.is_floating_point() {
+                let kind = tensor.kind();
+                return Err(sent.broke(format!(
+                    "features '{name}': {kind:?} of shape {size:?}, expected floats with {} samples first",
+                    samples.unwrap_or_default()
+                )));
+            }
+            sent.finite(name, tensor)?;
+        }
+        match features.is_empty() {
+            true => Err(sent.broke("there are no features")),
+            false => Ok(features),
+        }
+    }
+
     /// What metrics evaluate.
     ///
     /// # Errors

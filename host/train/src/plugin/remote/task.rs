@@ -101,6 +101,20 @@ impl RemoteTask {
         Ok(groups)
     }
 
+    /// The number of fixed views of each training sample, at least 1; one of an older plugin without the
+    /// method.
+    ///
+    /// # Errors
+    /// The plugin's own.
+    pub fn views(&self) -> Result<u32> {
+        match self.object.call_if_offered(TaskRequest::Views, &[])? {
+            None => Ok(1),
+            Some((TaskResponse::Views(0), sent)) => Err(sent.broke("no view of a sample")),
+            Some((TaskResponse::Views(views), _)) => Ok(views),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
+        }
+    }
+
     /// Loads samples: finite tensors whose first dimension is the number asked for.
     ///
     /// # Errors
@@ -128,6 +142,26 @@ impl RemoteTask {
             sent.finite(name, tensor)?;
         }
         Ok(batch)
+    }
+
+    /// Predictions for a batch that do not depend on its inputs; none of an older plugin without the method.
+    ///
+    /// # Errors
+    /// The plugin's own.
+    pub fn constant_predictions(&self, batch: &Batch) -> Result<Vec<Tensors>> {
+        let request = TaskRequest::ConstantPredictions {
+            inputs: names(&batch.inputs),
+            targets: names(&batch.targets),
+        };
+        let sending = all([&batch.inputs, &batch.targets]);
+        match self.object.call_if_offered(request, &sending)? {
+            None => Ok(Vec::new()),
+            Some((TaskResponse::ConstantPredictions(predictions), mut sent)) => predictions
+                .into_iter()
+                .map(|names| sent.named(names))
+                .collect(),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
+        }
     }
 
     /// Samples for screening, consistent with the branch's declaration.

@@ -1,0 +1,603 @@
+//! Features of a network's frozen part, computed once for each sample and kept.
+//!
+//! A search trains hundreds of networks on the same samples. Where the first part of the network never
+//! trains, what it makes of a sample is always the same: it is computed in one pass before the first
+//! training, kept in half precision, and trainings are given it in the place of the task's inputs.
+//! Instead of augmentation there are the task's fixed views of each training sample.
+//!
+//! The features lie in memory up to a limit, and on disk for the next run. A file is used only where the
+//! inputs themselves, read again, have the digest it was made from: data that changed in its place makes
+//! the file useless, not wrong.
+
+use crate::loader::{Loading, Loads, with_batches};
+use crate::network::{Compute, Network, read_tensors, write_tensors};
+use crate::plugin::{Plugin, RemoteTask};
+use crate::{Result, TrainError};
+use autoloss_graph::hash::{GOLDEN, finalize};
+use autoloss_plugin_api::{Batch, BatchRequest, NetworkInfo, NetworkOptions, Split, Tensors};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tch::{Device, Kind, Tensor};
+
+/// Samples that are encoded at once, and most bytes of their inputs. Fixed: they bound memory.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 16 << 20;
+/// The files in the folder hold at most this many times what may lie in memory.
+const FILES: u64 = 4;
+/// Name of the tensor of a file that holds the digest of the inputs.
+const DIGEST: &str = "digest of the inputs";
+
+/// Where features are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caching {
+    /// Most bytes in memory; what exceeds them is computed whenever it is used.
+    pub bytes: usize,
+    /// Folder of files for later runs; none keeps nothing.
+    pub folder: Option<PathBuf>,
+}
+
+/// The features of all samples of a task, as one network sees them.
+pub(crate) struct Features {
+    plugin: Arc<Plugin>,
+    name: String,
+    options: NetworkOptions,
+    compute: Compute,
+    caching: Caching,
+    encoder: Mutex<Option<Network>>,
+    tables: Mutex<BTreeMap<Split, Arc<Table>>>,
+}
+
+/// The features and targets of a split: row v·S + i is view v of sample i of S.
+struct Table {
+    /// Halves, on the CPU.
+    features: Mutex<Tensors>,
+    targets: Mutex<Tensors>,
+    samples: u64,
+    /// None where samples are as they are, without views.
+    views: Option<u32>,
+    bytes: usize,
+}
+
+/// Batches with features where the network has a frozen part, and otherwise as the task gives them.
+#[derive(Clone, Copy)]
+pub(crate) struct Feed<'a> {
+    pub(crate) task: &'a RemoteTask,
+    pub(crate) features: Option<&'a Features>,
+}
+
+impl Loads for Feed<'_> {
+    fn load(&self, request: BatchRequest) -> Result<Batch> {
+        match self.features {
+            Some(features) => features.load(self.task, request),
+            None => Ok(self.task.load(request)?),
+        }
+    }
+}
+
+/// How a pass over a split goes: what it loads ahead, what ends it, and who is told of samples done and
+/// samples in all.
+pub(crate) struct Pass<'a> {
+    pub(crate) loading: Loading,
+    pub(crate) stop: &'a AtomicBool,
+    pub(crate) watch: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Features {
+    /// Features of a network that is built when they are first needed.
+    pub(crate) fn new(
+        (plugin, network): &(Arc<Plugin>, NetworkInfo),
+        options: NetworkOptions,
+        compute: Compute,
+        caching: Caching,
+    ) -> Self {
+        Self {
+            plugin: Arc::clone(plugin),
+            name: network.name.clone(),
+            options,
+            compute,
+            caching,
+            encoder: Mutex::new(None),
+            tables: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Fills the table of a split, as far as memory allows; one that is there stays.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
+    pub(crate) fn prepare(
+        &self,
+        task: &RemoteTask,
+        split: Split,
+        pass: &mut Pass<'_>,
+    ) -> Result<()> {
+        if self.table(split).is_some() {
+            return Ok(());
+        }
+        let views = match split {
+            Split::Train => Some(task.views()?),
+            _ => None,
+        };
+        let one = request(split, vec![0], views.map(|_| 0));
+        let raw = task.load(one)?;
+        let features = self.encode(&raw.inputs)?;
+        let row = bytes(&features) + bytes(&raw.targets);
+        let (samples, views) = self.fitting(split, task.len(split)?, views, row);
+        if samples == 0 {
+            return Ok(());
+        }
+        let at_once = (BATCH_BYTES / bytes(&raw.inputs).max(1)).clamp(1, BATCH);
+        let plan = Plan {
+            split,
+            samples,
+            views,
+            at_once,
+        };
+        let file = self.file(&plan)?;
+        let stored = match &file {
+            Some(file) if file.exists() => self.stored(task, &plan, file, pass)?,
+            _ => None,
+        };
+        let (features, targets) = match stored {
+            Some(tensors) => tensors,
+            None => {
+                let filled = plan.run(task, Some((self, &features)), pass)?;
+                if let Some(file) = &file {
+                    self.write(file, &filled);
+                }
+                (filled.features, filled.targets)
+            }
+        };
+        let table = Table {
+            bytes: bytes(&features) + bytes(&targets),
+            features: Mutex::new(features),
+            targets: Mutex::new(targets),
+            samples,
+            views,
+        };
+        lock(&self.tables).insert(split, Arc::new(table));
+        Ok(())
+    }
+
+    /// Bytes of the tables so far.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.tables).values().map(|table| table.bytes).sum()
+    }
+
+    /// Features of inputs that the task gave, in single precision with the values of halves.
+    ///
+    /// # Errors
+    /// Whatever plugins or libtorch say.
+    pub(crate) fn of(&self, inputs: &Tensors) -> Result<Tensors> {
+        widened(&self.encode(inputs)?)
+    }
+
+    /// The samples and views of a split that memory holds.
+    fn fitting(
+        &self,
+        split: Split,
+        samples: u64,
+        views: Option<u32>,
+        row: usize,
+    ) -> (u64, Option<u32>) {
+        let room = self.caching.bytes.saturating_sub(self.bytes());
+        let rows = (room / row.max(1)) as u64;
+        let wanted = views.unwrap_or(1);
+        let (kept, fitting) = match rows / samples {
+            0 => (rows, 1),
+            times => (samples, times.min(u64::from(wanted)) as u32),
+        };
+        if kept < samples || fitting < wanted {
+            tracing::warn!(
+                "features of {kept} of {samples} samples ({split}), {fitting} of {wanted} views each, fill the \
+                 {} MB of proxy.features_mb; others are computed at each use",
+                self.caching.bytes >> 20
+            );
+        }
+        (kept, views.map(|_| fitting))
+    }
+
+    fn load(&self, task: &RemoteTask, asked: BatchRequest) -> Result<Batch> {
+        let table = self.table(asked.split);
+        let views = match (asked.augment, &table) {
+            (None, _) => None,
+            (Some(_), Some(table)) => table.views,
+            (Some(_), None) => Some(task.views()?),
+        };
+        let view = |index: u64| match (asked.augment, views) {
+            (Some(seed), Some(views)) => {
+                let own = finalize(seed ^ index.wrapping_mul(GOLDEN));
+                (own % u64::from(views.max(1))) as u32
+            }
+            _ => 0,
+        };
+        if let Some(table) = &table
+            && table.views == views
+            && asked.indices.iter().all(|&index| index < table.samples)
+        {
+            let row = |&index: &u64| u64::from(view(index)) * table.samples + index;
+            return table.rows(&asked.indices.iter().map(row).collect::<Vec<_>>());
+        }
+        if views.is_none() {
+            return self.computed(task, asked);
+        }
+        // A request is of one view; these samples have one each.
+        let alone = |&index: &u64| {
+            let own = request(asked.split, vec![index], Some(view(index)));
+            self.computed(task, own)
+        };
+        joined(
+            &asked
+                .indices
+                .iter()
+                .map(alone)
+                .collect::<Result<Vec<_>>>()?,
+        )
+    }
+
+    fn computed(&self, task: &RemoteTask, request: BatchRequest) -> Result<Batch> {
+        let raw = task.load(request)?;
+        Ok(Batch {
+            inputs: self.of(&raw.inputs)?,
+            targets: raw.targets,
+        })
+    }
+
+    /// Features of inputs in half precision, on the CPU.
+    fn encode(&self, inputs: &Tensors) -> Result<Tensors> {
+        let mut encoder = lock(&self.encoder);
+        let network = match encoder.as_ref() {
+            Some(network) => network,
+            None => {
+                let options = self.options.clone();
+                let built = Network::build(&self.plugin, &self.name, options, self.compute)?;
+                encoder.insert(built)
+            }
+        };
+        let _guard = tch::no_grad_guard();
+        let features = network.frozen_features(inputs)?.to_device(Device::Cpu)?;
+        Ok(features.try_map(|tensor| tensor.f_to_kind(Kind::Half))?)
+    }
+
+    fn table(&self, split: Split) -> Option<Arc<Table>> {
+        lock(&self.tables).get(&split).map(Arc::clone)
+    }
+
+    /// The file of a table: its name tells the network, its weights and the number of rows.
+    fn file(&self, plan: &Plan) -> Result<Option<PathBuf>> {
+        let Some(folder) = &self.caching.folder else {
+            return Ok(None);
+        };
+        let mut digest = Sha256::new();
+        let settings = serde_json::to_string(&self.options.settings).unwrap_or_default();
+        let rows = format!("{} {} {:?}", plan.split, plan.samples, plan.views);
+        let computed = format!("{:?}", self.compute);
+        for part in [
+            self.plugin.sha256(),
+            &self.name,
+            &settings,
+            &rows,
+            &computed,
+        ] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        if let Some(weights) = &self.options.weights {
+            let bytes = fs::read(weights).map_err(|error| TrainError::Checkpoint {
+                file: weights.clone(),
+                why: error.to_string(),
+            })?;
+            digest.update(bytes);
+        }
+        let name: String = digest.finalize()[..12]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Some(folder.join(format!("{name}.safetensors"))))
+    }
+
+    /// The tensors of a file, if they are of the inputs as they are now.
+    fn stored(
+        &self,
+        task: &RemoteTask,
+        plan: &Plan,
+        file: &Path,
+        pass: &mut Pass<'_>,
+    ) -> Result<Option<(Tensors, Tensors)>> {
+        let found = plan.run(task, None, pass)?;
+        let mut stored = match read_tensors(file) {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!("features are computed anew: {error}");
+                return Ok(None);
+            }
+        };
+        let rows = plan.rows() as i64;
+        let whole = |(name, tensor): &(String, Tensor)| {
+            name == DIGEST || tensor.size().first() == Some(&rows)
+        };
+        let digest: Option<Vec<u8>> = stored
+            .get(DIGEST)
+            .ok()
+            .and_then(|tensor| Vec::try_from(tensor).ok());
+        let same = digest.as_deref() == Some(&found.digest[..]);
+        let tensors: Vec<_> = std::mem::take(&mut stored).into_iter().collect();
+        if !same || !tensors.iter().all(whole) {
+            tracing::info!("the inputs are not those of {}", file.display());
+            return Ok(None);
+        }
+        // The folder is emptied by age of use.
+        let touched = fs::File::open(file).and_then(|open| open.set_modified(SystemTime::now()));
+        if let Err(error) = touched {
+            tracing::debug!("{}: {error}", file.display());
+        }
+        let features = tensors.into_iter().filter(|(name, _)| name != DIGEST);
+        Ok(Some((features.collect(), found.targets)))
+    }
+
+    /// Keeps features for later runs. What fails costs only time.
+    fn write(&self, file: &Path, filled: &Filled) {
+        let written = || -> Result<()> {
+            let io = |error: std::io::Error| TrainError::Checkpoint {
+                file: file.to_owned(),
+                why: error.to_string(),
+            };
+            let folder = file.parent().unwrap_or(Path::new("."));
+            fs::create_dir_all(folder).map_err(io)?;
+            let partial = file.with_extension(format!("{}.partial", std::process::id()));
+            let digest = Tensor::f_from_slice(&filled.digest)?;
+            let all = filled.features.shallow_clone().with(DIGEST, digest);
+            write_tensors(&partial, &all)
+                .and_then(|()| fs::rename(&partial, file).map_err(io))
+                .inspect_err(|_| drop(fs::remove_file(&partial)))?;
+            forget_old(folder, FILES * self.caching.bytes as u64).map_err(io)
+        };
+        if let Err(error) = written() {
+            tracing::warn!("features are not kept for later runs: {error}");
+        }
+    }
+}
+
+impl Table {
+    fn rows(&self, rows: &[u64]) -> Result<Batch> {
+        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let rows = Tensor::f_from_slice(&rows)?;
+        let pick = |tensors: &Mutex<Tensors>| {
+            lock(tensors).try_map(|tensor| tensor.f_index_select(0, &rows))
+        };
+        Ok(Batch {
+            inputs: widened(&pick(&self.features)?)?,
+            targets: pick(&self.targets)?,
+        })
+    }
+}
+
+/// A pass over the samples of a split.
+struct Plan {
+    split: Split,
+    samples: u64,
+    views: Option<u32>,
+    at_once: usize,
+}
+
+/// What a pass made.
+struct Filled {
+    /// Empty where nothing was encoded.
+    features: Tensors,
+    targets: Tensors,
+    /// SHA-256 of all inputs in the order of the rows.
+    digest: [u8; 32],
+}
+
+impl Plan {
+    fn rows(&self) -> u64 {
+        u64::from(self.views.unwrap_or(1)) * self.samples
+    }
+
+    fn requests(&self) -> impl Iterator<Item = BatchRequest> + Send + use<> {
+        let (split, samples, at_once) = (self.split, self.samples, self.at_once);
+        let views = match self.views {
+            Some(views) => (0..views).map(Some).collect(),
+            None => vec![None],
+        };
+        views.into_iter().flat_map(move |view| {
+            let starts = (0..samples).step_by(at_once);
+            starts.map(move |start| {
+                let end = samples.min(start + at_once as u64);
+                request(split, (start..end).collect(), view)
+            })
+        })
+    }
+
+    /// Loads every row, and encodes it where an encoder is given with the features of one sample.
+    fn run(
+        &self,
+        task: &RemoteTask,
+        encoder: Option<(&Features, &Tensors)>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Filled> {
+        let rows = self.rows();
+        let room = |one: &Tensor| {
+            let mut size = one.size();
+            size[0] = rows as i64;
+            Tensor::f_empty(&size, (one.kind(), Device::Cpu))
+        };
+        let (encoder, features) = match encoder {
+            Some((encoder, one)) => (Some(encoder), one.try_map(room)?),
+            None => (None, Tensors::new()),
+        };
+        let mut targets = Tensors::new();
+        let mut digest = Sha256::new();
+        let mut done = 0;
+        let _guard = tch::no_grad_guard();
+        let body = |batches: &mut crate::loader::Batches<'_>| -> Result<()> {
+            while done < rows {
+                if pass.stop.load(Ordering::Relaxed) {
+                    return Err(TrainError::Interrupted);
+                }
+                let batch = batches.next()?;
+                let count = batch.inputs.iter().next();
+                let count = count.map_or(0, |(_, tensor)| tensor.size()[0]);
+                for (_, tensor) in batch.inputs.iter() {
+                    digest.update(raw_bytes(tensor)?);
+                }
+                if targets.is_empty() {
+                    targets = batch.targets.try_map(room)?;
+                }
+                place(&batch.targets, &targets, done, count)?;
+                if let Some(encoder) = encoder {
+                    place(&encoder.encode(&batch.inputs)?, &features, done, count)?;
+                }
+                done += count as u64;
+                (pass.watch)(done, rows);
+            }
+            Ok(())
+        };
+        with_batches(task, Device::Cpu, pass.loading, self.requests(), body)?;
+        Ok(Filled {
+            features,
+            targets,
+            digest: digest.finalize().into(),
+        })
+    }
+}
+
+fn request(split: Split, indices: Vec<u64>, view: Option<u32>) -> BatchRequest {
+    BatchRequest {
+        view,
+        ..BatchRequest::new(split, indices)
+    }
+}
+
+/// Copies tensors into the rows from `first` on of others of the same names.
+fn place(from: &Tensors, into: &Tensors, first: u64, count: i64) -> Result<()> {
+    for (name, tensor) in from.iter() {
+        let target = into.get(name).map_err(|error| TrainError::Features {
+            why: error.to_string(),
+        })?;
+        let mut rows = target.f_narrow(0, first as i64, count)?;
+        if rows.size() != tensor.size() || rows.kind() != tensor.kind() {
+            let (found, expected) = (tensor.size(), rows.size());
+            return Err(TrainError::Features {
+                why: format!(
+                    "'{name}' has shape {found:?} where {expected:?} was expected from the first sample"
+                ),
+            });
+        }
+        rows.f_copy_(tensor)?;
+    }
+    Ok(())
+}
+
+/// Batches one behind the other.
+fn joined(batches: &[Batch]) -> Result<Batch> {
+    let join = |of: fn(&Batch) -> &Tensors| -> Result<Tensors> {
+        let first = batches.first().map(of);
+        let names = first.into_iter().flat_map(Tensors::names);
+        let join = |name: &str| {
+            let parts = batches.iter().map(|batch| of(batch).get(name));
+            let parts: Result<Vec<&Tensor>, _> = parts.collect();
+            let parts = parts.map_err(|error| TrainError::Features {
+                why: error.to_string(),
+            })?;
+            Ok((name.to_owned(), Tensor::f_cat(&parts, 0)?))
+        };
+        names.map(join).collect()
+    };
+    Ok(Batch {
+        inputs: join(|batch| &batch.inputs)?,
+        targets: join(|batch| &batch.targets)?,
+    })
+}
+
+fn widened(halves: &Tensors) -> Result<Tensors> {
+    Ok(halves.try_map(|tensor| tensor.f_to_kind(Kind::Float))?)
+}
+
+fn bytes(tensors: &Tensors) -> usize {
+    let each = tensors.iter().map(|(_, tensor)| tensor);
+    each.map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes())
+        .sum()
+}
+
+fn raw_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let plain = tensor.f_contiguous()?;
+    let mut bytes = vec![0; plain.numel() * plain.kind().elt_size_in_bytes()];
+    plain.f_copy_data_u8(&mut bytes, plain.numel())?;
+    Ok(bytes)
+}
+
+/// Removes the files that were not used for longest until the others hold at most so many bytes.
+fn forget_old(folder: &Path, most: u64) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let (path, about) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+        if path.extension().is_some_and(|ext| ext == "safetensors") {
+            files.push((about.modified()?, about.len(), path));
+        }
+    }
+    files.sort_by_key(|(used, ..)| std::cmp::Reverse(*used));
+    let mut total = 0;
+    for (_, size, path) in files {
+        total += size;
+        if total > most {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_not_used_for_longest_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        for (age, name) in ["new.safetensors", "old.safetensors", "older.safetensors"]
+            .iter()
+            .enumerate()
+        {
+            fs::write(file(name), [0; 10]).unwrap();
+            let used = SystemTime::now() - std::time::Duration::from_secs(100 * age as u64);
+            let open = fs::File::options().write(true).open(file(name)).unwrap();
+            open.set_modified(used).unwrap();
+        }
+        fs::write(file("other.txt"), [0; 100]).unwrap();
+        forget_old(folder.path(), 25).unwrap();
+        let left = |name: &str| file(name).exists();
+        assert!(left("new.safetensors") && left("old.safetensors") && left("other.txt"));
+        assert!(!left("older.safetensors"));
+    }
+
+    #[test]
+    fn what_does_not_fit_the_first_sample_is_named() {
+        let tensors = |size: &[i64]| {
+            Tensors::new().with("map", Tensor::zeros(size, (Kind::Half, Device::Cpu)))
+        };
+        let table = tensors(&[4, 2, 3]);
+        place(&tensors(&[2, 2, 3]), &table, 2, 2).unwrap();
+        let error = place(&tensors(&[2, 2, 4]), &table, 0, 2).unwrap_err();
+        assert!(error.to_string().contains("[2, 2, 4]"), "{error}");
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_values() {
+        let tensor = Tensor::from_slice(&[1.5f32, -2.0]);
+        let expected: Vec<u8> = [1.5f32, -2.0]
+            .iter()
+            .flat_map(|v| v.to_ne_bytes())
+            .collect();
+        assert_eq!(raw_bytes(&tensor).unwrap(), expected);
+    }
+}
