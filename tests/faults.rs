@@ -318,6 +318,8 @@ fn frozen_features_that_break_the_rules() {
             ("frozen,features:whole", method, "'image': Int64 of shape"),
         ],
     );
+    with_fault(&["evaluate", "ce"], "frozen,features:large")
+        .failed(&["'image' has values beyond ±65504, the range of half precision"]);
     with_fault(&["evaluate", "ce"], "frozen").succeeded();
 }
 

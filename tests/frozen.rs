@@ -121,7 +121,11 @@ fn where_features_come_from_changes_nothing() {
 
     assert_eq!(place.rows(&[]), fresh, "from the files");
     assert_eq!(place.files().len(), 2);
-    agree(&place.rows(&AT_EACH_USE), &fresh);
+    let nothing_kept = place.evaluate(&AT_EACH_USE);
+    agree(&nothing_kept.json()["rows"], &fresh);
+    // Once for each split, however many trainings there are.
+    let told = nothing_kept.stderr.matches("features of 0 of").count();
+    assert_eq!(told, 2, "{nothing_kept:#?}");
     for loaders in ["0", "3"] {
         assert_eq!(place.rows(&["--loaders", loaders]), fresh, "{loaders}");
     }

@@ -53,6 +53,14 @@
 //! export_plugin!();
 //! # fn main() {}
 //! ```
+//!
+//! # Networks with a part that never trains
+//!
+//! A pretrained encoder that stays as it is need not run in every step. A network that declares
+//! [`NetworkInfo::frozen_features`] tells in [`ProxyNetwork::frozen_features`] what this part makes of
+//! inputs; the host computes it once for each sample and gives `forward` and `predict` the features in the
+//! place of inputs. Where training samples are augmented otherwise, [`Task::views`] says how many
+//! fixed views of each there are. `libvoc_seg.so` has such a network, `fpn_lite0_frozen`.
 
 pub mod boundary;
 mod error;

@@ -9,6 +9,7 @@
 //! inputs themselves, read again, have the digest it was made from: data that changed in its place makes
 //! the file useless, not wrong.
 
+use crate::graph_eval::is_finite;
 use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network, read_tensors, write_tensors};
 use crate::plugin::{Plugin, RemoteTask};
@@ -49,7 +50,8 @@ pub(crate) struct Features {
     compute: Compute,
     caching: Caching,
     encoder: Mutex<Option<Network>>,
-    tables: Mutex<BTreeMap<Split, Arc<Table>>>,
+    /// Of the splits that were prepared; nothing where none of a split fits.
+    tables: Mutex<BTreeMap<Split, Option<Arc<Table>>>>,
 }
 
 /// The features and targets of a split: row v·S + i is view v of sample i of S.
@@ -116,7 +118,7 @@ impl Features {
         split: Split,
         pass: &mut Pass<'_>,
     ) -> Result<()> {
-        if self.table(split).is_some() {
+        if lock(&self.tables).contains_key(&split) {
             return Ok(());
         }
         let views = match split {
@@ -129,6 +131,7 @@ impl Features {
         let row = bytes(&features) + bytes(&raw.targets);
         let (samples, views) = self.fitting(split, task.len(split)?, views, row);
         if samples == 0 {
+            lock(&self.tables).insert(split, None);
             return Ok(());
         }
         let at_once = (BATCH_BYTES / bytes(&raw.inputs).max(1)).clamp(1, BATCH);
@@ -160,13 +163,14 @@ impl Features {
             samples,
             views,
         };
-        lock(&self.tables).insert(split, Arc::new(table));
+        lock(&self.tables).insert(split, Some(Arc::new(table)));
         Ok(())
     }
 
     /// Bytes of the tables so far.
     pub(crate) fn bytes(&self) -> usize {
-        lock(&self.tables).values().map(|table| table.bytes).sum()
+        let tables = lock(&self.tables);
+        tables.values().flatten().map(|table| table.bytes).sum()
     }
 
     /// Features of inputs that the task gave, in single precision with the values of halves.
@@ -261,11 +265,19 @@ impl Features {
         };
         let _guard = tch::no_grad_guard();
         let features = network.frozen_features(inputs)?.to_device(Device::Cpu)?;
-        Ok(features.try_map(|tensor| tensor.f_to_kind(Kind::Half))?)
+        let halves = features.try_map(|tensor| tensor.f_to_kind(Kind::Half))?;
+        for (name, tensor) in halves.iter() {
+            if !is_finite(tensor)? {
+                return Err(TrainError::Features {
+                    why: format!("'{name}' has values beyond ±65504, the range of half precision"),
+                });
+            }
+        }
+        Ok(halves)
     }
 
     fn table(&self, split: Split) -> Option<Arc<Table>> {
-        lock(&self.tables).get(&split).map(Arc::clone)
+        lock(&self.tables).get(&split).cloned().flatten()
     }
 
     /// The file of a table: its name tells the network, its weights and the number of rows.

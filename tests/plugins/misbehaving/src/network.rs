@@ -48,6 +48,9 @@ impl ProxyNetwork for Pebble {
         if fault::is("features:nan") {
             image = image.f_mul_scalar(f64::NAN)?;
         }
+        if fault::is("features:large") {
+            image = image.f_add_scalar(1e5)?;
+        }
         if fault::is("features:whole") {
             image = image.f_to_kind(Kind::Int64)?;
         }
