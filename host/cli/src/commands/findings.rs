@@ -69,7 +69,7 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
     };
     loss(&mut text, "best loss", best, score)?;
     match &findings.best_new {
-        Some(new) if new == best => writeln!(text, "  it is no multiple of a known loss")?,
+        Some(new) if new == best => writeln!(text, "  it is not a multiple of a known loss")?,
         Some(new) => loss(&mut text, "best new loss", new, score)?,
         None => {}
     }
