@@ -26,7 +26,8 @@ pub struct TaskSpec {
     pub network: String,
     /// The searched branches; their order is the order of screening.
     pub branches: Vec<BranchSpec>,
-    /// What loss files say of the task's branches, held ones included; nothing of it touches the search.
+    /// What loss files say of the task's branches, frozen ones included. Of it the search only
+    /// takes how many branches are trained.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub conventions: BTreeMap<String, Convention>,
 }

@@ -200,8 +200,8 @@ impl EarlyStopping {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EquivalenceMode {
-    /// Those of one direction: with Adam a positive factor changes no training. With SGD a factor is another
-    /// learning rate, and the norm has to be the same as well.
+    /// Those of one direction: with Adam, one branch and no clipping a positive factor changes no training.
+    /// Otherwise it does, and the norm has to be the same as well.
     #[default]
     Training,
     /// Those with equal norms and signs on every sample, as AutoLoss-Zero has it.

@@ -11,7 +11,7 @@
 //! That is mode `paper`. A training sees less: Adam divides by the gradient's size, so that L and c·L are one
 //! training, and what a softmax cancels never reaches the network. In mode `training`, ours, the key is the
 //! direction of the gradient by x alone, as its projections on fixed random directions over its norm, in steps of
-//! `resolution`. With SGD a factor is another learning rate; there the norm is part of the key.
+//! `resolution`. With SGD, several branches or clipping a factor is another training; there the norm is part of the key.
 //!
 //! ```
 //! use autoloss_search::{EquivalenceConfig, EquivalenceMode, GradientKey, Probe};

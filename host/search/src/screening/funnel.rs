@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use autoloss_graph::hash::{FNV_START, fnv1a};
 use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
-use autoloss_spec::Optimizer;
+use autoloss_spec::{Optimizer, TrainingBudget};
 
 use super::answers::Answers;
 use super::equivalence::GradientKey;
@@ -62,7 +62,7 @@ pub(crate) struct Funnel {
     screening: ScreeningConfig,
     equivalence: EquivalenceConfig,
     /// Whether a positive factor of a loss changes no training.
-    any_scale: bool,
+    pub(crate) any_scale: bool,
     signatures: Vec<Signature>,
     caches: Vec<BranchCache>,
     pub(crate) evaluated: Evaluated,
@@ -105,12 +105,19 @@ impl Finding {
     }
 }
 
+/// Whether a positive factor of a branch's loss changes no training: Adam divides it out, where no norm is
+/// clipped before and no other branch's loss, searched or frozen, is added to it.
+fn scale_is_free(budget: &TrainingBudget, task: &TaskSpec) -> bool {
+    let adam = budget.optimizer == Optimizer::Adam && budget.clip_norm.is_none();
+    adam && task.branches.len() == 1 && task.conventions.len() <= 1
+}
+
 impl Funnel {
     pub(crate) fn new(config: &SearchConfig, task: &TaskSpec) -> Self {
         Self {
             screening: config.screening.clone(),
             equivalence: config.equivalence.clone(),
-            any_scale: config.proxy.budget.optimizer == Optimizer::Adam,
+            any_scale: scale_is_free(&config.proxy.budget, task),
             signatures: task.branches.iter().map(|b| b.signature.clone()).collect(),
             caches: task
                 .branches

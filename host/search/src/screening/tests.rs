@@ -1,6 +1,7 @@
 use std::cell::Cell;
 
-use autoloss_graph::{Limits, LossGraph, Signature};
+use autoloss_graph::{Convention, Limits, LossGraph, Signature};
+use autoloss_spec::{Activation, Optimizer};
 
 use super::answers::Known;
 use super::funnel::Decision;
@@ -255,4 +256,30 @@ fn a_screen_that_fails_is_an_outcome_and_is_made_again_for_the_next() {
     screener.gain = 0.9;
     let again = screen(&mut funnel, &proposal(1, &[CE]), &mut screener);
     assert_eq!((again.outcome, again.passed), (None, 1));
+}
+
+#[test]
+fn a_factor_counts_where_anything_else_is_added_or_clipped() {
+    let mut config = SearchConfig::default();
+    config.proxy.budget.optimizer = Optimizer::Adam;
+    let free = |config: &SearchConfig, task: &TaskSpec| Funnel::new(config, task).any_scale;
+    let alone = TaskSpec::toy(1);
+    assert!(free(&config, &alone));
+    assert!(!free(&config, &TaskSpec::toy(2)));
+    // A frozen branch is not searched, and its loss is added all the same.
+    let mut beside_frozen = alone.clone();
+    for branch in ["b0", "frozen"] {
+        let convention = Convention {
+            inputs: Signature::dense(),
+            activation: Activation::Softmax,
+            void_label: None,
+        };
+        beside_frozen.conventions.insert(branch.into(), convention);
+    }
+    assert!(!free(&config, &beside_frozen));
+    config.proxy.budget.clip_norm = Some(1.0);
+    assert!(!free(&config, &alone));
+    config.proxy.budget.clip_norm = None;
+    config.proxy.budget.optimizer = Optimizer::Sgd;
+    assert!(!free(&config, &alone));
 }
