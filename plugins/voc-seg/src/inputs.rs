@@ -119,6 +119,12 @@ fn reduction(logits: &[i64], labels: &[i64]) -> Result<i64> {
     .into())
 }
 
+/// What metrics evaluate: the class of the largest logit at every pixel, `labels`, bytes (N, H, W).
+pub(crate) fn predicted(logits: &Tensor) -> Result<Tensors> {
+    let labels = logits.f_argmax(1, false)?.f_to_kind(Kind::Uint8)?;
+    Ok(Tensors::new().with("labels", labels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@
 
 use super::fpn::{self, Decoder};
 use super::segmenter::{HEAD, labels_at};
-use crate::inputs::branch_inputs;
+use crate::inputs::{branch_inputs, predicted};
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
 };
@@ -21,7 +21,7 @@ use autoloss_vision::read_settings;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 const NAME: &str = "fpn_lite0_frozen";
 /// The encoder's file, as `cargo xtask weights` writes it.
@@ -111,9 +111,7 @@ impl ProxyNetwork for FpnLite0Frozen {
     }
 
     fn predict(&mut self, features: &Tensors) -> Result<Tensors> {
-        let logits = enlarge(&self.logits(features, Mode::Evaluate)?, STRIDE)?;
-        let labels = logits.f_argmax(1, false)?.f_to_kind(Kind::Uint8)?;
-        Ok(Tensors::new().with("labels", labels))
+        predicted(&enlarge(&self.logits(features, Mode::Evaluate)?, STRIDE)?)
     }
 
     fn parameters(&self) -> Vec<Parameter> {

@@ -6,7 +6,7 @@
 //! grows with the number of positions. Each logit then has the label of the pixel that enlarging
 //! puts it on ([`labels_at`]).
 
-use crate::inputs::branch_inputs;
+use crate::inputs::{branch_inputs, predicted};
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
     serde_json::Value,
@@ -20,7 +20,7 @@ use autoloss_vision::read_settings;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// The name of the head's convolution in checkpoints.
 pub(crate) const HEAD: &str = "segmentation_head.0";
@@ -176,9 +176,7 @@ impl<C: Choice> ProxyNetwork for Segmenter<C> {
     }
 
     fn predict(&mut self, inputs: &Tensors) -> Result<Tensors> {
-        let logits = self.logits(inputs.get("image")?, Mode::Evaluate)?;
-        let labels = logits.f_argmax(1, false)?.f_to_kind(Kind::Uint8)?;
-        Ok(Tensors::new().with("labels", labels))
+        predicted(&self.logits(inputs.get("image")?, Mode::Evaluate)?)
     }
 
     fn parameters(&self) -> Vec<Parameter> {
@@ -245,7 +243,7 @@ pub(super) fn labels_at(labels: &Tensor, logits: &[i64]) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
+    use tch::{Device, Kind};
 
     #[test]
     fn labels_are_taken_where_logits_are_enlarged_onto() {

@@ -7,7 +7,7 @@
 //! concatenates; residual blocks. Logits stay at the quarter resolution and are interpolated for
 //! predictions.
 
-use crate::inputs::{branch_inputs, upsample};
+use crate::inputs::{branch_inputs, predicted, upsample};
 use autoloss_plugin_api::{
     Batch, Mode, NetworkInfo, NetworkOptions, Parameter, ProxyNetwork, Result, Tensors,
 };
@@ -72,10 +72,7 @@ impl ProxyNetwork for UnetTiny {
 
     fn predict(&mut self, inputs: &Tensors) -> Result<Tensors> {
         let logits = self.logits(inputs.get("image")?, false)?;
-        let labels = upsample(&logits, STRIDE)?
-            .f_argmax(1, false)?
-            .f_to_kind(Kind::Uint8)?;
-        Ok(Tensors::new().with("labels", labels))
+        predicted(&upsample(&logits, STRIDE)?)
     }
 
     fn parameters(&self) -> Vec<Parameter> {
