@@ -45,6 +45,18 @@ impl Draws {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
+    /// A number below as many as there are weights, each as often as its weight says. Their sum is below 2³².
+    pub(crate) fn weighted(&mut self, weights: &[usize]) -> usize {
+        let mut left = self.below(weights.iter().sum());
+        for (number, &weight) in weights.iter().enumerate() {
+            if left < weight {
+                return number;
+            }
+            left -= weight;
+        }
+        0
+    }
+
     /// A number in `[0, 1)`, a multiple of 2⁻²⁴.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.0.next_u32() >> 8) as f32 / 16_777_216.0

@@ -54,7 +54,7 @@ pub use draw::{GOLDEN, splitmix64};
 pub use error::VisionError;
 pub use folder::{FolderOptions, SegmentationFolder};
 pub use pack::Pack;
-pub use scene::{Scene, SceneConfig, SceneGenerator, SceneObject};
+pub use scene::{Frequencies, Scene, SceneConfig, SceneGenerator, SceneObject};
 pub use segmentation::{SegmentationConfig, SegmentationMetrics, SegmentationScores};
 pub use setting::{ErrorAt, NamedError, Setting, read_settings, unknown_name};
 

@@ -11,11 +11,13 @@
 
 mod background;
 mod config;
+mod frequency;
 mod object;
 mod paint;
 mod patch;
 
 pub use config::SceneConfig;
+pub use frequency::Frequencies;
 pub use object::{Keypoint, Keypoints, PixelBox, SceneObject};
 
 use crate::draw::Draws;
@@ -59,6 +61,8 @@ pub struct Scene {
 pub struct SceneGenerator {
     pack: &'static Pack,
     config: SceneConfig,
+    /// How often each class is drawn, where not all are equally often.
+    weights: Option<Vec<usize>>,
 }
 
 impl SceneGenerator {
@@ -68,8 +72,10 @@ impl SceneGenerator {
     /// [`VisionError::Config`] where a value is out of range, or the errors of [`Pack::embedded`].
     pub fn embedded(config: SceneConfig) -> Result<SceneGenerator, VisionError> {
         config.validate()?;
+        let pack = Pack::embedded()?;
         Ok(SceneGenerator {
-            pack: Pack::embedded()?,
+            pack,
+            weights: config.frequencies.weights(pack),
             config,
         })
     }
@@ -119,9 +125,14 @@ impl SceneGenerator {
     /// scene stays as it is; the first item always finds one.
     fn add_item(&self, scene: &mut Scene, split: Split, draws: &mut Draws) {
         let classes = &self.pack.members(split).items_of_class;
-        let candidates = &classes[draws.below(classes.len())];
+        let class = match &self.weights {
+            None => draws.below(classes.len()),
+            Some(weights) => draws.weighted(weights),
+        };
+        let candidates = &classes[class];
         let number = candidates[draws.below(candidates.len())];
         let item = &self.pack.items()[number];
+        let label = self.label(split, item.class(), draws);
         let (smallest, largest) = self.config.sides();
         let side = draws.between(smallest, largest);
         let tangent = draws.range(-self.config.tilt, self.config.tilt);
@@ -137,17 +148,23 @@ impl SceneGenerator {
             let top = draws.between(0, size.saturating_sub(patch.inner_height()));
             if paint::leaves_enough(scene, &patch, left, top, self.config.min_visible) {
                 let instance = scene.objects.len() as u8 + 1;
-                paint::paste(scene, &patch, left, top, item.class(), instance, &paint);
-                scene.objects.push(object::placed(
-                    &patch,
-                    left,
-                    top,
-                    number,
-                    item.class(),
-                    instance,
-                ));
+                paint::paste(scene, &patch, left, top, label, instance, &paint);
+                scene
+                    .objects
+                    .push(object::placed(&patch, left, top, number, label, instance));
                 return;
             }
         }
+    }
+
+    /// The class that an item is labelled as: now and then, in training, another than its own.
+    fn label(&self, split: Split, class: u8, draws: &mut Draws) -> u8 {
+        let share = self.config.label_noise;
+        if split != Split::Train || share == 0.0 || draws.unit() >= share {
+            return class;
+        }
+        let others = self.num_classes() - 2;
+        let other = draws.below(others) as u8 + 1;
+        other + u8::from(other >= class)
     }
 }

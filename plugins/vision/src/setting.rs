@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use autoloss_spec::UnknownName;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Why something that a user named was refused.
@@ -171,6 +172,14 @@ impl<'a> Setting<'a> {
     /// As [`Setting::whole`].
     pub fn text(self, expected: &str) -> Result<String, String> {
         self.found(self.value.as_str().map(str::to_owned), expected)
+    }
+
+    /// One of the values of an enum, by its name.
+    ///
+    /// # Errors
+    /// As [`Setting::whole`].
+    pub fn variant<T: DeserializeOwned>(self, expected: &str) -> Result<T, String> {
+        self.found(T::deserialize(self.value).ok(), expected)
     }
 
     fn found<T>(self, found: Option<T>, expected: &str) -> Result<T, String> {

@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 
 use autoloss_vision::scene::PixelBox;
-use autoloss_vision::{Pack, Scene, SceneConfig, SceneGenerator, SceneObject, Split, VOID};
+use autoloss_vision::{
+    Frequencies, Pack, Scene, SceneConfig, SceneGenerator, SceneObject, Split, VOID,
+};
 use proptest::prelude::*;
 
 fn generator(config: SceneConfig) -> SceneGenerator {
@@ -260,6 +262,7 @@ proptest! {
         sides in (8usize..100, 0usize..20),
         shares in (0f32..=1.0, 0f32..=1.0, 0.01f32..=1.0, 0f32..=1.0),
         (split, index, seed) in (0usize..4, any::<u64>(), any::<u64>()),
+        (long_tail, label_noise) in (any::<bool>(), 0f32..=1.0),
     ) {
         let config = SceneConfig {
             size,
@@ -271,6 +274,8 @@ proptest! {
             tint: shares.1,
             min_opacity: shares.2,
             min_visible: shares.3,
+            frequencies: if long_tail { Frequencies::Voc } else { Frequencies::Equal },
+            label_noise,
         };
         let scene = generator(config.clone()).scene(Split::ALL[split], index, seed);
         prop_assert!(!scene.objects.is_empty() && scene.objects.len() <= config.max_items);
@@ -279,4 +284,64 @@ proptest! {
             check_object(&scene, &config, object);
         }
     }
+}
+
+/// Pixels of each class in the first scenes of a split, without the background.
+fn pixels(config: SceneConfig, split: Split) -> [f64; 10] {
+    let generator = generator(config);
+    let mut pixels = [0.0; 10];
+    for index in 0..1500 {
+        for label in generator.scene(split, index, 0).classes {
+            if (1..=10).contains(&label) {
+                pixels[usize::from(label) - 1] += 1.0;
+            }
+        }
+    }
+    pixels
+}
+
+#[test]
+fn a_long_tail_has_the_shares_of_photographs_in_training_and_test_alike() {
+    let config = SceneConfig {
+        size: 64,
+        min_side: 48,
+        max_side: 80,
+        frequencies: Frequencies::Voc,
+        ..SceneConfig::default()
+    };
+    // Shares of ten classes of VOC 2012's training masks among themselves.
+    let expected = [
+        0.340, 0.124, 0.113, 0.099, 0.082, 0.065, 0.063, 0.050, 0.043, 0.021,
+    ];
+    for split in [Split::Train, Split::Test] {
+        let found = pixels(config.clone(), split);
+        let all: f64 = found.iter().sum();
+        for (class, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let share = found / all;
+            assert!(
+                (share / expected - 1.0).abs() < 0.25,
+                "{split:?}, class {}: {share:.3}, expected {expected}",
+                class + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_are_wrong_as_often_as_said_and_in_training_only() {
+    let noisy = generator(SceneConfig {
+        size: 64,
+        label_noise: 0.2,
+        ..SceneConfig::default()
+    });
+    let pack = Pack::embedded().unwrap();
+    let wrong = |split| {
+        let objects = (0..500).flat_map(|index| noisy.scene(split, index, 0).objects);
+        let wrong: Vec<bool> = objects
+            .map(|object| object.class != pack.items()[object.item].class())
+            .collect();
+        wrong.iter().filter(|&&wrong| wrong).count() as f64 / wrong.len() as f64
+    };
+    assert!((wrong(Split::Train) - 0.2).abs() < 0.04);
+    assert_eq!(wrong(Split::Test), 0.0);
 }

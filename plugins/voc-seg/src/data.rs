@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn labels_are_classes_or_void_and_images_are_normalised() {
         let batch = open(0)
-            .batch(&request(&(0..64).collect::<Vec<_>>(), None))
+            .batch(&request(&(0..256).collect::<Vec<_>>(), None))
             .unwrap();
         let labels = batch.targets.get("labels").unwrap();
         assert_eq!(labels.kind(), Kind::Uint8);

@@ -4,14 +4,14 @@
 //! folder of photographs, the folder's own side file, the user.
 
 use autoloss_plugin_api::{Result, serde_json::Value};
-use autoloss_vision::{AugmentConfig, Setting, read_settings};
+use autoloss_vision::{AugmentConfig, Frequencies, Setting, read_settings};
 use std::collections::BTreeMap;
 
 /// Pixels that the side of a crop must be a multiple of, so that networks can halve it repeatedly.
 const SIZE_STEP: usize = 16;
 
 /// The name of every setting.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "size",
     "flip",
     "colour",
@@ -23,8 +23,13 @@ const KNOWN: [&str; 12] = [
     "reward_share",
     "selection_share",
     "cache_mb",
+    "frequencies",
+    "label_noise",
     "asl",
 ];
+
+/// Settings of the embedded scenes that have no meaning for a folder of photographs.
+const OF_SCENES: [&str; 2] = ["frequencies", "label_noise"];
 
 /// The settings of `[task]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) selection_share: f64,
     /// Size of the cache of decoded pictures, megabytes.
     pub(crate) cache_mb: usize,
+    /// How often each class occurs in the embedded scenes.
+    pub(crate) frequencies: Frequencies,
+    /// The share of the items of embedded training scenes that are labelled as another class, 0 to 1.
+    pub(crate) label_noise: f32,
     /// Parameters of the surrogate losses of Auto-Seg-Loss.
     pub(crate) asl: Option<Value>,
 }
@@ -72,6 +81,8 @@ impl Settings {
             reward_share: 0.1,
             selection_share: 0.1,
             cache_mb: 96,
+            frequencies: Frequencies::Voc,
+            label_noise: 0.0,
             asl: None,
         }
     }
@@ -116,10 +127,26 @@ impl Settings {
             "reward_share" => self.reward_share = setting.number(0.0..=0.5)?,
             "selection_share" => self.selection_share = setting.number(0.0..=0.5)?,
             "cache_mb" => self.cache_mb = setting.whole(0..=1 << 20, "megabytes")?,
+            "frequencies" => self.frequencies = setting.variant("\"equal\" or \"voc\"")?,
+            "label_noise" => self.label_noise = setting.number(0.0..=1.0)? as f32,
             "asl" => self.asl = Some(setting.value().clone()),
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Refuses settings that only embedded scenes have.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub(crate) fn check_of_a_folder(named: &BTreeMap<String, Value>) -> Result<()> {
+        match OF_SCENES.iter().find(|name| named.contains_key(**name)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "setting '{name}' is of the embedded scenes; a folder's labels are as they are"
+            )
+            .into()),
+        }
     }
 
     /// The random changes to a training picture.
@@ -181,6 +208,8 @@ mod tests {
             ("min_scale", json!(3)),
             ("train_list", json!(3)),
             ("reward_share", json!(1)),
+            ("frequencies", json!("coco")),
+            ("label_noise", json!(2)),
         ] {
             let error = read(name, bad.clone()).unwrap_err().to_string();
             assert!(

@@ -30,12 +30,15 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
                 max_items: ITEMS[1],
                 min_side: SIDES[0],
                 max_side: SIDES[1],
+                frequencies: settings.frequencies,
+                label_noise: settings.label_noise,
                 ..SceneConfig::default()
             };
             let scenes = Scenes::new(config, SCENES, options.seed)?;
             (Origin::Scenes(scenes), settings)
         }
         Some(path) => {
+            Settings::check_of_a_folder(&options.settings)?;
             // The user's settings say how the folder is read, its side file how it is trained on.
             let own = Settings::of_a_folder().with(&options.settings)?;
             let how = FolderOptions {

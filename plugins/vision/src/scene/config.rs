@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::frequency::Frequencies;
 use crate::VisionError;
 
 /// The canvas side at which item sizes are given, pixels.
@@ -41,6 +42,11 @@ pub struct SceneConfig {
     pub min_opacity: f32,
     /// The share of each item that items in front of it leave visible, 0 to 1. At 1 nothing overlaps.
     pub min_visible: f32,
+    /// How often each class occurs.
+    pub frequencies: Frequencies,
+    /// The share of the items of training scenes that are labelled as another class, any of them, 0 to 1. Other
+    /// splits' labels are right.
+    pub label_noise: f32,
 }
 
 impl Default for SceneConfig {
@@ -55,6 +61,8 @@ impl Default for SceneConfig {
             tint: 0.6,
             min_opacity: 0.85,
             min_visible: 0.4,
+            frequencies: Frequencies::Equal,
+            label_noise: 0.0,
         }
     }
 }
@@ -111,6 +119,7 @@ impl SceneConfig {
         share("tilt", self.tilt, "0 to 1")?;
         share("tint", self.tint, "0 to 1")?;
         share("min_visible", self.min_visible, "0 to 1")?;
+        share("label_noise", self.label_noise, "0 to 1")?;
         let visible = self.min_opacity > 0.0 && self.min_opacity <= 1.0;
         VisionError::check(
             "min_opacity",
@@ -129,7 +138,7 @@ mod tests {
     fn every_field_is_checked_by_name() {
         let good = SceneConfig::default;
         assert!(good().validate().is_ok());
-        let bad: [(&str, SceneConfig); 9] = [
+        let bad: [(&str, SceneConfig); 10] = [
             ("size", SceneConfig { size: 31, ..good() }),
             (
                 "min_items",
@@ -178,6 +187,13 @@ mod tests {
                 "min_visible",
                 SceneConfig {
                     min_visible: -0.1,
+                    ..good()
+                },
+            ),
+            (
+                "label_noise",
+                SceneConfig {
+                    label_noise: 1.5,
                     ..good()
                 },
             ),
