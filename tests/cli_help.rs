@@ -4,7 +4,7 @@ use autoloss_tests::host::{host, run};
 use std::process::{Command, Stdio};
 
 /// Every command, the default one first.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "",
     "search",
     "resume",
@@ -12,6 +12,8 @@ const COMMANDS: [&str; 15] = [
     "check",
     "evaluate",
     "compare",
+    "fidelity",
+    "sensitivity",
     "retrain",
     "write-data",
     "doctor",

@@ -51,6 +51,7 @@ fn a_training_is_scored_on_its_way_and_pruned_where_it_falls_short() {
             images: 5,
             least: least.and_then(Fitness::new),
             constant: false,
+            first: None,
         })
     };
     let plain = evaluate(&mut workbench, None);
@@ -70,6 +71,7 @@ fn a_training_is_scored_on_its_way_and_pruned_where_it_falls_short() {
 
     let constant = rule(None).map(|rule| PruningRule {
         constant: true,
+        first: None,
         ..rule
     });
     let ended = evaluate(&mut workbench, constant);

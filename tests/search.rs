@@ -25,7 +25,7 @@ const SMALL: [&str; 9] = [
 ];
 
 /// In the middle of the third training, which the search above reaches.
-const MIDDLE: &str = "hang_at_batch:58";
+const MIDDLE: &str = "hang_at_batch:76";
 
 /// A folder for a run that is not there yet.
 fn place() -> (TempDir, PathBuf) {

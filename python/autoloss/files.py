@@ -45,6 +45,7 @@ class LossFile:
     name: Optional[str] = None
     conventions: Dict[str, Convention] = field(default_factory=dict)
     provenance: Dict[str, Any] = field(default_factory=dict)
+    scales: Dict[str, float] = field(default_factory=dict)
 
 
 def read(source: Union[str, "os.PathLike[str]", Mapping[str, Any]]) -> LossFile:
@@ -94,6 +95,9 @@ def _checked(content: Any, where: str) -> LossFile:
         raise fail("its 'name' is not a text")
     conventions = content.get("conventions", {})
     provenance = content.get("provenance", {})
+    scales = content.get("scales", {})
+    if not isinstance(scales, Mapping) or not all(_is_scale(scale) for scale in scales.values()):
+        raise fail("'scales' is no object of numbers above 0")
     if not isinstance(conventions, Mapping) or not isinstance(provenance, Mapping):
         raise fail("'conventions' and 'provenance' are objects")
     return LossFile(
@@ -104,7 +108,13 @@ def _checked(content: Any, where: str) -> LossFile:
             branch: _convention(entry, branch, fail) for branch, entry in conventions.items()
         },
         provenance=dict(provenance),
+        scales={branch: float(scale) for branch, scale in scales.items()},
     )
+
+
+def _is_scale(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 < value < float("inf")
 
 
 def _convention(entry: Any, branch: str, fail: Any) -> Convention:

@@ -25,6 +25,9 @@ def load(
     one; branches whose loss a plugin computes are left out. A file that does not say what the inputs are
     is taken to have a softmax `yhat` and a one-hot `y`, or the areas `i`, `u` and `e` of boxes.
 
+    A file's scale is what the loss is multiplied by, so that the learning rate of the task's reference loss suits
+    it; it is the module's attribute `scale`.
+
     `activation` ('softmax', 'sigmoid', 'identity' or 'boxes') and `ignore_index` override the file's.
     """
     file = read(source)
@@ -58,11 +61,12 @@ def _branch(
     found = convention(file, name)
     if activation is not None:
         found = replace(found, activation=activation)
+    scale = file.scales.get(name, 1.0)
     try:
         graph = parse(file.branches[name], [entry.name for entry in found.inputs])
         if found.activation == "boxes":
-            return BoxLoss(graph, reduction)
+            return BoxLoss(graph, reduction, scale)
         label = ignore_index if ignore_index is not None else found.void_label
-        return DenseLoss(graph, found, NO_LABEL if label is None else label, reduction)
+        return DenseLoss(graph, found, NO_LABEL if label is None else label, reduction, scale)
     except (GraphError, LossFileError) as error:
         raise LossFileError(f"branch {name!r}, {error}") from error

@@ -15,15 +15,16 @@ NO_LABEL = -100
 class _Loss(nn.Module):
     """What both kinds of branches share."""
 
-    def __init__(self, graph: Graph, reduction: str) -> None:
+    def __init__(self, graph: Graph, reduction: str, scale: float) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is mean, sum or none, not {reduction!r}")
         self.graph = graph
         self.reduction = reduction
+        self.scale = scale
 
     def _reduced(self, values: Tensor, like: Tensor) -> Tensor:
-        positions = values.sum(dim=1)
+        positions = self.scale * values.sum(dim=1)
         if self.reduction == "none":
             return positions.reshape(like.shape[:1] + like.shape[2:])
         if self.reduction == "sum" or positions.numel() == 0:
@@ -43,9 +44,14 @@ class DenseLoss(_Loss):
     """
 
     def __init__(
-        self, graph: Graph, convention: Convention, ignore_index: int, reduction: str
+        self,
+        graph: Graph,
+        convention: Convention,
+        ignore_index: int,
+        reduction: str,
+        scale: float = 1.0,
     ) -> None:
-        super().__init__(graph, reduction)
+        super().__init__(graph, reduction, scale)
         predictions = [entry.prediction for entry in convention.inputs]
         if len(predictions) > 2 or sum(predictions) > 1 or predictions.count(False) > 1:
             names = ", ".join(entry.name for entry in convention.inputs)
@@ -90,8 +96,8 @@ class BoxLoss(_Loss):
     same for both (Faster R-CNN, arXiv 1506.01497, equation 2).
     """
 
-    def __init__(self, graph: Graph, reduction: str) -> None:
-        super().__init__(graph, reduction)
+    def __init__(self, graph: Graph, reduction: str, scale: float = 1.0) -> None:
+        super().__init__(graph, reduction, scale)
         if len(graph.inputs) != 3:
             names = ", ".join(graph.inputs)
             raise LossFileError(f"expected the three areas of boxes, not the inputs {names}")

@@ -316,6 +316,7 @@ def check_files(cases):
         ({**plain, "branches": {"seg": "neg(y"}}, "branch 'seg', line 1, column 6"),
         ({**plain, "branches": {"seg": "neg(" * 9999}}, "expected an operator"),
         ({**plain, "branches": {"seg": "@lovasz"}}, "plugin"),
+        ({**plain, "scales": {"seg": 0}}, "'scales' is no object of numbers above 0"),
         ({**plain, "conventions": {"seg": {"activation": "relu"}}}, "'relu'"),
     ]:
         path = cases.folder / "bad.json"

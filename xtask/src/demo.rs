@@ -4,8 +4,8 @@ use crate::{process, setup, weights};
 use anyhow::Result;
 use std::path::Path;
 
-/// The search's share of five minutes; the rest measures what it found.
-const SEARCH_SECONDS: &str = "160";
+/// Five minutes with everything: a search is left half of them or more, since few losses are measured again.
+const ARGUMENTS: [&str; 4] = ["--max-seconds", "290", "--set", "confirmation.top=4"];
 
 /// Options of `demo`.
 #[derive(clap::Args)]
@@ -29,9 +29,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         "voc-seg",
     ]))?;
     let arguments = if options.arguments.is_empty() {
-        &["--max-seconds".to_owned(), SEARCH_SECONDS.to_owned()]
+        ARGUMENTS.map(str::to_owned).to_vec()
     } else {
-        options.arguments.as_slice()
+        options.arguments.clone()
     };
     process::run(
         std::process::Command::new(root.join("target/release/autoloss-host"))

@@ -96,6 +96,18 @@ pub(crate) enum Command {
         after_help = "Example: autoloss-host compare runs/x/best.json --plugin libvoc_seg.so --out table"
     )]
     Compare(CompareArgs),
+    /// Measure whether the proxy ranks losses as long training does
+    #[command(
+        after_help = "Example: autoloss-host fidelity 'neg(mul(y, sqrt(yhat)))' --run runs/x --plugin libvoc_seg.so --out fidelity\n\n\
+                      Before a search of days: a proxy that ranks losses another way finds what wins on the proxy \
+                      only. The same command goes on where it was stopped."
+    )]
+    Fidelity(FidelityArgs),
+    /// Show how a loss's score depends on learning rate, batch size and a reference loss beside it
+    #[command(
+        after_help = "Example: autoloss-host sensitivity runs/x/best.json --plugin libvoc_seg.so --out sensitivity"
+    )]
+    Sensitivity(SensitivityArgs),
     /// Train with one loss at full length, with checkpoints
     #[command(
         after_help = "Example: autoloss-host retrain runs/x/best.json --plugin libvoc_seg.so --out net\n\n\

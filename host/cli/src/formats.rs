@@ -4,13 +4,16 @@ use crate::session::Session;
 use crate::terminal::{output, table};
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
-use autoloss_search::{Row, TrainingBudget};
+use autoloss_search::{Paired, Row, TrainingBudget};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Below this probability a difference from the reference row is marked.
-const SIGNIFICANT: f64 = 0.05;
+/// Pairs of trainings below which no difference can be established at 0.05.
+const FEWEST_PAIRS: usize = 6;
+
+/// Draws a table of a header and rows.
+type Table<'a> = &'a dyn Fn(&[&str], Vec<Vec<String>>) -> String;
 
 /// What was compared, and how.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +29,8 @@ pub(crate) struct Comparison {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<String, String>,
     scores: Vec<String>,
+    /// The score whose differences are shown.
+    target: String,
     /// The first is what the others are held against.
     rows: Vec<Row>,
 }
@@ -51,7 +56,13 @@ struct Line<'a> {
     mean: Option<f64>,
     deviation: Option<f64>,
     seeds: usize,
-    /// Two-sided p-value of Welch's t-test against the first row.
+    /// Mean difference from the first row, seed by seed.
+    difference: Option<f64>,
+    /// Lower end of its 95 % interval.
+    low: Option<f64>,
+    /// Upper end.
+    high: Option<f64>,
+    /// Two-sided p-value of the sign-flip test.
     p_value: Option<f64>,
 }
 
@@ -74,6 +85,7 @@ impl Comparison {
             seeds,
             held: workbench.fixed().clone(),
             scores: workbench.scores(),
+            target: workbench.score().to_owned(),
             rows,
         }
     }
@@ -81,11 +93,11 @@ impl Comparison {
     /// The comparison in a form.
     pub(crate) fn render(&self, format: Format) -> Result<String> {
         match format {
-            Format::Text => Ok(self.with_notes(table::numbers(&self.header(), self.cells()))),
-            Format::Markdown => Ok(self.with_notes(format!(
-                "{}\n",
-                table::markdown(&self.header(), self.cells())
-            ))),
+            Format::Text => Ok(self.with_notes(&|header, cells| table::numbers(header, cells))),
+            Format::Markdown => {
+                Ok(self
+                    .with_notes(&|header, cells| format!("{}\n", table::markdown(header, cells))))
+            }
             Format::Csv => self.csv(),
             Format::Json => self.json(),
         }
@@ -117,11 +129,12 @@ impl Comparison {
         std::iter::once("loss").chain(scores).collect()
     }
 
-    fn cells(&self) -> impl Iterator<Item = Vec<String>> {
-        self.rows.iter().map(|row| {
+    fn cells(&self) -> Vec<Vec<String>> {
+        let row = |row: &Row| {
             let cells = self.scores.iter().map(|score| self.cell(row, score));
             std::iter::once(row.name.clone()).chain(cells).collect()
-        })
+        };
+        self.rows.iter().map(row).collect()
     }
 
     fn cell(&self, row: &Row, score: &str) -> String {
@@ -133,20 +146,35 @@ impl Comparison {
         if row.scores.len() == 1 {
             return format!("{mean:.3}");
         }
-        let differs = self.p_value(row, score).is_some_and(|p| p < SIGNIFICANT);
+        let differs = self.paired(row, score).is_some_and(|p| p.is_significant());
         let mark = if differs { "*" } else { "" };
         format!("{mean:.3} ± {deviation:.3}{mark}")
     }
 
-    fn p_value(&self, row: &Row, score: &str) -> Option<f64> {
+    fn paired(&self, row: &Row, score: &str) -> Option<Paired> {
         let first = self.rows.first()?;
         if std::ptr::eq(first, row) {
             return None;
         }
-        row.p_value(first, score)
+        row.paired(first, score)
     }
 
-    fn with_notes(&self, mut text: String) -> String {
+    /// How every row differs from the first in the target score.
+    fn differences(&self) -> Vec<Vec<String>> {
+        let cells = |row: &Row| {
+            let paired = self.paired(row, &self.target)?;
+            Some(vec![
+                row.name.clone(),
+                format!("{:+.3}", paired.difference),
+                format!("{:+.3} to {:+.3}", paired.low, paired.high),
+                format!("{:.3}", paired.p_value),
+            ])
+        };
+        self.rows.iter().filter_map(cells).collect()
+    }
+
+    fn with_notes(&self, table: Table<'_>) -> String {
+        let mut text = table(&self.header(), self.cells());
         text += &format!("\n{} split, network {}", self.split, self.network);
         if let Some(budget) = &self.budget {
             text += &format!(", {} steps of {} images", budget.steps, budget.batch_size);
@@ -159,30 +187,40 @@ impl Comparison {
                 "; mean ± standard deviation over {} seeds, the same for every loss",
                 self.seeds.len()
             );
-            if let (Some(first), true) = (self.rows.first(), self.rows.len() > 1) {
-                text += &format!(
-                    "\n* differs from {} (Welch's t-test, two-sided p < {SIGNIFICANT})",
-                    first.name
-                );
-            }
         }
         for (branch, loss) in &self.held {
             text += &format!("\nfrozen: {branch} at {loss}");
         }
-        text + "\n"
+        text += "\n";
+        let differences = self.differences();
+        if let (Some(first), false) = (self.rows.first(), differences.is_empty()) {
+            let from = format!("{} less {}", self.target, first.name);
+            let header = ["loss", &from, "95 % interval", "p"];
+            text += &format!("\n{}", table(&header, differences));
+            text += "\nseed by seed: bootstrap interval of the mean, two-sided p of the sign-flip test (* below 0.05)";
+            if self.seeds.len() < FEWEST_PAIRS {
+                text += &format!("; fewer than {FEWEST_PAIRS} seeds cannot establish a difference");
+            }
+            text += &format!("\n{} losses were compared\n", self.rows.len());
+        }
+        text
     }
 
     fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.rows.iter().flat_map(move |row| {
             self.scores.iter().map(move |score| {
                 let summary = row.summary(score);
+                let paired = self.paired(row, score);
                 Line {
                     loss: &row.name,
                     score,
                     mean: summary.map(|(mean, _)| mean),
                     deviation: summary.map(|(_, deviation)| deviation),
                     seeds: row.scores.len(),
-                    p_value: self.p_value(row, score),
+                    difference: paired.map(|paired| paired.difference),
+                    low: paired.map(|paired| paired.low),
+                    high: paired.map(|paired| paired.high),
+                    p_value: paired.map(|paired| paired.p_value),
                 }
             })
         })
@@ -233,14 +271,18 @@ pub(crate) mod tests {
             data: None,
             split: Split::Test,
             budget: Some(TrainingBudget::default()),
-            seeds: vec![0, 1, 2],
+            seeds: (0..6).collect(),
             held: BTreeMap::from([("b".into(), "@l1".into())]),
             scores: vec!["m".into()],
+            target: "m".into(),
             rows: vec![
-                row("ce", &[Some(0.61), Some(0.62), Some(0.60)]),
-                row("a \"b\", c", &[Some(0.64), Some(0.66), Some(0.65)]),
-                row("same", &[Some(0.61), Some(0.63), Some(0.60)]),
-                row("lost", &[Some(0.61), None, Some(0.60)]),
+                row("ce", &[0.61, 0.62, 0.60, 0.61, 0.62, 0.60].map(Some)),
+                row(
+                    "a \"b\", c",
+                    &[0.64, 0.66, 0.65, 0.65, 0.65, 0.65].map(Some),
+                ),
+                row("same", &[0.61, 0.63, 0.60, 0.60, 0.62, 0.60].map(Some)),
+                row("lost", &[Some(0.61), None, Some(0.6), None, None, None]),
             ],
         }
     }
@@ -248,12 +290,33 @@ pub(crate) mod tests {
     #[test]
     fn differences_are_marked_and_lost_trainings_said() {
         let text = comparison().render(Format::Markdown).unwrap();
-        assert!(text.contains("0.610 ± 0.010 |"), "{text}");
-        assert!(text.contains("0.650 ± 0.010* |"), "{text}");
-        assert!(text.contains("0.613 ± 0.015 |"), "{text}");
+        assert!(text.contains("0.610 ± 0.009 |"), "{text}");
+        assert!(text.contains("0.650 ± 0.006* |"), "{text}");
+        assert!(text.contains("0.610 ± 0.013 |"), "{text}");
         assert!(text.contains("invalid"), "{text}");
-        assert!(text.contains("differs from ce"), "{text}");
+        assert!(text.contains("m less ce"), "{text}");
+        assert!(
+            text.contains(" +0.040 |") && text.contains("| 0.031 |"),
+            "{text}"
+        );
         assert!(text.contains("\nfrozen: b at @l1"), "{text}");
+        assert!(text.contains("\n4 losses were compared\n"), "{text}");
+        assert!(!text.contains("cannot establish"), "{text}");
+    }
+
+    #[test]
+    fn three_seeds_mark_nothing_and_say_so() {
+        let mut comparison = comparison();
+        comparison.seeds.truncate(3);
+        for row in &mut comparison.rows {
+            row.scores.truncate(3);
+        }
+        let text = comparison.render(Format::Text).unwrap();
+        assert!(!text.contains("0.006*") && text.contains("0.250"), "{text}");
+        assert!(
+            text.contains("fewer than 6 seeds cannot establish a difference"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -263,7 +326,7 @@ pub(crate) mod tests {
         let text = comparison.render(Format::Csv).unwrap();
         assert!(text.contains("ce,of large ones,,"), "{text}");
         let text = comparison.render(Format::Markdown).unwrap();
-        assert_eq!(text.matches('–').count(), 3, "{text}");
+        assert_eq!(text.matches(" – ").count(), 3, "{text}");
     }
 
     #[test]
@@ -273,8 +336,9 @@ pub(crate) mod tests {
         let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!(records.len(), 4);
         assert_eq!(&records[1][0], "a \"b\", c");
-        assert!((records[1][5].parse::<f64>().unwrap() - 0.00805).abs() < 1e-5);
-        assert_eq!((&records[0][5], &records[3][2]), ("", ""));
+        assert_eq!(records[1][8].parse::<f64>().unwrap(), 2.0 / 64.0);
+        assert!((records[1][5].parse::<f64>().unwrap() - 0.04).abs() < 1e-9);
+        assert_eq!((&records[0][8], &records[3][2]), ("", ""));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod pictures;
 mod session;
 mod settings;
 mod terminal;
+mod trainings;
 
 use args::{Cli, Command};
 use commands::*;
@@ -54,6 +55,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Evaluate(options)) => evaluate::run(&options),
         Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Fidelity(options)) => fidelity::run(&options),
+        Some(Command::Sensitivity(options)) => sensitivity::run(&options),
         Some(Command::Retrain(options)) => retrain::run(&options),
         Some(Command::WriteData(options)) => write_data::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),

@@ -1,5 +1,6 @@
 //! Trainings of a loss with several seeds, with their progress on the screen.
 
+use crate::session::Session;
 use crate::terminal::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
@@ -86,14 +87,23 @@ fn watched(workbench: &Workbench, name: &str, job: &Job) -> autoloss_train::Resu
 pub(crate) struct Exhibit<'a, F: FnMut(&str, Network)> {
     /// Trains.
     pub(crate) workbench: &'a mut Workbench,
-    /// The table; other jobs are run without progress.
+    /// The table; jobs on other splits are run without progress.
     pub(crate) table: &'a FinalTable,
+    /// Trains in the second stage.
+    pub(crate) second: Option<&'a mut Session>,
     /// Is given every network of a contender whose training came to its end.
     pub(crate) keep: F,
 }
 
 impl<F: FnMut(&str, Network)> Evaluator for Exhibit<'_, F> {
     fn evaluate(&mut self, job: &Job) -> Result<Evaluation, Fault> {
+        if let Some(session) = &mut self.second
+            && job.run_spec == session.spec.hash()
+        {
+            let trial = watched(&session.workbench, "second stage", job);
+            let evaluated = trial.and_then(|trial| session.workbench.evaluation(&trial, job));
+            return evaluated.map_err(|error| session.workbench.recover(error));
+        }
         if job.split != self.table.split {
             return self.workbench.evaluate(job);
         }

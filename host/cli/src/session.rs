@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::{Split, TaskOptions};
 use autoloss_run::RunSpec;
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
-use autoloss_train::plugin::Registry;
-use autoloss_train::{Caching, Choice, Workbench, runtime};
+use autoloss_train::plugin::{Registry, find_weights};
+use autoloss_train::{Caching, Choice, Device, Scaling, Workbench, runtime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) config: SearchConfig,
     pub(crate) spec: RunSpec,
     pub(crate) stop: Arc<AtomicBool>,
+    device: Device,
+    loaders: Option<usize>,
 }
 
 impl Session {
@@ -111,7 +113,25 @@ impl Session {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         runtime::keep_freed_memory();
         runtime::set_threads(machine.threads.map_or(cores, usize::from));
-        let stop = interrupt::stop_flag()?;
+        let loaders = machine.loaders.map(usize::from);
+        Self::on(
+            registry,
+            spec,
+            config,
+            device,
+            loaders,
+            interrupt::stop_flag()?,
+        )
+    }
+
+    fn on(
+        registry: Registry,
+        spec: RunSpec,
+        config: SearchConfig,
+        device: Device,
+        loaders: Option<usize>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
         let choice = Choice {
             task: Some(spec.task.clone()),
             network: Some(spec.network.clone()),
@@ -125,7 +145,11 @@ impl Session {
             weights: spec.weights.clone(),
             fixed: spec.fixed.clone(),
             network_settings: spec.network_settings.clone(),
-            loaders: machine.loaders.map(usize::from),
+            loaders,
+            scaling: config.normalised.then(|| Scaling {
+                screening: config.screening.clone(),
+                seed: config.seed,
+            }),
             caching: Caching {
                 bytes: config.proxy.features_mb << 20,
                 folder: cache_folder().map(|folder| folder.join("autoloss/features")),
@@ -138,7 +162,46 @@ impl Session {
             config,
             spec,
             stop,
+            device,
+            loaders,
         })
+    }
+
+    /// A session on the same data for a longer training of the same losses: with another network, the weights
+    /// that it starts from, if not an empty text, and settings as with `--set`, those of the task over this
+    /// session's own, all others over the defaults.
+    pub(crate) fn longer(&self, network: &str, weights: &str, set: &[String]) -> Result<Self> {
+        let plugins = self.workbench.registry().plugins().iter();
+        let plugins: Vec<PathBuf> = plugins.map(|plugin| plugin.path().to_owned()).collect();
+        let registry = Registry::load(&plugins)?;
+        let (_, info) = registry.task(Some(&self.spec.task))?;
+        let mut overrides = Overrides::parse(set)?;
+        overrides.push("seed", i64::try_from(self.config.seed)?);
+        let weights = match weights {
+            "" => None,
+            file => Some(find_weights(network, file)?),
+        };
+        let network = registry.choose_network(&info, Some(network), weights.as_deref())?;
+        let mut config = compose(&info, &network.info, None, &overrides)?;
+        config.limits = self.config.limits;
+        config.normalised = self.config.normalised;
+        let mut spec = self.spec.clone();
+        spec.network = network.info.name;
+        spec.weights = network.weights.as_deref().map(absolute);
+        spec.settings.extend(overrides.task().clone());
+        spec.network_settings = overrides.network().clone();
+        let stop = Arc::clone(&self.stop);
+        Self::on(registry, spec, config, self.device, self.loaders, stop)
+    }
+
+    /// The session of the second stage, where the configuration asks for one.
+    pub(crate) fn second_stage(&self) -> Result<Option<Self>> {
+        let promotion = &self.config.promotion;
+        if !promotion.is_on(self.workbench.score()) {
+            return Ok(None);
+        }
+        let session = self.longer(&promotion.network, &promotion.weights, &promotion.set);
+        session.map(Some).context("the second stage ([promotion])")
     }
 
     /// Computes the features of a network's frozen part, where it has one, before the first training

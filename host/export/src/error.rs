@@ -37,6 +37,14 @@ pub enum ExportError {
     /// A file without any branch.
     #[error("the loss file has no branch")]
     NoBranch,
+    /// A branch's scale that nothing can be multiplied by.
+    #[error("the scale of branch '{branch}' is {scale}, expected a number above 0")]
+    Scale {
+        /// The branch.
+        branch: String,
+        /// Its scale.
+        scale: f64,
+    },
     /// Inputs that code cannot be written for.
     #[error(
         "branch '{branch}' with {activation} has the inputs {found}; code is written for {expected}"

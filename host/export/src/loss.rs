@@ -33,6 +33,8 @@ pub struct Branch {
     pub graph: LossGraph,
     /// What the graph's inputs are.
     pub convention: Convention,
+    /// What the loss is multiplied by in training.
+    pub scale: f64,
 }
 
 impl Loss {
@@ -52,8 +54,8 @@ impl Loss {
     /// ```
     ///
     /// # Errors
-    /// A branch of which nobody says what its inputs are, a text that is no loss, or a file in which no
-    /// branch has a graph.
+    /// A branch of which nobody says what its inputs are, a text that is no loss, a scale that is not above 0, or a
+    /// file in which no branch has a graph.
     pub fn from_file(
         file: &LossFile,
         known: &BTreeMap<String, Convention>,
@@ -80,7 +82,21 @@ impl Loss {
                     error,
                 }
             })?;
-            branches.insert(branch_name, Branch { graph, convention });
+            let scale = file.scales.get(name).copied().unwrap_or(1.0);
+            if !(scale.is_finite() && scale > 0.0) {
+                return Err(ExportError::Scale {
+                    branch: name.clone(),
+                    scale,
+                });
+            }
+            branches.insert(
+                branch_name,
+                Branch {
+                    graph,
+                    convention,
+                    scale,
+                },
+            );
         }
         if branches.is_empty() {
             return Err(match left_out.is_empty() {
@@ -122,6 +138,13 @@ impl Loss {
         let conventions = self.branches.iter();
         file.conventions = conventions
             .map(|(name, branch)| (name.to_string(), branch.convention.clone()))
+            .collect();
+        let scaled = self
+            .branches
+            .iter()
+            .filter(|(_, branch)| branch.scale != 1.0);
+        file.scales = scaled
+            .map(|(name, branch)| (name.to_string(), branch.scale))
             .collect();
         file
     }
@@ -200,6 +223,13 @@ pub(crate) mod tests {
         let place = "branch 'seg', line 1, column 5: this branch has no input or operator 'q'";
         assert!(unknown.contains(place), "{unknown}");
         assert!(refusal("a\"b", "neg(y)").contains("branch 'a\"b'"));
+        let mut flat = file(&[("seg", "neg(y)", dense())]);
+        flat.scales.insert("seg".into(), 0.0);
+        let refused = Loss::from_file(&flat, &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the scale of branch 'seg' is 0, expected a number above 0"
+        );
         let none = Loss::from_file(&file(&[]), &BTreeMap::new());
         assert_eq!(none, Err(ExportError::NoBranch));
     }

@@ -126,6 +126,7 @@ fn module(class: &str, name: &BranchName, branch: &Branch, raw: &Branch) -> Stri
         let fields = parts::LABEL_FIELDS.replace("LABEL", &label.to_string());
         (fields, dense_forward(convention))
     };
+    let (fields, forward) = scaled(branch.scale, fields, forward);
     format!(
         "class {class}(nn.Module):\n    {docs}\n{fields}{forward}\n    \
          def formula(self, {parameters}) -> Tensor:\n        \
@@ -134,6 +135,27 @@ fn module(class: &str, name: &BranchName, branch: &Branch, raw: &Branch) -> Stri
         parameters = parameters.join(", "),
         body = body.lines("        "),
     )
+}
+
+/// The parts of a module whose loss is multiplied by a number.
+fn scaled(scale: f64, fields: String, forward: String) -> (String, String) {
+    if scale == 1.0 {
+        return (fields, forward);
+    }
+    let fields = fields
+        .replace(
+            ") -> None:",
+            &format!(", scale: float = {scale:e}) -> None:"),
+        )
+        .replace(
+            "        self.reduction = reduction\n",
+            "        self.reduction = reduction\n        self.scale = scale\n",
+        );
+    let forward = forward.replace(
+        "_reduced(self.formula(",
+        "_reduced(self.scale * self.formula(",
+    );
+    (fields, forward)
 }
 
 fn dense_forward(convention: &Convention) -> String {

@@ -136,7 +136,7 @@ fn function(name: &BranchName, branch: &Branch, raw: &Branch) -> String {
         "{}\npub fn {name}_loss({}) -> Result<Tensor, TchError> {{\n{}\n}}",
         notes.join("\n"),
         parameters.join(", "),
-        body(&branch.graph, &inputs)
+        body(&branch.graph, &inputs, branch.scale)
     )
 }
 
@@ -160,7 +160,7 @@ fn is_step(name: &str) -> bool {
     digits.is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit()))
 }
 
-fn body(graph: &LossGraph, inputs: &[String]) -> String {
+fn body(graph: &LossGraph, inputs: &[String], scale: f64) -> String {
     let like = inputs.first().map_or("", String::as_str);
     let mut names: Vec<String> = Vec::with_capacity(graph.len());
     let mut lines = Vec::new();
@@ -191,7 +191,10 @@ fn body(graph: &LossGraph, inputs: &[String]) -> String {
         Node::Input(_) => names.last().cloned().unwrap_or_default(),
         _ => format!("&{}", names.last().map_or("", String::as_str)),
     };
-    lines.push(format!("    per_position({root})"));
+    lines.push(match scale {
+        1.0 => format!("    per_position({root})"),
+        _ => format!("    per_position({root})?.f_mul_scalar({scale:e})"),
+    });
     lines.join("\n")
 }
 

@@ -22,6 +22,9 @@ pub(crate) fn listing(loss: &Loss, written: &Loss) -> String {
             let _ = writeln!(out, "  as found {}", raw.display(inputs));
         }
         let _ = writeln!(out, "  inputs   {}", meaning(&branch.convention));
+        if branch.scale != 1.0 {
+            let _ = writeln!(out, "  scale    {} × the formula in training", branch.scale);
+        }
     }
     for line in left_out(loss).into_iter().chain(provenance(loss)) {
         let _ = write!(out, "\n{line}");

@@ -94,12 +94,13 @@ fn kinds(rng: &mut ChaCha8Rng) -> Vec<Kind> {
     ]
 }
 
-/// A loss of one branch.
-fn loss(text: &str, convention: &Convention) -> Loss {
+/// A loss of one branch, trained at a scale.
+fn loss(text: &str, convention: &Convention, scale: f64) -> Loss {
     let branches = BTreeMap::from([("seg".to_owned(), text.to_owned())]);
     let mut file = LossFile::new("task", branches);
     file.conventions
         .insert("seg".to_owned(), convention.clone());
+    file.scales.insert("seg".to_owned(), scale);
     Loss::from_file(&file, &BTreeMap::new()).unwrap()
 }
 
@@ -112,6 +113,10 @@ fn write_case(folder: &Path, name: &str, kind: &Kind, loss: &Loss) -> serde_json
         value_scale,
         gradient_scale,
     } = kind.raw.answer(&branch.graph, kind.convention.activation);
+    let scale = branch.scale;
+    let gradient: Vec<f64> = gradient.iter().map(|value| scale * value).collect();
+    let [value, value_scale, gradient_scale] =
+        [value, value_scale, gradient_scale].map(|number| scale * number);
     for (suffix, simplify) in [("simple", true), ("raw", false)] {
         for (format, extension) in [(Format::Pytorch, "py"), (Format::Json, "json")] {
             let text = render(loss, format, &Options { simplify }).unwrap();
@@ -139,7 +144,13 @@ fn write_cases(folder: &Path) {
         let mut graphs: Vec<LossGraph> = kind.formulas.iter().map(|text| parse(text)).collect();
         graphs.extend((0..kind.random).map(|_| testing::random_loss(&mut rng, signature)));
         for (at, graph) in graphs.iter().enumerate() {
-            let loss = loss(&graph.display(signature).to_string(), &kind.convention);
+            // Every third is trained at a scale of its own, a power of two, which rounds nothing.
+            let scale = if at % 3 == 1 { 0.25 } else { 1.0 };
+            let loss = loss(
+                &graph.display(signature).to_string(),
+                &kind.convention,
+                scale,
+            );
             let name = format!("{}_{at}", kind.name);
             cases.push(write_case(folder, &name, &kind, &loss));
         }

@@ -45,7 +45,7 @@ pub use generate::{GenerateConfig, random_graph};
 pub use graph::{GraphBuilder, LossGraph, Node, NodeId};
 pub use limits::Limits;
 pub use loss::{Loss, LossFile, LossFileError, SCHEMA};
-pub use mutate::{Mutation, mutate, random_mutation};
+pub use mutate::{Mutation, mutate, random_mutation, sum};
 pub use op::{BinaryOp, EPSILON, Notation, Op, Parity, Reach, Sign, UnaryFacts, UnaryOp};
 pub use signature::check_names;
 pub use text::{ParseError, ParseErrorKind};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Upper bounds that generation, mutation and parsing keep (the values are ours; the ranges are
 /// those of a configuration).
 ///
-/// The tree size bounds the text form: shared nodes are written out at every use.
+/// The defaults hold the sum of any two reference losses of the plugins in the tree. The tree size bounds the text
+/// form: shared nodes are written out at every use.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -21,8 +22,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_nodes: 32,
-            max_depth: 12,
+            max_nodes: 48,
+            max_depth: 14,
             max_tree_size: 256,
         }
     }

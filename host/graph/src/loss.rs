@@ -41,6 +41,10 @@ pub struct LossFile {
     pub task: String,
     /// The text form of each branch's graph.
     pub branches: BTreeMap<String, String>,
+    /// What each branch's loss is multiplied by, so that its gradient is as large as that of the task's first
+    /// reference loss and the same learning rate suits both; 1 where it is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scales: BTreeMap<String, f64>,
     /// Name of the loss, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -98,6 +102,7 @@ impl LossFile {
             schema: SCHEMA,
             task: task.to_owned(),
             branches,
+            scales: BTreeMap::new(),
             name: None,
             conventions: BTreeMap::new(),
             provenance: serde_json::Map::new(),

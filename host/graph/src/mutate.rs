@@ -1,4 +1,4 @@
-//! The three mutations of AutoLoss-Zero (arXiv 2103.14026, recalled).
+//! The three mutations of AutoLoss-Zero (arXiv 2103.14026, recalled), and one of ours: the sum with another loss.
 //!
 //! A mutation works on one use of a node, not on the node: where a node is shared, its other uses
 //! keep what they had. Each returns None where it cannot apply within the limits, so that the caller
@@ -7,7 +7,7 @@
 use crate::generate::{random_leaf, random_op};
 use crate::graph::{NodeId, in_order};
 use crate::signature::operators;
-use crate::{GraphBuilder, Limits, LossGraph, Node, Op, Signature};
+use crate::{BinaryOp, GraphBuilder, Limits, LossGraph, Node, Op, Signature};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,34 @@ pub fn mutate<R: Rng + ?Sized>(
         }?;
         (child != *graph && child.validate(limits).is_ok()).then_some(child)
     })
+}
+
+/// The sum of two losses of one signature, or None where it would exceed the limits. Nodes that both have are
+/// shared.
+///
+/// ```
+/// use autoloss_graph::{Limits, LossGraph, Signature, sum};
+///
+/// let (inputs, limits) = (Signature::dense(), Limits::default());
+/// let loss = |text| LossGraph::parse(text, &inputs, &limits).unwrap();
+/// let both = sum(&loss("neg(mul(y, log(yhat)))"), &loss("square(log(yhat))"), &limits).unwrap();
+/// assert_eq!(both.display(&inputs).to_string(), "add(neg(mul(y, log(yhat))), square(log(yhat)))");
+/// ```
+#[must_use]
+pub fn sum(loss: &LossGraph, term: &LossGraph, limits: &Limits) -> Option<LossGraph> {
+    let mut builder = copy(loss);
+    let mut number = Vec::new();
+    for id in term.ids() {
+        let node = term.node(id).map(|operand| {
+            let moved: &NodeId = &number[operand.index()];
+            *moved
+        });
+        number.push(builder.add(node));
+    }
+    let root = Node::Binary(BinaryOp::Add, loss.root(), number[term.root().index()]);
+    let root = builder.add(root);
+    let both = in_order(builder.nodes(), root);
+    both.validate(limits).is_ok().then_some(both)
 }
 
 /// A mutation of a kind drawn evenly; another kind where that one cannot apply.

@@ -64,7 +64,7 @@ const charts = (() => {
 
   function comparison(data, width) {
     const most = width < 480 ? 14 : 28;
-    const colour = { found: first, reference: second, random: quiet };
+    const colour = { found: first, new: first, reference: second, random: quiet };
     const rows = data.rows.map((row, at) => ({ ...row, key: String(at) }));
     const measured = rows.filter((row) => row.mean !== null);
     const dots = measured.flatMap((row) => row.values.map((v) => ({ row, v })));

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autoloss_run::Findings;
-use autoloss_search::{CandidateId, Row};
+use autoloss_search::{CandidateId, Row, Standing};
 use serde::Serialize;
 
 use crate::branches::Formula;
@@ -23,6 +23,8 @@ use crate::statistics::Sample;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
     Found,
+    /// The best loss without a name, where another was chosen.
+    New,
     Reference,
     Random,
 }
@@ -59,6 +61,8 @@ pub(crate) struct Comparison {
     pub(crate) metrics: Vec<String>,
     pub(crate) gamed: Vec<Gamed>,
     pub(crate) noise_floor: Option<f64>,
+    /// The sentence that compares the found loss with the first reference loss; of a final table only.
+    pub(crate) standing: Option<String>,
 }
 
 impl Comparison {
@@ -101,6 +105,16 @@ pub(crate) fn read(
 fn of_findings(source: &Source, findings: &Findings) -> Comparison {
     let mut comparison = table(source, "test".to_owned(), true, &findings.test);
     comparison.noise_floor = findings.noise_floor;
+    let row = |role| {
+        let place = comparison.rows.iter().position(|row| row.role == role);
+        place.and_then(|place| findings.test.get(place))
+    };
+    comparison.standing = row(Role::Found)
+        .zip(row(Role::Reference))
+        .map(|(found, reference)| {
+            let standing = Standing::of(found, reference, &source.score);
+            standing.sentence(found, reference, &source.score, &comparison.split)
+        });
     comparison
 }
 
@@ -117,6 +131,7 @@ fn table(source: &Source, split: String, is_final: bool, rows: &[Row]) -> Compar
         rows,
         metrics,
         noise_floor: None,
+        standing: None,
     }
 }
 
@@ -132,6 +147,7 @@ fn contender(source: &Source, row: &Row) -> Contender {
     Contender {
         role: match row.name.as_str() {
             "found" => Role::Found,
+            "best new" => Role::New,
             "median random" => Role::Random,
             _ => Role::Reference,
         },

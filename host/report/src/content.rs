@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use autoloss_run::Tally;
+use autoloss_run::{Second, Tally};
 use serde::Serialize;
 
 use crate::branches::Known;
@@ -48,6 +48,7 @@ pub(crate) struct Content {
     pub(crate) summary: Summary,
     pub(crate) best: Vec<Loss>,
     pub(crate) comparison: Option<Comparison>,
+    pub(crate) second: Vec<Second>,
     pub(crate) curves: Vec<Curve>,
     pub(crate) funnel: Vec<Step>,
     pub(crate) lineage: Vec<Ancestor>,
@@ -114,6 +115,11 @@ impl Content {
             summary,
             best: losses,
             comparison,
+            second: source
+                .findings
+                .as_ref()
+                .map(|found| found.second.clone())
+                .unwrap_or_default(),
         })
     }
 }

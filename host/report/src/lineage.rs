@@ -69,5 +69,7 @@ pub(crate) fn in_words(origin: Origin) -> &'static str {
         Origin::Insertion => "insertion",
         Origin::Deletion => "deletion",
         Origin::Replacement => "replacement",
+        Origin::Addition => "sum with another loss",
+        Origin::Guess => "named by the user",
     }
 }

@@ -1,6 +1,6 @@
 //! Mean, spread and significance of scores over seeds.
 
-use autoloss_search::{mean_and_deviation, welch};
+use autoloss_search::{Paired, mean_and_deviation};
 use serde::Serialize;
 
 /// The values of one score over the seeds of a training.
@@ -26,9 +26,9 @@ impl Sample {
         })
     }
 
-    /// The p-value that two scores differ.
-    pub(crate) fn p_value(&self, other: &Self) -> Option<f64> {
-        welch(&self.values, &other.values)
+    /// How the score differs from another's, whose trainings had the same seeds.
+    pub(crate) fn paired(&self, other: &Self) -> Option<Paired> {
+        Paired::new(&self.values, &other.values)
     }
 }
 

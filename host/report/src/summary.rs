@@ -4,7 +4,7 @@ use autoloss_run::Tally;
 use autoloss_search::OutcomeKind;
 use serde::Serialize;
 
-use crate::comparison::{Comparison, Contender};
+use crate::comparison::Comparison;
 use crate::error::ReportError;
 use crate::losses::Loss;
 use crate::number;
@@ -102,48 +102,11 @@ fn verdict(
             _ => "No loss has a score yet.".to_owned(),
         };
     };
-    let in_search = format!(
-        "The best loss so far has {score} {} in the search; it has not been compared with a reference.",
-        number::value(best.score)
-    );
-    let Some(comparison) = comparison.filter(|comparison| comparison.is_final) else {
-        return in_search;
-    };
-    let (Some(found), Some(reference)) = (comparison.found(), comparison.reference()) else {
-        return in_search;
-    };
-    compared(score, &comparison.split, found, reference)
-}
-
-/// How the found loss stands against a reference.
-fn compared(score: &str, split: &str, found: &Contender, reference: &Contender) -> String {
-    let broken = |name: &str| {
-        format!("On the {split} split {name} could not be measured: a training became invalid.")
-    };
-    let Some(ours) = found.metrics.get(score) else {
-        return broken("the found loss");
-    };
-    let Some(theirs) = reference.metrics.get(score) else {
-        return broken(&reference.name);
-    };
-    let difference = ours.mean - theirs.mean;
-    let p = ours.p_value(theirs);
-    let verb = match p {
-        Some(p) if p < 0.05 && difference > 0.0 => "The found loss beats",
-        Some(p) if p < 0.05 && difference < 0.0 => "The found loss falls short of",
-        Some(_) => "The found loss cannot be told from",
-        None if difference > 0.0 => "In a single training, the found loss is above",
-        None => "In a single training, the found loss is not above",
-    };
-    let significance = p.map_or(String::new(), |p| match number::probability(p) {
-        text if text.starts_with('<') => format!(", p {text} in Welch’s test"),
-        text => format!(", p = {text} in Welch’s test"),
-    });
-    format!(
-        "{verb} {}: {score} {} against {} on the {split} split ({} trainings each{significance}).",
-        reference.name,
-        number::spread(ours.mean, ours.deviation),
-        number::spread(theirs.mean, theirs.deviation),
-        found.trainings,
-    )
+    let standing = comparison.and_then(|comparison| comparison.standing.clone());
+    standing.unwrap_or_else(|| {
+        format!(
+            "The best loss so far has {score} {} in the search; it has not been compared with a reference.",
+            number::value(best.score)
+        )
+    })
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use autoloss_graph::{LossFile, LossGraph};
 use autoloss_search::{
-    BestLoss, Conclusion, FinalTable, KnownAs, OutcomeKind, Row, RunHeader, Summary,
+    BestLoss, Conclusion, Confirmed, FinalTable, Fitness, KnownAs, OutcomeKind, Promoted, Row,
+    RunHeader, Summary, mean_and_deviation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +48,40 @@ pub struct Findings {
     pub random_accepted_median: Option<f64>,
     /// The final table: the chosen loss first, then what it is compared with.
     pub test: Vec<Row>,
+    /// The seeds of its trainings; empty in a file of an earlier version.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
+    /// The second stage, best first; empty without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub second: Vec<Second>,
     /// Standard deviation of the target score between seeds: the root of the rows' mean variance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_floor: Option<f64>,
+}
+
+/// A loss in the second stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Second {
+    /// The candidate's number, or a reference loss's name.
+    pub name: String,
+    /// Whether it is a reference loss.
+    pub reference: bool,
+    /// Text form of each branch's loss.
+    pub losses: BTreeMap<String, String>,
+    /// Target score of each seed on the selection split; absent where the training ended without.
+    pub scores: Vec<Option<f64>>,
+    /// Mean of its target score on the proxy, over the confirmation's seeds.
+    pub proxy: Option<f64>,
+}
+
+impl Second {
+    /// Mean of the scores; none where a training ended without one.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        let scores: Option<Vec<f64>> = self.scores.iter().copied().collect();
+        mean_and_deviation(&scores?).map(|(mean, _)| mean)
+    }
 }
 
 /// The loss that was chosen on the selection split.
@@ -65,6 +97,9 @@ pub struct Found {
     /// What the loss of a branch is known as; without those that are new.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub known: BTreeMap<String, KnownAs>,
+    /// What the loss of a branch is multiplied by in training; without those that are not.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scales: BTreeMap<String, f64>,
     /// Its target score in the search.
     pub search_score: Option<f64>,
     /// Mean and standard deviation of its target score on the selection split.
@@ -109,18 +144,41 @@ impl Findings {
         conclusion: Conclusion,
         table: &FinalTable,
     ) -> Result<(), StoreError> {
+        let selection = |loss: &Confirmed| {
+            let mean = loss.mean()?;
+            Some((mean, loss.deviation().unwrap_or(0.0)))
+        };
         if let Some(chosen) = &conclusion.chosen {
-            let selection = chosen
-                .mean()
-                .map(|mean| (mean, chosen.deviation().unwrap_or(0.0)));
-            let best = Found::new(store, &chosen.loss, selection, table, "best.json")?;
-            self.best_new = match &table.new {
-                Some(new) if new.id == chosen.loss.id => Some(best.clone()),
-                Some(new) => Some(Found::new(store, new, None, table, "best_new.json")?),
+            let measured = selection(chosen);
+            let best = Found::new(store, &chosen.loss, measured, table, "best.json")?;
+            self.best_new = match &conclusion.new {
+                Some(new) if new.loss.id == chosen.loss.id => Some(best.clone()),
+                Some(new) => {
+                    let (measured, name) = (selection(new), "best_new.json");
+                    Some(Found::new(store, &new.loss, measured, table, name)?)
+                }
                 None => None,
             };
             self.best = Some(best);
         }
+        let proxy = |promoted: &Promoted| {
+            let id = promoted.candidate?;
+            let mut confirmed = conclusion.confirmed.iter();
+            confirmed.find(|loss| loss.loss.id == id)?.mean()
+        };
+        let second = conclusion.second.iter().map(|promoted| Second {
+            name: promoted.name.clone(),
+            reference: promoted.candidate.is_none(),
+            losses: promoted.losses.clone(),
+            scores: promoted
+                .evaluations
+                .iter()
+                .map(|evaluation| evaluation.fitness().map(Fitness::score))
+                .collect(),
+            proxy: proxy(promoted),
+        });
+        self.second = second.collect();
+        self.seeds = conclusion.seeds;
         let known = table.known.iter().filter(|(_, names)| !names.is_empty());
         self.known = known.map(|(id, names)| (id.0, names.clone())).collect();
         self.test = conclusion.rows;
@@ -163,6 +221,7 @@ impl Found {
             losses: loss.losses.clone(),
             formulas: formulas(store.folder(), &header, &loss.losses)?,
             known,
+            scales: table.scales.get(&loss.id).cloned().unwrap_or_default(),
             search_score: Some(loss.fitness.score()),
             selection,
             file: path,
@@ -201,6 +260,7 @@ fn loss_file(
     whole.extend(table.fixed.clone());
     let mut file = LossFile::new(&header.task.task, whole);
     file.conventions = header.task.conventions.clone();
+    file.scales = table.scales.get(&loss.id).cloned().unwrap_or_default();
     file.name = Some(format!("candidate {} of {}", loss.id, folder.display()));
     let provenance = [
         ("candidate", serde_json::json!(loss.id.0)),

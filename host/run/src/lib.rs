@@ -30,7 +30,7 @@ mod tally;
 
 pub use error::StoreError;
 pub use files::{write_loss_file, write_whole};
-pub use findings::{Findings, Found};
+pub use findings::{Findings, Found, Second};
 pub use lock::RunLock;
 pub use pictures::{PictureIndex, PictureRow};
 pub use reader::{CurvePoint, RunReader};

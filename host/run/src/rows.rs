@@ -273,7 +273,7 @@ pub(super) fn read_screen(row: &Row<'_>) -> Result<ScreenRecord, RowError> {
 
 pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowError> {
     let purpose: String = row.get("purpose")?;
-    let known = [Purpose::Search, Purpose::Confirmation];
+    let known = [Purpose::Search, Purpose::Confirmation, Purpose::Promotion];
     let found = known.into_iter().find(|known| known.name() == purpose);
     let metrics: String = row.get("metrics")?;
     Ok(EvaluationRecord {

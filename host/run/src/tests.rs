@@ -23,6 +23,7 @@ fn header() -> RunHeader {
             branches: vec![BranchSpec {
                 name: BranchName::new("b0").unwrap(),
                 signature: Signature::dense(),
+                scaled: false,
             }],
             conventions: Default::default(),
         },

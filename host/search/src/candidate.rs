@@ -29,6 +29,10 @@ pub enum Origin {
     Deletion,
     /// See [`Mutation::Replacement`].
     Replacement,
+    /// The parent's graph plus that of a known or an earlier loss.
+    Addition,
+    /// A loss that the user named.
+    Guess,
 }
 
 impl From<Mutation> for Origin {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::{mean_and_deviation, welch};
+use crate::paired::Paired;
+use crate::statistics::mean_and_deviation;
 
 /// Scores by name, each higher when better.
 pub type Scores = BTreeMap<String, f64>;
@@ -40,7 +41,9 @@ impl Contender {
 ///     ..Row::default()
 /// };
 /// let (ours, theirs) = (row([0.61, 0.62, 0.60]), row([0.64, 0.66, 0.65]));
-/// assert!(ours.p_value(&theirs, "mIoU").is_some_and(|p| (p - 0.00805).abs() < 1e-5));
+/// let paired = ours.paired(&theirs, "mIoU").unwrap();
+/// assert!((paired.difference + 0.04).abs() < 1e-9);
+/// assert_eq!(paired.p_value, 0.25); // the least that three pairs can have
 /// assert_eq!(ours.summary("mAP"), None);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,11 +72,87 @@ impl Row {
         Some((mean, deviation.unwrap_or(0.0)))
     }
 
-    /// The two-sided p-value of Welch's t-test that a score differs from another row's; none with
-    /// fewer than two values on a side.
+    /// How a score differs from another row's, whose trainings had the same seeds; none with fewer than two
+    /// values on a side, or other numbers of them.
     #[must_use]
-    pub fn p_value(&self, other: &Self, score: &str) -> Option<f64> {
-        welch(&self.values(score)?, &other.values(score)?)
+    pub fn paired(&self, other: &Self, score: &str) -> Option<Paired> {
+        Paired::new(&self.values(score)?, &other.values(score)?)
+    }
+}
+
+/// How a found loss stands against a reference.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// Better, at 0.05.
+    Beats(Paired),
+    /// Worse, at 0.05.
+    FallsShort(Paired),
+    /// Not established either way.
+    Open(Paired),
+    /// One training each: the difference.
+    Single(f64),
+    /// One of the two has no value with some seed.
+    Unmeasured {
+        /// Whether it is the found one.
+        found: bool,
+    },
+}
+
+impl Standing {
+    /// Of a row against a reference, in a score.
+    #[must_use]
+    pub fn of(found: &Row, reference: &Row, score: &str) -> Self {
+        let Some(ours) = found.values(score) else {
+            return Self::Unmeasured { found: true };
+        };
+        let Some(theirs) = reference.values(score) else {
+            return Self::Unmeasured { found: false };
+        };
+        match Paired::new(&ours, &theirs) {
+            Some(paired) if !paired.is_significant() => Self::Open(paired),
+            Some(paired) if paired.difference > 0.0 => Self::Beats(paired),
+            Some(paired) => Self::FallsShort(paired),
+            None => Self::Single(ours.iter().sum::<f64>() - theirs.iter().sum::<f64>()),
+        }
+    }
+
+    /// The sentence that says so.
+    #[must_use]
+    pub fn sentence(&self, found: &Row, reference: &Row, score: &str, split: &str) -> String {
+        let name = &reference.name;
+        let beginning = match self {
+            Self::Beats(_) => format!("The found loss beats {name}"),
+            Self::FallsShort(_) => format!("The found loss falls short of {name}"),
+            Self::Open(_) => format!("The found loss cannot be told from {name}"),
+            Self::Single(difference) if *difference > 0.0 => {
+                format!("In a single training, the found loss is above {name}")
+            }
+            Self::Single(_) => format!("In a single training, the found loss is not above {name}"),
+            Self::Unmeasured { found } => {
+                let name = if *found { "the found loss" } else { name };
+                return format!(
+                    "On the {split} split {name} could not be measured: a training became invalid."
+                );
+            }
+        };
+        let spread = |row: &Row| match row.summary(score) {
+            Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
+            Some((mean, deviation)) => format!("{mean:.3} ± {deviation:.3}"),
+            None => "–".to_owned(),
+        };
+        let statistics = match self {
+            Self::Beats(paired) | Self::FallsShort(paired) | Self::Open(paired) => format!(
+                ", difference {:+.3} ({:+.3} to {:+.3}), p = {:.3} by sign flips",
+                paired.difference, paired.low, paired.high, paired.p_value
+            ),
+            _ => String::new(),
+        };
+        format!(
+            "{beginning}: {score} {} against {} on the {split} split ({} trainings each{statistics}).",
+            spread(found),
+            spread(reference),
+            found.scores.len()
+        )
     }
 }
 
@@ -108,6 +187,40 @@ mod tests {
         assert_eq!(summary(&[Some(1.0), None], "m"), None);
         assert_eq!(summary(&[Some(1.0)], "m"), Some((1.0, 0.0)));
         assert_eq!(summary(&[Some(1.0)], "other"), None);
+    }
+
+    #[test]
+    fn a_claim_takes_six_pairs() {
+        let of = |ours: &[f64], theirs: &[f64]| {
+            let rows = [ours, theirs]
+                .map(|values| row(&values.iter().copied().map(Some).collect::<Vec<_>>()));
+            let standing = Standing::of(&rows[0], &rows[1], "m");
+            standing.sentence(
+                &rows[0],
+                &Row {
+                    name: "ce".into(),
+                    ..rows[1].clone()
+                },
+                "m",
+                "test",
+            )
+        };
+        let (ours, theirs) = ([0.62, 0.63, 0.61, 0.65, 0.62, 0.64], [0.6; 6]);
+        assert_eq!(
+            of(&ours, &theirs),
+            "The found loss beats ce: m 0.628 ± 0.015 against 0.600 ± 0.000 on the test split (6 trainings each, \
+             difference +0.028 (+0.018 to +0.040), p = 0.031 by sign flips)."
+        );
+        assert!(of(&theirs, &ours).starts_with("The found loss falls short of ce: "));
+        assert!(
+            of(&ours[..5], &theirs[..5]).starts_with("The found loss cannot be told from ce: ")
+        );
+        assert!(
+            of(&ours[..1], &theirs[..1])
+                .starts_with("In a single training, the found loss is above ce")
+        );
+        let lost = Standing::of(&row(&[None]), &row(&[Some(1.0)]), "m");
+        assert_eq!(lost, Standing::Unmeasured { found: true });
     }
 
     #[test]

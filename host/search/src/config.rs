@@ -27,7 +27,7 @@ mod violation;
 
 pub use evolution::{EvolutionConfig, SearchMethod};
 pub use keys::{ConfigBuilder, ConfigKey, KeyKind, flatten};
-pub use limits::{Budget, Confirmation};
+pub use limits::{Budget, Confirmation, PromotionConfig, PromotionMode};
 pub use proxy::{ProxyConfig, PruningConfig, RetrainConfig};
 pub use screening::{
     EarlyStopping, EquivalenceConfig, EquivalenceMode, ScreeningConfig, ScreeningEngine,
@@ -54,6 +54,13 @@ pub struct SearchConfig {
     pub workers: usize,
     /// How many of the best losses are kept as files in `best/`, `1..=1000`. Default 10.
     pub keep_best: usize,
+    /// Whether losses with a formula are trained at one scale: multiplied so that their gradient is as large, at the
+    /// screening's random predictions, as that of the task's first reference loss with a formula for the branch.
+    /// Default true.
+    ///
+    /// A factor then changes no training, whatever the optimiser, and a loss suits the learning rate that the
+    /// reference loss does.
+    pub normalised: bool,
     /// How children are made.
     pub evolution: EvolutionConfig,
     /// Size limits of every loss graph.
@@ -70,6 +77,8 @@ pub struct SearchConfig {
     pub budget: Budget,
     /// The repeated measurement of the best losses after the search.
     pub confirmation: Confirmation,
+    /// The second stage.
+    pub promotion: PromotionConfig,
 }
 
 impl Default for SearchConfig {
@@ -78,6 +87,7 @@ impl Default for SearchConfig {
             seed: 0,
             workers: 1,
             keep_best: 10,
+            normalised: true,
             evolution: EvolutionConfig::default(),
             limits: Limits::default(),
             screening: ScreeningConfig::default(),
@@ -89,6 +99,7 @@ impl Default for SearchConfig {
                 ..Budget::default()
             },
             confirmation: Confirmation::default(),
+            promotion: PromotionConfig::default(),
         }
     }
 }
@@ -119,13 +130,21 @@ impl SearchConfig {
         let Ok(mut table) = text.parse::<toml::Table>() else {
             return Self::from_toml(text, origin);
         };
+        table.entry("normalised").or_insert(false.into());
         let pruning = match table.get("proxy").and_then(|proxy| proxy.get("hopeless")) {
             Some(_) => "hopeless",
             None => "pruning",
         };
         let equivalence: (&[&str], _, toml::Value) = (&["equivalence"], "mode", "paper".into());
+        let addition = (&["evolution"][..], "addition", 0.0.into());
+        let adaptive = (&["evolution"][..], "adaptive", false.into());
         let constant = (&["proxy", pruning][..], "constant", false.into());
-        for (path, key, then) in [equivalence, constant] {
+        let after = table
+            .get("proxy")
+            .and_then(|proxy| proxy.get(pruning)?.get("after"));
+        let after = after.cloned().unwrap_or(0.2.into());
+        let constant_after = (&["proxy", pruning][..], "constant_after", after);
+        for (path, key, then) in [equivalence, constant, constant_after, addition, adaptive] {
             let mut section = &mut table;
             for name in path {
                 let inner = section.entry(*name);
@@ -176,18 +195,20 @@ impl SearchConfig {
         self.budget.check(&mut check);
         self.confirmation
             .check(&mut check, self.proxy.split.as_str());
+        self.promotion.check(&mut check);
         check.finish()
     }
 
     /// The first key in which two configurations differ so that a run started with one cannot go
     /// on with the other, as a dotted path.
     ///
-    /// `[budget]`, `[confirmation]`, `[retrain]` and `keep_best` decide only where a run ends and what is kept
+    /// `[budget]`, `[confirmation]`, `[promotion]`, `[retrain]` and `keep_best` decide only where a run ends and what is kept
     /// of it, so they may change on resume.
     pub(crate) fn first_difference(&self, other: &Self) -> Option<String> {
         let mut other = other.clone();
         other.budget = self.budget;
         other.confirmation = self.confirmation.clone();
+        other.promotion = self.promotion.clone();
         other.retrain = self.retrain.clone();
         other.keep_best = self.keep_best;
         if *self == other {
@@ -318,9 +339,19 @@ mod tests {
         stored.insert("equivalence".into(), equivalence.into());
         let mut proxy = section(&mut stored, "proxy");
         let mut pruning = section(&mut proxy, "pruning");
-        assert!(pruning.remove("constant").is_some());
+        for later in ["constant", "constant_after"] {
+            assert!(pruning.remove(later).is_some(), "{later}");
+        }
         proxy.insert("hopeless".into(), pruning.into());
         stored.insert("proxy".into(), proxy.into());
+        let mut evolution = section(&mut stored, "evolution");
+        for later in ["addition", "adaptive", "guesses", "terms"] {
+            assert!(evolution.remove(later).is_some(), "{later}");
+        }
+        stored.insert("evolution".into(), evolution.into());
+        for later in ["normalised", "promotion"] {
+            assert!(stored.remove(later).is_some(), "{later}");
+        }
 
         let json = serde_json::to_string(&stored).unwrap();
         assert_eq!(serde_json::from_str::<SearchConfig>(&json).unwrap(), config);
@@ -328,6 +359,9 @@ mod tests {
         assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
         config.equivalence.mode = EquivalenceMode::Paper;
         config.proxy.pruning.constant = false;
+        config.proxy.pruning.constant_after = config.proxy.pruning.after;
+        (config.evolution.addition, config.evolution.adaptive) = (0.0, false);
+        config.normalised = false;
         assert_eq!(SearchConfig::from_stored(&text, "x").unwrap(), config);
         config.equivalence.mode = EquivalenceMode::Training;
         let text = config.to_toml().unwrap();

@@ -33,6 +33,14 @@ pub enum SearchError {
         /// What is wrong with it.
         sentence: String,
     },
+    /// A loss of `evolution.guesses` or `evolution.terms` cannot be read.
+    #[error("the loss {text} cannot be searched with: {sentence}")]
+    Loss {
+        /// The loss as it was written.
+        text: String,
+        /// What is wrong with it.
+        sentence: String,
+    },
     /// The task offered now is not the one the run was started with.
     #[error(
         "the run was started on task {stored:?}, but the task {offered:?} offered now differs from it: {what}"

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct CandidateId(pub u64);
 
+impl CandidateId {
+    /// Stands for reference loss `number` where a training after the search is stored; no candidate has it.
+    #[must_use]
+    pub fn of_reference(number: usize) -> Self {
+        Self(i64::MAX as u64 - number as u64)
+    }
+}
+
 impl fmt::Display for CandidateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -37,6 +37,8 @@ pub enum Purpose {
     Search,
     /// To measure one of the best again.
     Confirmation,
+    /// To train one of the best, or a reference loss, in the second stage.
+    Promotion,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
         match self {
             Self::Search => "search",
             Self::Confirmation => "confirmation",
+            Self::Promotion => "promotion",
         }
     }
 }
@@ -53,7 +56,7 @@ impl Purpose {
 /// What tells one evaluation of a run from the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EvaluationKey {
-    /// The candidate.
+    /// The candidate, or [`CandidateId::of_reference`].
     pub candidate: CandidateId,
     /// Why it was run.
     pub purpose: Purpose,

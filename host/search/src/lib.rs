@@ -30,8 +30,10 @@ mod journal;
 mod known;
 mod observer;
 mod outcome;
+mod paired;
 mod provenance;
 mod random;
+mod ranking;
 mod screening;
 mod search;
 mod state;
@@ -43,13 +45,13 @@ mod timing;
 
 pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
 pub use candidate::{BestLoss, CandidateRecord, Origin, Parent, Proposal, Screened, Settled};
-pub use comparison::{Contender, Row, Scores, noise_floor};
-pub use conclusion::{Conclusion, FinalTable};
+pub use comparison::{Contender, Row, Scores, Standing, noise_floor};
+pub use conclusion::{Conclusion, FinalTable, Promoted, SecondStage};
 pub use config::{
     Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, Difference, EarlyStopping,
-    EquivalenceConfig, EquivalenceMode, EvolutionConfig, KeyKind, Place, ProxyConfig,
-    PruningConfig, RetrainConfig, ScreeningConfig, ScreeningEngine, ScreeningMode, SearchConfig,
-    SearchMethod, Violation, difference, flatten,
+    EquivalenceConfig, EquivalenceMode, EvolutionConfig, KeyKind, Place, PromotionConfig,
+    PromotionMode, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig, ScreeningEngine,
+    ScreeningMode, SearchConfig, SearchMethod, Violation, difference, flatten,
 };
 pub use counts::Counts;
 pub use error::SearchError;
@@ -65,8 +67,10 @@ pub use journal::{
 pub use known::KnownAs;
 pub use observer::{Event, Observer};
 pub use outcome::{Outcome, OutcomeKind};
+pub use paired::Paired;
 pub use provenance::{PluginIdentity, Provenance};
 pub use random::{Draws, stream};
+pub use ranking::{Correlation, RankAgreement};
 pub use screening::{EarlyStopper, Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
 pub use search::Search;
 pub use statistics::{mean_and_deviation, welch};

@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::candidate::BestLoss;
 use crate::comparison::{Contender, Row, noise_floor};
-use crate::conclusion::{Conclusion, FinalTable};
+use crate::conclusion::{self, Conclusion, FinalTable, Promoted, SecondStage};
 use crate::config::SearchConfig;
 use crate::error::SearchError;
 use crate::evaluation::{Confirmed, Evaluation, Executor, Halt, Job, Training, run_jobs};
@@ -29,7 +29,7 @@ use crate::journal::{EvaluationKey, EvaluationRecord, Journal, Purpose, RunHeade
 use crate::observer::{Event, Observer};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::provenance::Provenance;
-use crate::screening::Screener;
+use crate::screening::{GradientKey, Probe, Screener};
 use crate::state::{State, Waiting};
 use crate::strategy::Strategy;
 use crate::summary::{EndReason, Summary};
@@ -46,6 +46,8 @@ pub struct Search<J> {
     journal: J,
     state: State,
     make_strategy: MakeStrategy,
+    /// Trainings that follow the search and are part of its time.
+    after: usize,
     /// Work was abandoned, so the state knows of candidates that were never settled.
     dirty: bool,
 }
@@ -63,8 +65,8 @@ impl<J: Journal> Search<J> {
     ///
     /// # Errors
     ///
-    /// [`SearchError::Config`] or [`SearchError::Task`] where they cannot be searched with, or
-    /// [`SearchError::Journal`].
+    /// [`SearchError::Config`] or [`SearchError::Task`] where they cannot be searched with,
+    /// [`SearchError::Loss`] for a guess or a term that cannot be read, or [`SearchError::Journal`].
     pub fn new(
         task: TaskSpec,
         config: SearchConfig,
@@ -74,6 +76,18 @@ impl<J: Journal> Search<J> {
         config.validate()?;
         task.validate()
             .map_err(|sentence| SearchError::Task { sentence })?;
+        for text in config
+            .evolution
+            .guesses
+            .iter()
+            .chain(&config.evolution.terms)
+        {
+            task.written(text, &config.limits)
+                .map_err(|sentence| SearchError::Loss {
+                    text: text.clone(),
+                    sentence,
+                })?;
+        }
         let created = SystemTime::now().duration_since(UNIX_EPOCH);
         let header = RunHeader {
             task,
@@ -128,6 +142,7 @@ impl<J: Journal> Search<J> {
             run_spec: String::new(),
             journal,
             make_strategy,
+            after: 0,
             dirty: false,
         }
     }
@@ -152,6 +167,26 @@ impl<J: Journal> Search<J> {
     pub fn with_run_spec(mut self, run_spec: impl Into<String>) -> Self {
         self.run_spec = run_spec.into();
         self
+    }
+
+    /// The same run, which leaves room in `budget.max_seconds` for [`conclude`](Self::conclude) with a table of so
+    /// many rows, as long as trainings took so far; at least half of the seconds are for searching. A second
+    /// stage is not counted.
+    #[must_use]
+    pub fn with_conclusion(mut self, rows: usize) -> Self {
+        let confirmation = &self.config.confirmation;
+        if confirmation.top > 0 {
+            let rounds = confirmation.rounds().into_iter();
+            let halving: usize = rounds.map(|(losses, seeds)| losses * seeds).sum();
+            self.after = halving + rows * confirmation.seeds;
+        }
+        self
+    }
+
+    /// What a branch's loss with this probe is told apart by.
+    #[must_use]
+    pub fn key_of(&self, branch: usize, probe: &Probe) -> Option<GradientKey> {
+        self.state.key_of(branch, probe)
     }
 
     /// Where it is written down.
@@ -311,9 +346,10 @@ impl<J: Journal> Search<J> {
         if reached(budget.max_proxies, proxies) {
             return Some(EndReason::Proxies);
         }
+        let after = self.after as f64 * self.state.training_seconds().unwrap_or(0.0);
         if budget
             .max_seconds
-            .is_some_and(|limit| self.journal.elapsed() >= limit)
+            .is_some_and(|limit| self.journal.elapsed() + after.min(0.5 * limit) >= limit)
         {
             return Some(EndReason::Seconds);
         }
@@ -494,12 +530,12 @@ impl<J: Journal> Search<J> {
     }
 
     /// What an earlier session stored. Other losses under the same number, as another version of the
-    /// search might have left there, do not count, nor does a confirmation that failed.
+    /// search might have left there, do not count, nor does a training after the search that failed.
     fn stored(&self, training: &Training) -> Result<Option<Evaluation>, SearchError> {
         let found = self.journal.evaluation(&training.key)?;
         let again = |record: &EvaluationRecord| {
             record.losses != training.job.losses
-                || (record.key.purpose == Purpose::Confirmation
+                || (record.key.purpose != Purpose::Search
                     && record.evaluation.outcome.kind() == OutcomeKind::Failed)
         };
         Ok(found
@@ -507,63 +543,127 @@ impl<J: Journal> Search<J> {
             .map(|record| record.evaluation))
     }
 
-    /// Measures the best losses again, as `[confirmation]` says, and returns them best first; those
-    /// without a mean come last. Trainings that an earlier call finished are not repeated. Nothing
-    /// where `stop` was raised before the end.
+    /// Measures the best losses again by halving, as `[confirmation]` says, and returns them best first: those
+    /// that stayed longer before the others, those without a mean last. `also` takes part where it is not among
+    /// the best. Trainings that an earlier call finished are not repeated. Nothing where `stop` was raised before
+    /// the end.
     ///
     /// # Errors
     ///
     /// [`SearchError::Evaluation`] or [`SearchError::Journal`].
     pub fn confirm(
         &mut self,
+        also: Option<&BestLoss>,
         executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<Vec<Confirmed>>, SearchError> {
         self.journal.begin_session()?;
         self.journal.flush()?;
-        let top = self.config.confirmation.top;
-        let best: Vec<BestLoss> = self.state.best.iter().take(top).cloned().collect();
-        let trainings = self.confirmations(&best);
+        let confirmation = self.config.confirmation.clone();
+        let mut left: Vec<BestLoss> = self.state.best.clone();
+        left.truncate(confirmation.top);
+        let also = also.filter(|also| left.iter().all(|loss| loss.id != also.id));
+        left.extend(also.cloned());
+        let mut left: Vec<Confirmed> = left.into_iter().map(Confirmed::new).collect();
+        let mut out: Vec<Confirmed> = Vec::new();
+        let mut made = 0;
+        for (round, (count, each)) in confirmation.rounds().into_iter().enumerate() {
+            if round > 0 {
+                let lost = left.split_off(count.min(left.len()));
+                out.splice(..0, lost);
+            }
+            let seeds: Vec<u64> = (made..made + each).map(|n| self.later_seed(n)).collect();
+            made += each;
+            let trainings: Vec<Training> = left
+                .iter()
+                .flat_map(|confirmed| seeds.iter().map(|&seed| (&confirmed.loss, seed)))
+                .map(|(loss, seed)| {
+                    let of = (loss.id, Purpose::Confirmation);
+                    self.training(of, &loss.losses, seed, &confirmation.split)
+                })
+                .collect();
+            let ended = self.run_trainings(&trainings, executor, observer, stop)?;
+            let Some(ended) = ended else {
+                return Ok(None);
+            };
+            for (confirmed, ended) in left.iter_mut().zip(ended.chunks(each)) {
+                confirmed.evaluations.extend_from_slice(ended);
+            }
+            left.sort_by_cached_key(|loss| Reverse(loss.mean().and_then(Fitness::new)));
+        }
+        left.extend(out);
+        left.sort_by_key(|loss| loss.mean().is_none());
+        Ok(Some(left))
+    }
+
+    /// The seed of training `n` after the search; none of them is the search's own.
+    fn later_seed(&self, n: usize) -> u64 {
+        self.config.seed.wrapping_add(1 + n as u64) & (i64::MAX as u64)
+    }
+
+    /// The seeds of the final table: those after the confirmation's, so that none has chosen a row.
+    fn table_seeds(&self) -> Vec<u64> {
+        let confirmation = &self.config.confirmation;
+        let made: usize = confirmation.rounds().iter().map(|(_, each)| each).sum();
+        let seeds = made..made + confirmation.seeds;
+        seeds.map(|n| self.later_seed(n)).collect()
+    }
+
+    /// Trains the best of the confirmation, and the stage's references, as a second stage says.
+    fn promote(
+        &mut self,
+        confirmed: &[&Confirmed],
+        stage: &SecondStage,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Promoted>>, SearchError> {
+        let mut promoted: Vec<Promoted> = confirmed
+            .iter()
+            .map(|confirmed| Promoted {
+                candidate: Some(confirmed.loss.id),
+                name: confirmed.loss.id.to_string(),
+                losses: confirmed.loss.losses.clone(),
+                evaluations: Vec::new(),
+            })
+            .collect();
+        promoted.extend(stage.references.iter().map(|reference| Promoted {
+            candidate: None,
+            name: reference.name.clone(),
+            losses: reference.losses.clone(),
+            evaluations: Vec::new(),
+        }));
+        let seeds: Vec<u64> = self.table_seeds();
+        let seeds = &seeds[..stage.seeds.min(seeds.len())];
+        let split = self.config.confirmation.split.clone();
+        let mut trainings = Vec::new();
+        for (number, loss) in promoted.iter().enumerate() {
+            let id = loss.candidate;
+            let id = id.unwrap_or_else(|| CandidateId::of_reference(number - confirmed.len()));
+            for &seed in seeds {
+                let of = (id, Purpose::Promotion);
+                let mut training = self.training(of, &loss.losses, seed, &split);
+                training.job.network.clone_from(&stage.network);
+                training.job.run_spec.clone_from(&stage.run_spec);
+                training.job.budget.clone_from(&stage.budget);
+                trainings.push(training);
+            }
+        }
         let ended = self.run_trainings(&trainings, executor, observer, stop)?;
         let Some(ended) = ended else {
             return Ok(None);
         };
-        let mut ended = ended.into_iter();
-        let seeds = self.config.confirmation.seeds;
-        let mut confirmed: Vec<Confirmed> = best
-            .into_iter()
-            .map(|loss| Confirmed {
-                loss,
-                evaluations: ended.by_ref().take(seeds).collect(),
-            })
-            .collect();
-        confirmed.sort_by_cached_key(|loss| Reverse(loss.mean().and_then(Fitness::new)));
-        Ok(Some(confirmed))
+        for (promoted, ended) in promoted.iter_mut().zip(ended.chunks(seeds.len())) {
+            promoted.evaluations = ended.to_vec();
+        }
+        promoted.sort_by_cached_key(|loss| Reverse(loss.mean().and_then(Fitness::new)));
+        Ok(Some(promoted))
     }
 
-    /// A training for each loss and seed.
-    fn confirmations(&self, best: &[BestLoss]) -> Vec<Training> {
-        let (seeds, split) = (self.confirmation_seeds(), &self.config.confirmation.split);
-        let each = best
-            .iter()
-            .flat_map(|loss| seeds.iter().map(move |&seed| (loss, seed)));
-        let training = |(loss, seed): (&BestLoss, u64)| {
-            self.training((loss.id, Purpose::Confirmation), &loss.losses, seed, split)
-        };
-        each.map(training).collect()
-    }
-
-    /// The seeds follow the search's own, which none of them repeats.
-    fn confirmation_seeds(&self) -> Vec<u64> {
-        let seeds = 1..=self.config.confirmation.seeds as u64;
-        let seed = |offset| self.config.seed.wrapping_add(offset) & (i64::MAX as u64);
-        seeds.map(seed).collect()
-    }
-
-    /// Measures the best losses again, and compares the best of them on the table's split, under the
-    /// search's own budget, on all samples, with the same seeds for every row. Nothing where `stop` was
-    /// raised before the end.
+    /// Measures the best losses again, chooses among them, in the second stage where the table has one, and
+    /// compares the chosen one, and the best new one, on the table's split, under the search's own budget, on all
+    /// samples, with the same seeds for every row. Nothing where `stop` was raised before the end.
     ///
     /// # Errors
     ///
@@ -575,28 +675,53 @@ impl<J: Journal> Search<J> {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<Conclusion>, SearchError> {
-        let Some(confirmed) = self.confirm(executor, observer, stop)? else {
+        let confirmed = self.confirm(table.new.as_ref(), executor, observer, stop)?;
+        let Some(confirmed) = confirmed else {
             return Ok(None);
         };
-        let chosen = confirmed.into_iter().find(|loss| loss.mean().is_some());
-        let Some(chosen) = chosen else {
-            return Ok(Some(Conclusion {
-                chosen: None,
-                rows: Vec::new(),
-                noise_floor: None,
-            }));
+        let mut ranked: Vec<&Confirmed> = confirmed.iter().collect();
+        ranked.retain(|loss| loss.mean().is_some());
+        let branches = self.task.branches.len();
+        let is_new = |loss: &&&Confirmed| table.is_new(loss.loss.id, branches);
+        let mut second = Vec::new();
+        if let (Some(stage), false) = (&table.second, ranked.is_empty()) {
+            let mut finalists: Vec<&Confirmed> = ranked.iter().take(stage.top).copied().collect();
+            if !finalists.iter().any(|loss| is_new(&loss)) {
+                finalists.extend(ranked.iter().find(is_new));
+            }
+            let promoted = self.promote(&finalists, stage, executor, observer, stop)?;
+            let Some(promoted) = promoted else {
+                return Ok(None);
+            };
+            second = promoted;
+            let place = |loss: &&Confirmed| {
+                let id = Some(loss.loss.id);
+                second.iter().position(|promoted| promoted.candidate == id)
+            };
+            finalists.sort_by_key(place);
+            ranked = finalists;
+        }
+        let Some(&chosen) = ranked.first() else {
+            return Ok(Some(Conclusion::default()));
         };
-        let mut contenders = vec![Contender {
-            name: table.found.clone(),
-            losses: table.whole(&chosen.loss.losses),
-        }];
-        let new = table.new_row();
-        contenders.extend(new.filter(|new| new.losses != contenders[0].losses));
+        let new = ranked.iter().find(is_new).copied();
+        let contender = |name: &str, loss: &Confirmed| Contender {
+            name: name.to_owned(),
+            losses: table.whole(&loss.loss.losses),
+        };
+        let mut contenders = vec![contender(&table.found, chosen)];
+        let other = new.filter(|new| new.loss.id != chosen.loss.id);
+        contenders.extend(other.map(|new| contender(conclusion::NEW, new)));
         contenders.extend(table.others.iter().cloned());
+        let (chosen, new) = (chosen.clone(), new.cloned());
         let rows = self.compare(table, &contenders, executor, observer, stop)?;
         Ok(rows.map(|rows| Conclusion {
             noise_floor: noise_floor(&rows, &table.score),
             chosen: Some(chosen),
+            new,
+            confirmed,
+            second,
+            seeds: self.table_seeds(),
             rows,
         }))
     }
@@ -611,7 +736,7 @@ impl<J: Journal> Search<J> {
     ) -> Result<Option<Vec<Row>>, SearchError> {
         let mut budget = self.config.proxy.budget.clone();
         budget.eval_images = 0;
-        let seeds = self.confirmation_seeds();
+        let seeds = self.table_seeds();
         let jobs: Vec<(&Contender, Job)> = contenders
             .iter()
             .flat_map(|contender| seeds.iter().map(move |&seed| (contender, seed)))

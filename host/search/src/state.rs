@@ -18,7 +18,7 @@ use crate::fault::Fault;
 use crate::id::CandidateId;
 use crate::journal::{Entry, Journal};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::screening::{Ahead, Answers, Funnel, Screener};
+use crate::screening::{Ahead, Answers, Funnel, GradientKey, Probe, Screener};
 use crate::strategy::{Next, Strategy};
 use crate::task::TaskSpec;
 use crate::timing::{Stage, StageTimes};
@@ -55,6 +55,8 @@ pub(crate) struct State {
     strategy: Box<dyn Strategy + Send>,
     funnel: Funnel,
     joined: u64,
+    /// How many trainings were scored, and the seconds that they took.
+    scored: (u64, f64),
     ahead: Ahead,
     /// How many of the best are remembered.
     most: usize,
@@ -76,9 +78,20 @@ impl State {
             strategy,
             funnel: Funnel::new(config, task),
             joined: 0,
+            scored: (0, 0.0),
             ahead: Ahead::default(),
             most: config.keep_best.max(config.confirmation.top),
         }
+    }
+
+    /// Mean seconds of a whole training with its evaluation; none before the first.
+    pub(crate) fn training_seconds(&self) -> Option<f64> {
+        let (count, seconds) = self.scored;
+        (count > 0).then(|| seconds / count as f64)
+    }
+
+    pub(crate) fn key_of(&self, branch: usize, probe: &Probe) -> Option<GradientKey> {
+        self.funnel.key_of(branch, probe)
     }
 
     /// Takes in what a journal holds.
@@ -305,6 +318,10 @@ impl State {
             kind if kind.evaluated() => 0,
             _ => self.failures,
         };
+        if kind == OutcomeKind::Scored {
+            self.scored.0 += 1;
+            self.scored.1 += record.times.seconds(Stage::Evaluate);
+        }
         self.next = record.id.0 + 1;
         self.joined += u64::from(record.joined);
         self.rank(record);

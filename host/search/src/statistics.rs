@@ -23,6 +23,13 @@ pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, Option<f64>)> {
     Some((mean, deviation))
 }
 
+/// The values below which parts of the numbers lie; none of no numbers.
+pub(crate) fn quantiles<const N: usize>(mut values: Vec<f64>, parts: [f64; N]) -> Option<[f64; N]> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some(parts.map(|part| values[(part * last as f64).round() as usize]))
+}
+
 /// The two-sided p-value of Welch's unequal-variances t-test (Welch 1947; degrees of freedom by
 /// Satterthwaite); none with fewer than two values on a side.
 ///

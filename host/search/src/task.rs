@@ -15,6 +15,9 @@ pub struct BranchSpec {
     pub name: BranchName,
     /// The inputs its loss graphs may use.
     pub signature: Signature,
+    /// Whether there is a reference loss at whose scale its losses can be trained.
+    #[serde(default)]
+    pub scaled: bool,
 }
 
 /// The searched branches of a task, and the network that is trained with their losses.
@@ -85,6 +88,32 @@ impl TaskSpec {
         self.branches.iter().map(graph).collect()
     }
 
+    /// The graphs of a loss that a user wrote, by branch: a formula where one branch is searched, or a JSON object of
+    /// formulas by branch, which may leave branches out.
+    ///
+    /// # Errors
+    ///
+    /// A sentence.
+    pub fn written(&self, text: &str, limits: &Limits) -> Result<Vec<Option<LossGraph>>, String> {
+        let texts: BTreeMap<String, String> = match (&self.branches[..], text.trim_start()) {
+            (_, text) if text.starts_with('{') => {
+                serde_json::from_str(text).map_err(|error| format!("{text}: {error}"))?
+            }
+            ([branch], text) => [(branch.name.as_str().to_owned(), text.to_owned())].into(),
+            _ => return Err(format!("{text:?} must say which branch it is for")),
+        };
+        let known = |name: &&String| self.branches.iter().all(|b| b.name.as_str() != *name);
+        if let Some(unknown) = texts.keys().find(known) {
+            return Err(format!("no searched branch is named {unknown:?}"));
+        }
+        let graph = |branch: &BranchSpec| {
+            let text = texts.get(branch.name.as_str());
+            let graph = text.map(|text| LossGraph::parse(text, &branch.signature, limits));
+            graph.transpose().map_err(|error| error.to_string())
+        };
+        self.branches.iter().map(graph).collect()
+    }
+
     /// The first difference to another task, in words.
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         if self.task != other.task {
@@ -105,7 +134,8 @@ impl TaskSpec {
         }
         let mut pairs = self.branches.iter().zip(&other.branches);
         pairs.find_map(|(then, now)| {
-            (then != now).then(|| {
+            let same = then.name == now.name && then.signature == now.signature;
+            (!same).then(|| {
                 let (then, now) = (then.name.as_str(), now.name.as_str());
                 format!("branch {then:?} or its inputs changed (now {now:?})")
             })
@@ -128,6 +158,7 @@ impl TaskSpec {
                 .map(|index| BranchSpec {
                     name: BranchName::new(format!("b{index}")).unwrap(),
                     signature: Signature::dense(),
+                    scaled: false,
                 })
                 .collect(),
             conventions: BTreeMap::new(),

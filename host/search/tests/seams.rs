@@ -152,6 +152,7 @@ fn task() -> TaskSpec {
         branches: vec![BranchSpec {
             name: BranchName::new("seg").unwrap(),
             signature: Signature::dense(),
+            scaled: false,
         }],
         conventions: Default::default(),
     }

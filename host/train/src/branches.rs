@@ -47,7 +47,7 @@ pub(crate) fn branch_loss(
         return Ok(BranchLoss::Reference(reference.to_owned()));
     }
     match LossGraph::parse(text, signature, limits) {
-        Ok(graph) => Ok(BranchLoss::Graph(graph)),
+        Ok(graph) => Ok(BranchLoss::Graph(graph, 1.0)),
         Err(error) => Err(TrainError::Loss {
             branch: branch.to_owned(),
             error,

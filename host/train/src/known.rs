@@ -70,18 +70,13 @@ impl KnownLosses {
             let Some((_, signature)) = found else {
                 continue;
             };
-            let references = workbench.info().reference_losses.iter().filter_map(|loss| {
-                let formula = loss.formulas.get(&branch.name)?;
-                Some((loss.title.clone(), formula.clone()))
-            });
             let mut known: Vec<Known> = Vec::new();
-            for (title, text) in references.chain(book(branch)) {
+            for (title, text) in formulas(workbench, branch) {
                 let Ok(graph) = LossGraph::parse(&text, signature, &limits) else {
                     continue;
                 };
                 let gradient = screener.gradient(index, &graph)?;
-                let met = known.iter().any(|known| known.title == title);
-                if !met && gradient.iter().all(|value| value.is_finite()) {
+                if gradient.iter().all(|value| value.is_finite()) {
                     known.push(Known { title, gradient });
                 }
             }
@@ -115,6 +110,46 @@ impl KnownLosses {
         }
         Ok(names)
     }
+}
+
+/// A loss of a branch that is known by a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownFormula {
+    /// The branch.
+    pub branch: String,
+    /// The name.
+    pub title: String,
+    /// Text form.
+    pub formula: String,
+}
+
+/// The losses that are known by a name and have a formula: the reference losses, then the book's.
+pub fn known_formulas(workbench: &Workbench) -> Vec<KnownFormula> {
+    let of = |branch: &BranchInfo| {
+        let known = |(title, formula)| KnownFormula {
+            branch: branch.name.clone(),
+            title,
+            formula,
+        };
+        let formulas = formulas(workbench, branch).into_iter();
+        formulas.map(known).collect::<Vec<_>>()
+    };
+    workbench.searched().flat_map(of).collect()
+}
+
+fn formulas(workbench: &Workbench, branch: &BranchInfo) -> Vec<(String, String)> {
+    let references = workbench.info().reference_losses.iter();
+    let references = references.filter_map(|loss| {
+        let formula = loss.formulas.get(&branch.name)?;
+        Some((loss.title.clone(), formula.clone()))
+    });
+    let mut formulas: Vec<(String, String)> = Vec::new();
+    for (title, text) in references.chain(book(branch)) {
+        if formulas.iter().all(|known| known.0 != title) {
+            formulas.push((title, text));
+        }
+    }
+    formulas
 }
 
 /// The book's losses for a branch with one prediction and one target.

@@ -21,8 +21,8 @@ use tch::Tensor;
 /// What trains a branch.
 #[derive(Clone, Debug)]
 pub enum BranchLoss {
-    /// A loss graph.
-    Graph(LossGraph),
+    /// A loss graph, and what its value is multiplied by.
+    Graph(LossGraph, f64),
     /// A reference loss that the task itself computes.
     Reference(String),
 }
@@ -210,10 +210,14 @@ fn branch_loss(
 ) -> Result<Tensor> {
     match loss {
         BranchLoss::Reference(name) => Ok(task.reference_loss(name, branch, inputs)?),
-        BranchLoss::Graph(graph) => {
+        BranchLoss::Graph(graph, scale) => {
             // What is beyond the declared inputs has no name in a graph.
             let inputs: Vec<&Tensor> = inputs.iter().map(|(_, tensor)| tensor).collect();
-            loss_of(graph, &inputs, Scope::Batch)
+            let loss = loss_of(graph, &inputs, Scope::Batch)?;
+            match *scale {
+                1.0 => Ok(loss),
+                scale => Ok(loss.f_mul_scalar(scale)?),
+            }
         }
     }
 }

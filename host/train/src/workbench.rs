@@ -6,10 +6,11 @@ use crate::features::{Caching, Features, Feed, Pass};
 use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask, Trouble};
+use crate::scale::{Scales, Scaling};
 use crate::screen::fault;
 use crate::trainer::{BranchLoss, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
-use autoloss_graph::{BranchName, Convention, Limits, Signature};
+use autoloss_graph::{BranchName, Convention, Limits, LossGraph, Signature};
 use autoloss_plugin_api::{
     BatchRequest, BranchInfo, MetricInfo, MetricOptions, NetworkInfo, NetworkOptions, Scores,
     ScreeningMetricInfo, Split, TaskInfo, TaskOptions,
@@ -54,6 +55,8 @@ pub struct Choice {
     pub loaders: Option<usize>,
     /// Where the features of a network's frozen part are kept.
     pub caching: Caching,
+    /// How losses are scaled; absent: they are trained as they are.
+    pub scaling: Option<Scaling>,
 }
 
 /// Trains networks and scores them.
@@ -77,6 +80,7 @@ pub struct Workbench {
     /// What constant predictions score, by split and number of samples.
     constants: Mutex<BTreeMap<(Split, usize), Vec<f64>>>,
     limits: Limits,
+    scales: Option<Scales>,
     stop: Arc<AtomicBool>,
 }
 
@@ -173,6 +177,7 @@ impl Workbench {
             device,
             loading,
             limits,
+            scales: choice.scaling.clone().map(Scales::new),
             stop,
         })
     }
@@ -245,6 +250,7 @@ impl Workbench {
             Ok(BranchSpec {
                 name: name.clone(),
                 signature: signature.clone(),
+                scaled: self.reference_formula(&branch.name).is_some(),
             })
         });
         Ok(TaskSpec {
@@ -319,10 +325,52 @@ impl Workbench {
             let branch = name.as_str().to_owned();
             let text = self.fixed.get(&branch).or_else(|| texts.get(&branch));
             let text = text.ok_or_else(|| TrainError::MissingLoss(branch.clone()))?;
-            let loss = branch_loss(&branch, text, signature, &self.limits)?;
+            let mut loss = branch_loss(&branch, text, signature, &self.limits)?;
+            if let BranchLoss::Graph(graph, scale) = &mut loss {
+                *scale = self.scale(&branch, graph, text)?;
+            }
             Ok((branch, loss))
         };
         self.signatures.iter().map(loss).collect()
+    }
+
+    /// What the losses of a request are multiplied by in training, by branch; without those that are trained as they
+    /// are.
+    ///
+    /// # Errors
+    /// As [`Workbench::losses`].
+    pub fn scales(&self, texts: &BTreeMap<String, String>) -> Result<BTreeMap<String, f64>> {
+        let scale = |(branch, loss): (String, BranchLoss)| match loss {
+            BranchLoss::Graph(_, scale) => Some((branch, scale)).filter(|_| scale != 1.0),
+            BranchLoss::Reference(_) => None,
+        };
+        Ok(self.losses(texts)?.into_iter().filter_map(scale).collect())
+    }
+
+    fn scale(&self, branch: &str, graph: &LossGraph, text: &str) -> Result<f64> {
+        let place = self.searched().position(|searched| searched.name == branch);
+        let (Some(scales), Some(place)) = (&self.scales, place) else {
+            return Ok(1.0);
+        };
+        if self.reference_formula(branch) == Some(text) {
+            return Ok(1.0);
+        }
+        scales.of(place, graph, text, |scaling| {
+            let screener = self.screener(&scaling.screening, 0, scaling.seed)?;
+            let reference = |branch: &BranchInfo| {
+                let text = self.reference_formula(&branch.name)?;
+                let mut signatures = self.signatures.iter();
+                let (_, signature) = signatures.find(|(name, _)| name.as_str() == branch.name)?;
+                LossGraph::parse(text, signature, &self.limits).ok()
+            };
+            Ok((screener, self.searched().map(reference).collect()))
+        })
+    }
+
+    /// The formula of the first reference loss that has one for a branch.
+    fn reference_formula(&self, branch: &str) -> Option<&str> {
+        let mut references = self.info.reference_losses.iter();
+        references.find_map(|loss| Some(loss.formulas.get(branch)?.as_str()))
     }
 
     /// The texts of a reference loss, as [`Workbench::losses`] reads them.
@@ -351,16 +399,10 @@ impl Workbench {
     /// As [`Workbench::reference`].
     pub fn final_table(
         &self,
+        references: usize,
         median_random: Option<BTreeMap<String, String>>,
     ) -> Result<FinalTable> {
-        let mut others = Vec::new();
-        let mut references = self.info.reference_losses.iter();
-        if let Some(reference) = references.find(|loss| loss.only.is_empty()) {
-            others.push(Contender {
-                name: reference.title.clone(),
-                losses: self.reference(&reference.name)?,
-            });
-        }
+        let mut others = self.whole_references(references)?;
         if let Some(mut losses) = median_random {
             losses.extend(self.fixed.clone());
             others.push(Contender {
@@ -373,10 +415,29 @@ impl Workbench {
             score: self.score.clone(),
             found: "found".into(),
             fixed: self.fixed.clone(),
-            known: BTreeMap::new(),
-            new: None,
             others,
+            ..FinalTable::default()
         })
+    }
+
+    /// The first of the task's reference losses that are for all branches together, without those that fixed
+    /// branches make equal.
+    ///
+    /// # Errors
+    /// As [`Workbench::reference`].
+    pub fn whole_references(&self, most: usize) -> Result<Vec<Contender>> {
+        let mut contenders: Vec<Contender> = Vec::new();
+        let references = self.info.reference_losses.iter();
+        for loss in references.filter(|loss| loss.only.is_empty()) {
+            let losses = self.reference(&loss.name)?;
+            if contenders.len() < most && contenders.iter().all(|known| known.losses != losses) {
+                contenders.push(Contender {
+                    name: loss.title.clone(),
+                    losses,
+                });
+            }
+        }
+        Ok(contenders)
     }
 
     /// A fresh network that computes as the budget says.
@@ -624,23 +685,31 @@ impl Workbench {
         let losses = self.losses(&job.losses)?;
         let mut after = |step: Step, network: &Network| {
             watch(step);
-            match job.pruning {
-                Some(rule) if rule.step == step.done => {
-                    let started = Instant::now();
-                    pruning_score = self.score_of(network, split, rule.images)?;
-                    let constant = match rule.constant {
-                        true => self.constant_scores(split, rule.images)?,
-                        false => Vec::new(),
-                    };
-                    let constant = constant.into_iter().reduce(f64::max);
-                    scoring = started.elapsed();
-                    Ok(match rule.prunes(pruning_score, constant) {
-                        true => ControlFlow::Break(()),
-                        false => ControlFlow::Continue(()),
-                    })
-                }
-                _ => Ok(ControlFlow::Continue(())),
+            let Some(rule) = job.pruning else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let earlier = rule.first == Some(step.done);
+            if !earlier && rule.step != step.done {
+                return Ok(ControlFlow::Continue(()));
             }
+            let started = Instant::now();
+            let score = self.score_of(network, split, rule.images)?;
+            let constant = match rule.constant {
+                true => self.constant_scores(split, rule.images)?,
+                false => Vec::new(),
+            };
+            let constant = constant.into_iter().reduce(f64::max);
+            scoring += started.elapsed();
+            let prunes = if earlier {
+                rule.earlier().prunes(score, constant)
+            } else {
+                pruning_score = score;
+                rule.prunes(score, constant)
+            };
+            Ok(match prunes {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
         };
         let (network, trained) =
             self.train_until(&losses, &job.budget, job.seed, job.stop_invalid, &mut after)?;

@@ -89,7 +89,7 @@ pub(crate) struct BudgetArgs {
     /// End after this many proxy trainings
     #[arg(long, value_name = "N")]
     pub(crate) max_proxies: Option<u64>,
-    /// End after this many seconds of searching
+    /// End after this many seconds, confirmation and final table included [default: 3600]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_seconds: Option<f64>,
     /// Skip the confirmation of the best losses and the final table
@@ -107,6 +107,9 @@ pub(crate) struct SearchArgs {
     /// Run folder [default: runs/TASK-DATE-TIME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Begin the population with this loss: a loss file, a reference loss or a formula (repeatable)
+    #[arg(long = "guess", value_name = "LOSS")]
+    pub(crate) guesses: Vec<String>,
     /// Draw every child at random instead of evolving
     #[arg(long)]
     pub(crate) random: bool,
@@ -205,6 +208,63 @@ pub(crate) struct CompareArgs {
     /// Folder for the table in every format and for finished trainings, which are not repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Options of `fidelity`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FidelityArgs {
+    /// Loss files, formulas or names of reference losses, besides all reference losses of the task
+    pub(crate) losses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Only the losses named, and those of --run
+    #[arg(long)]
+    pub(crate) only: bool,
+    /// Losses that this run trained to their end, evenly spaced in the order of their discovery
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// How many of the run's
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) count: u16,
+    /// Network of the long training [default: that of the second stage, with its weights and settings]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) long_network: Option<String>,
+    /// Weights that the long training starts from (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) long_weights: Option<String>,
+    /// A setting of the long training, as with --set (repeatable)
+    #[arg(long = "long-set", value_name = "KEY=VALUE")]
+    pub(crate) long_set: Vec<String>,
+    /// Trainings of each loss on the proxy, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Long trainings of each loss, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) long_seeds: u16,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = split())]
+    pub(crate) split: Split,
+    /// Folder for results and for finished trainings, which are not repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// Options of `sensitivity`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SensitivityArgs {
+    /// Loss file, name of a reference loss, or a formula where the task has one branch
+    pub(crate) loss: String,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Trainings of each setting, each with its own seed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
+    /// Split the scores are measured on
+    #[arg(long, value_name = "NAME", default_value = "test", value_parser = split())]
+    pub(crate) split: Split,
+    /// Folder for results and for finished trainings, which are not repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// Options of `retrain`.

@@ -1,33 +1,26 @@
 //! `compare`: reference losses and loss files side by side, on every score, under one budget.
-//!
-//! Each training is recorded when it ends, so that a comparison of hours that is stopped goes on where
-//! it was.
 
 use crate::Outcome;
 use crate::args::CompareArgs;
 use crate::formats::Comparison;
-use crate::loss_input;
-use crate::measure::{Measured, once};
 use crate::session::Session;
 use crate::terminal::logging;
-use anyhow::{Context, Result, bail};
+use crate::trainings::{Plan, Records, contenders};
+use anyhow::{Result, bail};
 use autoloss_plugin_api::Split;
-use autoloss_run::RunLock;
-use autoloss_search::{Contender, Row, TrainingBudget};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-
-/// Name of the file that holds finished trainings, one JSON object a line.
-const FILE: &str = "trainings.jsonl";
 
 /// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
-    let plan = Plan::new(args, &session)?;
-    let contenders = contenders(args, &session)?;
+    let budget = match args.full {
+        true => &session.config.retrain.budget,
+        false => &session.config.proxy.budget,
+    };
+    let plan = Plan::new(&session, budget, args.seeds, args.split);
+    let contenders = contenders(&session, &args.losses, !args.only)?;
+    if contenders.is_empty() {
+        bail!("--only leaves nothing to compare: name losses too");
+    }
     let mut records = args.out.as_deref().map(Records::open).transpose()?;
     session.prepare(&[Split::Train, plan.split])?;
     let mut rows = Vec::new();
@@ -42,173 +35,4 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     }
     comparison.print(args.task.json, args.format)?;
     Ok(Outcome::Done)
-}
-
-/// The rows: the reference losses, then what was named; with `--only` just the latter.
-fn contenders(args: &CompareArgs, session: &Session) -> Result<Vec<Contender>> {
-    let workbench = &session.workbench;
-    let mut contenders: Vec<Contender> = Vec::new();
-    if !args.only {
-        let whole = workbench.info().reference_losses.iter();
-        for loss in whole.filter(|loss| loss.only.is_empty()) {
-            let losses = workbench.reference(&loss.name)?;
-            let name = loss.title.clone();
-            // Where branches are held, losses may differ by name alone.
-            if contenders.iter().all(|known| known.losses != losses) {
-                contenders.push(Contender { name, losses });
-            }
-        }
-    }
-    for named in &args.losses {
-        let losses = loss_input::read(workbench, named, &session.config.limits)?;
-        // Now, not after the trainings of those before it.
-        workbench.losses(&losses)?;
-        let name = loss_input::title(workbench, named);
-        if contenders.iter().all(|known| known.losses != losses) {
-            contenders.push(Contender { name, losses });
-        }
-    }
-    if contenders.is_empty() {
-        bail!("--only leaves nothing to compare: name losses too");
-    }
-    Ok(contenders)
-}
-
-/// How every row is measured.
-struct Plan {
-    budget: TrainingBudget,
-    seeds: Vec<u64>,
-    split: Split,
-}
-
-impl Plan {
-    fn new(args: &CompareArgs, session: &Session) -> Result<Self> {
-        let config = &session.config;
-        let budget = if args.full {
-            config.retrain.budget.clone()
-        } else {
-            config.proxy.budget.clone()
-        };
-        Ok(Self {
-            budget,
-            seeds: (config.seed..config.seed + u64::from(args.seeds)).collect(),
-            split: args.split,
-        })
-    }
-
-    fn row(
-        &self,
-        session: &Session,
-        contender: &Contender,
-        mut records: Option<&mut Records>,
-    ) -> Result<Row> {
-        let workbench = &session.workbench;
-        let mut scores = Vec::new();
-        for &seed in &self.seeds {
-            let setting = self.setting(session, contender, seed);
-            let known = records.as_ref().and_then(|records| records.find(&setting));
-            let measured = match known {
-                Some(measured) => measured,
-                None => {
-                    let (measured, _) = once(workbench, contender, &self.budget, seed, self.split)?;
-                    let score = measured
-                        .scores
-                        .as_ref()
-                        .and_then(|s| s.get(workbench.score()));
-                    logging::line(&format!(
-                        "{}, seed {seed}: {} in {:.0} s ({:.1} % waiting for data)",
-                        contender.name,
-                        match (score, &measured.scores) {
-                            (Some(score), _) => format!("{} {score:.4}", workbench.score()),
-                            (None, Some(_)) => format!("{} –", workbench.score()),
-                            (None, None) => "invalid".to_owned(),
-                        },
-                        measured.train_seconds,
-                        100.0 * measured.waited_seconds / measured.train_seconds.max(1e-9)
-                    ));
-                    if let Some(records) = &mut records {
-                        records.add(setting, &measured)?;
-                    }
-                    measured
-                }
-            };
-            scores.push(measured.scores);
-        }
-        Ok(contender.row(scores))
-    }
-
-    /// Everything that decides the outcome of a training.
-    fn setting(&self, session: &Session, contender: &Contender, seed: u64) -> serde_json::Value {
-        serde_json::json!({
-            "recipe": session.spec.identity(),
-            "made_by": session.provenance(),
-            "losses": contender.losses,
-            "budget": self.budget,
-            "data_seed": session.config.seed,
-            "seed": seed,
-            "split": self.split,
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    setting: serde_json::Value,
-    measured: Measured,
-}
-
-/// Finished trainings of an output folder.
-struct Records {
-    path: PathBuf,
-    file: File,
-    known: BTreeMap<String, Measured>,
-    _lock: RunLock,
-}
-
-impl Records {
-    fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let lock = RunLock::take(folder)?;
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let mut known = BTreeMap::new();
-        // A line cut short by a kill is a training to repeat.
-        for line in text.lines() {
-            if let Ok(record) = serde_json::from_str::<Record>(line) {
-                known.insert(record.setting.to_string(), record.measured);
-            }
-        }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        if !text.is_empty() && !text.ends_with('\n') {
-            writeln!(file).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(Self {
-            path,
-            file,
-            known,
-            _lock: lock,
-        })
-    }
-
-    fn find(&self, setting: &serde_json::Value) -> Option<Measured> {
-        self.known.get(&setting.to_string()).cloned()
-    }
-
-    fn add(&mut self, setting: serde_json::Value, measured: &Measured) -> Result<()> {
-        let record = Record {
-            setting,
-            measured: measured.clone(),
-        };
-        let line = serde_json::to_string(&record)?;
-        writeln!(self.file, "{line}")
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
 }

@@ -3,10 +3,11 @@
 use crate::formats::{Comparison, Format};
 use crate::session::Session;
 use crate::terminal::bar::clock;
-use crate::terminal::output;
+use crate::terminal::{output, table};
 use anyhow::Result;
 use autoloss_plugin_api::Split;
 use autoloss_run::{Findings, Found};
+use autoloss_search::{Row, Standing};
 use std::fmt::Write;
 
 /// Prints it.
@@ -27,6 +28,12 @@ fn loss(text: &mut String, what: &str, found: &Found, score: &str) -> Result<()>
     )?;
     for (branch, formula) in &found.formulas {
         writeln!(text, "  {branch}: L = {formula}")?;
+        if let Some(scale) = found.scales.get(branch) {
+            writeln!(
+                text,
+                "  {branch}: trained as {scale} × L, whose gradient is as large as the reference loss's"
+            )?;
+        }
         if let Some(known) = found.known.get(branch) {
             writeln!(text, "  {branch}: this is {known}")?;
         }
@@ -47,6 +54,15 @@ fn loss(text: &mut String, what: &str, found: &Found, score: &str) -> Result<()>
 fn told(session: &Session, findings: &Findings) -> Result<String> {
     let mut text = String::new();
     let score = session.workbench.score();
+    if let (Some(found), Some(reference)) = (findings.test.first(), reference(findings)) {
+        let standing = Standing::of(found, reference, score);
+        let split = Split::Test.name();
+        writeln!(
+            text,
+            "{}",
+            standing.sentence(found, reference, score, split)
+        )?;
+    }
     let counts = findings.verdicts.iter();
     let counts: Vec<String> = counts
         .map(|(code, count)| format!("{code} {count}"))
@@ -73,11 +89,11 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
         Some(new) => loss(&mut text, "best new loss", new, score)?,
         None => {}
     }
+    second_stage(&mut text, session, findings)?;
     if !findings.test.is_empty() {
-        let seeds = (0..findings.test[0].scores.len() as u64).map(|n| session.config.seed + 1 + n);
         let budget = Some(&session.config.proxy.budget);
-        let rows = findings.test.clone();
-        let comparison = Comparison::new(session, Split::Test, budget, seeds.collect(), rows);
+        let (seeds, rows) = (findings.seeds.clone(), findings.test.clone());
+        let comparison = Comparison::new(session, Split::Test, budget, seeds, rows);
         write!(text, "\n{}", comparison.render(Format::Text)?)?;
     }
     if let Some(floor) = findings.noise_floor {
@@ -87,4 +103,46 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
         )?;
     }
     Ok(text)
+}
+
+/// The row of the task's first reference loss, which follows those of the search.
+fn reference(findings: &Findings) -> Option<&Row> {
+    let found = 1 + usize::from(findings.best_new.is_some() && findings.best_new != findings.best);
+    findings.test.get(found)
+}
+
+/// What the second stage came to, where there was one.
+fn second_stage(text: &mut String, session: &Session, findings: &Findings) -> Result<()> {
+    if findings.second.is_empty() {
+        return Ok(());
+    }
+    let score = session.workbench.score();
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
+    let rows = findings.second.iter().map(|row| {
+        let name = match row.reference {
+            true => row.name.clone(),
+            false => format!("candidate {}", row.name),
+        };
+        let seeds = row.scores.len().to_string();
+        vec![name, number(row.mean()), seeds, number(row.proxy)]
+    });
+    let header = ["loss", &format!("{score}, second stage"), "seeds", "proxy"];
+    writeln!(text, "\n{}", table::numbers(&header, rows))?;
+    writeln!(
+        text,
+        "selection split, network {}",
+        session.config.promotion.network
+    )?;
+    let best = findings.second.iter().find(|row| !row.reference);
+    let theirs = findings.second.iter().find(|row| row.reference);
+    if let (Some(best), Some(theirs)) = (best, theirs)
+        && best.mean() < theirs.mean()
+    {
+        writeln!(
+            text,
+            "no loss of the search holds in the second stage: {} is above all of them",
+            theirs.name
+        )?;
+    }
+    Ok(())
 }

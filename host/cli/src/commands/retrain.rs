@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// What a folder is the training of.
 const IDENTITY: &str = "retrain.json";
+/// Whether losses are trained at one scale.
+const NORMALISED: &str = "normalised";
 const CHECKPOINTS: &str = "checkpoints";
 const NETWORK: &str = "network.safetensors";
 
@@ -118,6 +120,7 @@ fn identity(session: &Session, texts: &BTreeMap<String, String>) -> Value {
         "losses": texts,
         "budget": session.config.retrain.budget,
         "seed": session.config.seed,
+        NORMALISED: session.config.normalised,
     })
 }
 
@@ -131,8 +134,12 @@ fn claim(folder: &Path, identity: &Value) -> Result<()> {
         }
         read => {
             let text = read.with_context(|| format!("cannot read {}", path.display()))?;
-            let before: Value = serde_json::from_str(&text)
+            let mut before: Value = serde_json::from_str(&text)
                 .with_context(|| format!("{} is damaged", path.display()))?;
+            if let Some(before) = before.as_object_mut() {
+                // Earlier versions trained losses as they are.
+                before.entry(NORMALISED).or_insert(false.into());
+            }
             match difference(&before, identity) {
                 None => Ok(()),
                 Some(Difference { key, before, now }) => bail!(
@@ -157,10 +164,17 @@ mod tests {
     #[test]
     fn a_folder_of_another_training_is_refused_with_the_difference() {
         let folder = tempfile::tempdir().unwrap();
-        let identity = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0});
+        let identity =
+            |steps: u64| json!({"budget": {"steps": steps}, "seed": 0, "normalised": false});
         claim(folder.path(), &identity(5)).unwrap();
         claim(folder.path(), &identity(5)).unwrap();
         let message = claim(folder.path(), &identity(6)).unwrap_err().to_string();
         assert!(message.contains("budget.steps is 5, not 6"), "{message}");
+
+        // A folder of an earlier version goes on as it was begun.
+        let mut older = identity(5);
+        older.as_object_mut().unwrap().remove(NORMALISED);
+        fs::write(folder.path().join(IDENTITY), older.to_string()).unwrap();
+        claim(folder.path(), &identity(5)).unwrap();
     }
 }

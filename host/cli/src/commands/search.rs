@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::commands::findings;
 use crate::commands::report;
+use crate::loss_input;
 use crate::measure::Exhibit;
 use crate::pictures::Album;
 use crate::session::{Machine, Session, dated_folder};
@@ -11,18 +12,24 @@ use crate::settings::Overrides;
 use crate::terminal::bar::clock;
 use crate::terminal::logging;
 use crate::terminal::progress::Progress;
-use anyhow::Result;
+use anyhow::{Result, bail};
+use autoloss_graph::{Limits, LossGraph};
 use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;
 use autoloss_run::{Findings, Store};
-use autoloss_search::{Event, Observer, Outcome as Ended, Search, SearchError};
-use autoloss_train::{KnownLosses, TaskScreener};
+use autoloss_search::{
+    Event, GradientKey, Observer, Outcome as Ended, Screener, Search, SearchError, SecondStage,
+    TrainingBudget,
+};
+use autoloss_train::{KnownLosses, TaskScreener, known_formulas};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// Begins a run.
 pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
+    let mut session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
+    begin_with(&mut session, &args.guesses)?;
     let spec = session.workbench.spec()?;
     // A split without samples is better known now than after hours.
     for split in Split::ALL {
@@ -93,6 +100,39 @@ fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
     }
 }
 
+/// Writes into the configuration what the population begins with, and what mutations may add.
+fn begin_with(session: &mut Session, guesses: &[String]) -> Result<()> {
+    let workbench = &session.workbench;
+    let searched: Vec<&str> = workbench.searched().map(|b| b.name.as_str()).collect();
+    let mut texts = Vec::new();
+    for named in guesses {
+        let mut losses = loss_input::read(workbench, named, &session.config.limits)?;
+        losses.retain(|branch, _| searched.contains(&branch.as_str()));
+        if let Some(computed) = losses.values().find(|text| text.starts_with('@')) {
+            bail!(
+                "--guess {named}: {computed} is computed by the task; a search begins with formulas"
+            );
+        }
+        texts.push(serde_json::to_string(&losses)?);
+    }
+    let (spec, limits) = (workbench.spec()?, session.config.limits);
+    let evolution = &mut session.config.evolution;
+    evolution.guesses.extend(texts);
+    if evolution.terms.is_empty() && evolution.addition > 0.0 {
+        let terms = known_formulas(workbench);
+        let terms = terms.into_iter();
+        let terms = terms.map(|known| BTreeMap::from([(known.branch, known.formula)]));
+        let terms: Result<Vec<String>, _> =
+            terms.map(|term| serde_json::to_string(&term)).collect();
+        evolution.terms = terms?;
+        // Limits of the user's may be too small for some.
+        evolution
+            .terms
+            .retain(|term| spec.written(term, &limits).is_ok());
+    }
+    Ok(())
+}
+
 fn change_budget(budget: &mut autoloss_search::Budget, args: &BudgetArgs) {
     budget.max_explored = args.max_explored.or(budget.max_explored);
     budget.max_proxies = args.max_proxies.or(budget.max_proxies);
@@ -107,6 +147,10 @@ fn drive(
     json: bool,
 ) -> Result<Outcome> {
     let mut search = search.with_run_spec(session.spec.hash());
+    if !args.no_final {
+        // The found loss and the best new one have rows too.
+        search = search.with_conclusion(2 + session.config.confirmation.references);
+    }
     let folder = search.journal().folder().to_owned();
     let config = search.config().clone();
     logging::line(&format!(
@@ -125,7 +169,8 @@ fn drive(
     let best = search.best().map(|best| best.fitness.score());
     let score = session.workbench.score().to_owned();
     let before = search.elapsed();
-    let mut progress = Progress::new(config.budget, &score, best, before);
+    let names = names(&session, &search, &mut screener)?;
+    let mut progress = Progress::new(config.budget, &score, best, before).with_names(names);
     let stop = session.stop.clone();
     let mut executor = InProcess::new(&mut session.workbench);
     let summary = search.run(&mut screener, &mut executor, &mut progress, &stop);
@@ -152,6 +197,34 @@ fn drive(
     drop(search);
     report::leave(&folder);
     Ok(Outcome::Done)
+}
+
+/// The names of known losses by what the search tells losses apart by; of a task with one searched branch, whose
+/// losses are told apart as a whole.
+fn names(
+    session: &Session,
+    search: &Search<Store>,
+    screener: &mut TaskScreener,
+) -> Result<HashMap<GradientKey, String>> {
+    let spec = session.workbench.spec()?;
+    let [branch] = &spec.branches[..] else {
+        return Ok(HashMap::new());
+    };
+    let mut names = HashMap::new();
+    for known in known_formulas(&session.workbench) {
+        let graph = LossGraph::parse(&known.formula, &branch.signature, &Limits::default());
+        let probe = graph
+            .ok()
+            .map(|graph| screener.probe(0, &graph))
+            .transpose();
+        // A loss that cannot be probed has no name; the search has its own word for it.
+        if let Ok(Some(probe)) = probe
+            && let Some(key) = search.key_of(0, &probe)
+        {
+            names.entry(key).or_insert(known.title);
+        }
+    }
+    Ok(names)
 }
 
 fn failed(error: SearchError, folder: &Path) -> anyhow::Error {
@@ -184,14 +257,18 @@ fn conclude(
     if settings.top == 0 {
         return Ok(true);
     }
+    let rounds = settings.rounds();
+    let trainings: usize = rounds.iter().map(|(losses, seeds)| losses * seeds).sum();
     logging::line(&format!(
-        "measuring the best {} again with {} seeds on the {} split …",
-        settings.top, settings.seeds, settings.split
+        "measuring the best {} again on the {} split, half of them at a time ({trainings} trainings) …",
+        settings.top, settings.split
     ));
-    let median = search.journal().reader().random_median()?;
-    let mut table = session
-        .workbench
-        .final_table(median.map(|(_, losses)| losses))?;
+    let median = match settings.random {
+        true => search.journal().reader().random_median()?,
+        false => None,
+    };
+    let median = median.map(|(_, losses)| losses);
+    let mut table = session.workbench.final_table(settings.references, median)?;
     let wanted = settings.top.max(search.config().keep_best);
     let best = search.journal().reader().best(wanted)?;
     let known = KnownLosses::new(&session.workbench, screener)?;
@@ -202,11 +279,18 @@ fn conclude(
             table.new = Some(loss.clone());
         }
         table.known.insert(loss.id, names);
+        let scales = session.workbench.scales(&loss.losses)?;
+        table.scales.insert(loss.id, scales);
+    }
+    let mut second = session.second_stage()?;
+    if let Some(second) = &second {
+        table.second = Some(second_stage(session, second)?);
     }
     let mut album = Album::default();
     let mut exhibit = Exhibit {
         workbench: &mut session.workbench,
         table: &table,
+        second: second.as_mut(),
         keep: |name, network| album.keep(name, network),
     };
     let mut executor = InProcess::new(&mut exhibit);
@@ -225,6 +309,43 @@ fn conclude(
     findings.conclude(search.journal(), conclusion, &table)?;
     album.write(&session.workbench, Split::Test, search.journal().folder());
     Ok(true)
+}
+
+/// How the second stage trains, as the search is to ask for it.
+fn second_stage(session: &Session, second: &Session) -> Result<SecondStage> {
+    let promotion = &session.config.promotion;
+    let score = session.workbench.score();
+    if let Some(tau) = promotion
+        .tau(score)
+        .filter(|_| promotion.is_doubtful(score))
+    {
+        logging::line(&format!(
+            "the proxy's ranking is not to be relied on for {score} (Kendall's τ with long training {tau:.2})"
+        ));
+    }
+    let budget = &second.config.proxy.budget;
+    logging::line(&format!(
+        "second stage: the best {} and the reference loss with network {}, {} steps of {} images, {} seeds each",
+        promotion.top,
+        second.workbench.network().name,
+        budget.steps,
+        budget.batch_size,
+        promotion.seeds
+    ));
+    second.prepare(&[Split::Train])?;
+    Ok(SecondStage {
+        network: second.spec.network.clone(),
+        run_spec: second.spec.hash(),
+        budget: TrainingBudget {
+            eval_images: 0,
+            ..budget.clone()
+        },
+        top: promotion.top,
+        seeds: promotion.seeds,
+        references: session
+            .workbench
+            .whole_references(session.config.confirmation.references)?,
+    })
 }
 
 /// Tells what the trainings of the final table come to.

@@ -2,7 +2,8 @@
 
 use crate::terminal::bar::{Display, Lines, clock};
 use crate::terminal::line::Part;
-use autoloss_search::{Budget, Counts, Event, Observer, OutcomeKind};
+use autoloss_search::{Budget, Counts, Event, GradientKey, Observer, OutcomeKind};
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// The bar's length: thousandths of the budget.
@@ -19,6 +20,12 @@ struct State {
     budget: Budget,
     counts: Counts,
     best: Option<f64>,
+    /// What the best loss is known as.
+    best_name: Option<String>,
+    /// The names of known losses.
+    names: HashMap<GradientKey, String>,
+    /// What the candidate explored last is known as.
+    last_name: Option<String>,
     score: String,
     activity: &'static str,
     before: f64,
@@ -32,6 +39,12 @@ impl Progress {
             display: Display::new(WHOLE as u64),
             state: State::new(budget, score, best, before),
         }
+    }
+
+    /// The same, calling known losses by their names.
+    pub(crate) fn with_names(mut self, names: HashMap<GradientKey, String>) -> Self {
+        self.state.names = names;
+        self
     }
 
     /// Takes it off the screen.
@@ -55,6 +68,9 @@ impl State {
             budget,
             counts: Counts::default(),
             best,
+            best_name: None,
+            names: HashMap::new(),
+            last_name: None,
             score: score.to_owned(),
             activity: "screening",
             before,
@@ -64,10 +80,18 @@ impl State {
 
     fn note(&mut self, event: &Event<'_>) {
         match event {
-            Event::Explored { counts, .. } => self.counts = **counts,
+            Event::Explored { counts, record } => {
+                self.counts = **counts;
+                let name = record.key.as_ref().and_then(|key| self.names.get(key));
+                self.last_name = name.cloned();
+            }
             Event::EvaluationStarted { .. } => self.activity = "training",
             Event::EvaluationFinished { .. } => self.activity = "screening",
-            Event::Improved { best } => self.best = Some(best.fitness.score()),
+            Event::Improved { best } => {
+                self.best = Some(best.fitness.score());
+                // What was explored last is what improved.
+                self.best_name.clone_from(&self.last_name);
+            }
             Event::Compared { .. } => {}
         }
     }
@@ -98,9 +122,12 @@ impl State {
     }
 
     fn headline(&self) -> Vec<Part> {
-        let best = self
+        let mut best = self
             .best
             .map_or("none yet".to_owned(), |best| format!("{best:.4}"));
+        if let Some(name) = &self.best_name {
+            best += &format!(" ({name})");
+        }
         let used = self.used();
         let left = if used > 0.0 {
             clock(self.elapsed() * (1.0 / used - 1.0))

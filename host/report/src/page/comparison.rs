@@ -9,6 +9,7 @@ use crate::comparison::{Comparison, Contender, Gamed, Role};
 use crate::content::Content;
 use crate::number::{self, shown};
 use crate::summary::State;
+use autoloss_run::Second;
 
 /// The target score of every contender: chart and table.
 pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
@@ -20,6 +21,7 @@ pub(super) fn scores(content: &Content) -> (Markup, Vec<(String, Value)>) {
     let body = html! {
         (score_chart(comparison, score))
         (score_table(comparison, score))
+        (second_stage(&content.second, score))
         details data-key="contenders" {
             summary { "The compared losses" }
             @for row in &comparison.rows {
@@ -64,12 +66,49 @@ fn score_table(comparison: &Comparison, score: &str) -> Markup {
         numbers("standard deviation"),
         numbers("trainings"),
         numbers("difference to reference"),
+        numbers("95 % interval"),
         numbers("p"),
     ];
     let rows = comparison.rows.iter();
     let rows = rows.map(|row| score_row(comparison, row, score)).collect();
     let caption = format!("{} on the {} split", shown(score), comparison.split);
     table("scores", &caption, &columns, rows)
+}
+
+/// What the second stage scored, beside the proxy; nothing without one.
+fn second_stage(second: &[Second], score: &str) -> Markup {
+    if second.is_empty() {
+        return html! {};
+    }
+    let columns = [
+        texts("loss"),
+        numbers("second stage"),
+        numbers("trainings"),
+        numbers("proxy"),
+    ];
+    let cell = |value: Option<f64>| {
+        value.map_or_else(Cell::none, |value| {
+            Cell::number(&number::value(value), value)
+        })
+    };
+    let rows = second.iter().map(|row| {
+        let name = if row.reference {
+            shown(&row.name)
+        } else {
+            format!("candidate {}", row.name)
+        };
+        vec![
+            Cell::text(html! { bdi { (name) } }),
+            cell(row.mean()),
+            Cell::number(&row.scores.len().to_string(), row.scores.len() as f64),
+            cell(row.proxy),
+        ]
+    });
+    let caption = format!(
+        "{} in the second stage, on the selection split",
+        shown(score)
+    );
+    table("second-stage", &caption, &columns, rows.collect())
 }
 
 fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell> {
@@ -87,6 +126,7 @@ fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell>
             trainings,
             Cell::none(),
             Cell::none(),
+            Cell::none(),
         ];
     };
     let reference = comparison
@@ -94,7 +134,7 @@ fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell>
         .filter(|known| known.name != row.name);
     let theirs = reference.and_then(|known| known.metrics.get(score));
     let difference = theirs.map(|theirs| ours.mean - theirs.mean);
-    let p = theirs.and_then(|theirs| ours.p_value(theirs));
+    let paired = theirs.and_then(|theirs| ours.paired(theirs));
     vec![
         name,
         Cell::number(&number::value(ours.mean), ours.mean),
@@ -102,7 +142,13 @@ fn score_row(comparison: &Comparison, row: &Contender, score: &str) -> Vec<Cell>
             .map_or_else(Cell::none, |sd| Cell::number(&number::value(sd), sd)),
         trainings,
         difference.map_or_else(Cell::none, |d| Cell::number(&number::signed(d), d)),
-        p.map_or_else(Cell::none, |p| Cell::number(&number::probability(p), p)),
+        paired.map_or_else(Cell::none, |paired| {
+            let (low, high) = (number::signed(paired.low), number::signed(paired.high));
+            Cell::number(&format!("{low} to {high}"), paired.low)
+        }),
+        paired.map_or_else(Cell::none, |paired| {
+            Cell::number(&number::probability(paired.p_value), paired.p_value)
+        }),
     ]
 }
 

@@ -86,7 +86,6 @@ impl Recipe {
         if self.random {
             config.evolution.strategy = SearchMethod::Random;
         }
-        config.confirmation.seeds = 3;
         config.budget.max_failures = self.explored;
         let mut task = support::task(self.branches);
         task.task = self.name.clone();
@@ -132,13 +131,18 @@ impl Recipe {
     fn finish(&self, search: &mut Search<Store>, folder: &Path) {
         let stop = AtomicBool::new(false);
         let confirmed = search
-            .confirm(&mut InProcess::new(&mut self.trainer()), &mut (), &stop)
+            .confirm(
+                None,
+                &mut InProcess::new(&mut self.trainer()),
+                &mut (),
+                &stop,
+            )
             .unwrap()
             .unwrap();
         let best = &confirmed[0].loss;
         let row = |name: &str, losses: &BTreeMap<String, String>, target: f64, other: f64| {
-            let scores = (0..3).map(|seed| {
-                let noise = 0.01 * f64::from(seed);
+            let scores = (0..6).map(|seed| {
+                let noise = 0.004 * f64::from(seed);
                 let value = |(at, metric): (usize, &String)| {
                     (metric.clone(), if at == 1 { other } else { target } + noise)
                 };

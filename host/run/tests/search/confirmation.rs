@@ -3,7 +3,8 @@ use std::sync::atomic::AtomicBool;
 
 use autoloss_run::{Findings, Store};
 use autoloss_search::{
-    BestLoss, Confirmed, Contender, FinalTable, Fitness, Job, KnownAs, OutcomeKind, Purpose, Search,
+    BestLoss, Confirmed, Contender, FinalTable, Fitness, Job, KnownAs, OutcomeKind, Promoted,
+    Purpose, Search, SecondStage,
 };
 
 use super::support::*;
@@ -18,27 +19,39 @@ fn the_best_are_measured_again_with_other_seeds_on_another_split() {
     let stop = AtomicBool::new(false);
     let mut trainer = FakeTrainer::default();
     let confirmed = search
-        .confirm(&mut trainer, &mut (), &stop)
+        .confirm(None, &mut trainer, &mut (), &stop)
         .unwrap()
         .unwrap();
     assert_eq!(confirmed.len(), 8);
-    assert_eq!(trainer.jobs.len(), 8 * 3);
-    for job in &trainer.jobs {
-        assert_eq!(job.split, "selection");
-        assert!((8..=10).contains(&job.seed), "seed {}", job.seed);
-    }
+    // Eight with one seed, four of them with two more, two of these with four more.
+    let seeds: Vec<u64> = trainer.jobs.iter().map(|job| job.seed).collect();
+    assert_eq!(seeds[..8], [8; 8]);
+    assert_eq!(seeds[8..16], [9, 10].repeat(4));
+    assert_eq!(seeds[16..], [11, 12, 13, 14].repeat(2));
+    assert!(trainer.jobs.iter().all(|job| job.split == "selection"));
     for entry in &confirmed {
         assert!(summary.best[..8].contains(&entry.loss));
-        assert_eq!(entry.evaluations.len(), 3);
     }
-    let means: Vec<_> = confirmed.iter().filter_map(|entry| entry.mean()).collect();
-    assert!(means.len() > 1 && means.windows(2).all(|pair| pair[0] >= pair[1]));
+    let lasting: Vec<_> = confirmed
+        .iter()
+        .filter(|entry| entry.mean().is_some())
+        .collect();
+    let counts: Vec<usize> = lasting
+        .iter()
+        .map(|entry| entry.evaluations.len())
+        .collect();
+    assert!(counts.is_sorted_by(|a, b| a >= b), "{counts:?}");
+    // Of those that stayed equally long the better goes first.
+    for pair in lasting.windows(2) {
+        let equal = pair[0].evaluations.len() == pair[1].evaluations.len();
+        assert!(!equal || pair[0].mean() >= pair[1].mean());
+    }
 
     // A second call finds everything in the store.
     drop(search);
     let mut search = resume(folder.path(), 1);
     let mut idle = FakeTrainer::default();
-    let again = search.confirm(&mut idle, &mut (), &stop).unwrap();
+    let again = search.confirm(None, &mut idle, &mut (), &stop).unwrap();
     // Except for what failed, which may go well now.
     assert_eq!(idle.jobs.len(), failures(&confirmed));
     assert_eq!(again, Some(confirmed));
@@ -56,14 +69,20 @@ fn a_stopped_confirmation_goes_on_where_it_was() {
         interrupt_at: Some(5),
         ..FakeTrainer::default()
     };
-    assert_eq!(search.confirm(&mut trainer, &mut (), &stop).unwrap(), None);
+    assert_eq!(
+        search.confirm(None, &mut trainer, &mut (), &stop).unwrap(),
+        None
+    );
     let mut rest = FakeTrainer::default();
-    let confirmed = search.confirm(&mut rest, &mut (), &stop).unwrap().unwrap();
-    assert_eq!(confirmed.len(), 3);
+    let confirmed = search
+        .confirm(None, &mut rest, &mut (), &stop)
+        .unwrap()
+        .unwrap();
+    assert_eq!(confirmed.len(), 8);
     // What failed of the four that had ended is tried again.
     let ended = trainer.jobs.iter().take(4).map(evaluation);
     let failed = ended.filter(|ended| ended.outcome.kind() == OutcomeKind::Failed);
-    assert_eq!(rest.jobs.len(), 9 - 4 + failed.count());
+    assert_eq!(rest.jobs.len(), 24 - 4 + failed.count());
 }
 
 fn failures(confirmed: &[Confirmed]) -> usize {
@@ -111,9 +130,11 @@ fn the_final_table_has_the_best_first_and_the_same_seeds_for_all() {
         .filter(|job| job.split == "test")
         .collect();
     let seeds: Vec<u64> = tested.iter().map(|job| job.seed).collect();
-    assert_eq!(seeds, [8, 9, 10, 8, 9, 10]);
+    // After those of the confirmation.
+    assert_eq!(seeds, [15, 16, 17, 18, 19, 20].repeat(2));
+    assert_eq!(conclusion.seeds, seeds[..6]);
     assert!(tested.iter().all(|job| job.budget.eval_images == 0));
-    for (row, jobs) in conclusion.rows.iter().zip(tested.chunks(3)) {
+    for (row, jobs) in conclusion.rows.iter().zip(tested.chunks(6)) {
         let scores = |job: &&Job| evaluation(job).fitness().map(Fitness::score);
         let expected: Vec<_> = jobs.iter().map(scores).collect();
         let found: Vec<_> = row
@@ -143,9 +164,9 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
             found: "found".into(),
             known: best
                 .iter()
-                .take(3)
                 .filter(|l| l.id != new.id)
                 .map(named)
+                .chain([(new.id, BTreeMap::new())])
                 .collect(),
             new: Some(new.clone()),
             ..FinalTable::default()
@@ -159,17 +180,25 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
             .unwrap();
         findings
     };
-    // Not among the few that are measured again, so not the chosen one.
-    let findings = chosen_as(&best[9], &mut search);
+    let (mut trainer, stop) = (FakeTrainer::default(), AtomicBool::new(false));
+    let confirmed = search.confirm(None, &mut trainer, &mut (), &stop).unwrap();
+    let confirmed = confirmed.unwrap();
+    let mut worse = confirmed.iter().skip(1).rev();
+    let worse = worse
+        .find(|loss| loss.mean().is_some())
+        .unwrap()
+        .loss
+        .clone();
+    let findings = chosen_as(&worse, &mut search);
     let names: Vec<&str> = findings.test.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["found", "best new"]);
-    assert_eq!(findings.test[1].losses, best[9].losses);
+    assert_eq!(findings.test[1].losses, worse.losses);
     let (chosen, new) = (findings.best.unwrap(), findings.best_new.unwrap());
     assert_eq!(chosen.known["b0"].to_string(), "2.00 × cross entropy");
-    assert!(new.known.is_empty() && new.selection.is_none());
-    assert_eq!(new.candidate, best[9].id.to_string());
+    assert!(new.known.is_empty() && new.selection.is_some());
+    assert_eq!(new.candidate, worse.id.to_string());
     let file = std::fs::read_to_string(folder.path().join("best_new.json")).unwrap();
-    assert!(file.contains(&best[9].losses["b0"]), "{file}");
+    assert!(file.contains(&worse.losses["b0"]), "{file}");
     let file = std::fs::read_to_string(folder.path().join("best.json")).unwrap();
     assert!(
         file.contains("known_as") && file.contains("cross entropy"),
@@ -182,4 +211,74 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
     let findings = chosen_as(first.unwrap(), &mut search);
     assert_eq!(findings.test.len(), 1);
     assert_eq!(findings.best_new, findings.best);
+}
+
+#[test]
+fn the_second_stage_chooses_and_its_trainings_are_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut search = begin(folder.path(), 1, &config(3000));
+    finish(&mut search);
+    let reference = Contender {
+        name: "cross entropy".into(),
+        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
+    };
+    let table = FinalTable {
+        split: "test".into(),
+        score: "miou".into(),
+        found: "found".into(),
+        second: Some(SecondStage {
+            network: "real".into(),
+            run_spec: "longer".into(),
+            top: 3,
+            seeds: 2,
+            references: vec![reference.clone()],
+            ..SecondStage::default()
+        }),
+        others: vec![reference],
+        ..FinalTable::default()
+    };
+    let stop = AtomicBool::new(false);
+    let mut trainer = FakeTrainer::default();
+    let conclusion = search.conclude(&table, &mut trainer, &mut (), &stop);
+    let conclusion = conclusion.unwrap().unwrap();
+    let long: Vec<&Job> = trainer
+        .jobs
+        .iter()
+        .filter(|job| job.network == "real")
+        .collect();
+    assert_eq!(long.len(), 2 * 4);
+    assert!(
+        long.iter()
+            .all(|job| job.run_spec == "longer" && job.split == "selection")
+    );
+    let names: Vec<&str> = conclusion
+        .second
+        .iter()
+        .map(|loss| loss.name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"cross entropy") && names.len() == 4,
+        "{names:?}"
+    );
+    let means: Vec<Option<f64>> = conclusion.second.iter().map(|loss| loss.mean()).collect();
+    assert!(means.is_sorted_by(|a, b| a >= b), "{means:?}");
+    let first = conclusion.second.iter().find_map(|loss| loss.candidate);
+    assert_eq!(conclusion.chosen.as_ref().map(|loss| loss.loss.id), first);
+
+    // Except for what failed, which may go well now.
+    drop(search);
+    let mut search = resume(folder.path(), 1);
+    let mut again = FakeTrainer::default();
+    search.conclude(&table, &mut again, &mut (), &stop).unwrap();
+    let long = again
+        .jobs
+        .iter()
+        .filter(|job| job.network == "real")
+        .count();
+    let failed = |loss: &Promoted| {
+        let evaluations = loss.evaluations.iter();
+        let failed = evaluations.filter(|e| e.outcome.kind() == OutcomeKind::Failed);
+        failed.count()
+    };
+    assert_eq!(long, conclusion.second.iter().map(failed).sum::<usize>());
 }

@@ -198,6 +198,7 @@ pub(crate) fn task(branches: usize) -> TaskSpec {
             .map(|index| BranchSpec {
                 name: BranchName::new(format!("b{index}")).unwrap(),
                 signature: signature(index),
+                scaled: false,
             })
             .collect(),
         conventions: Default::default(),

@@ -46,6 +46,18 @@ pub struct EvolutionConfig {
     /// Probability that a child is a fresh random loss rather than a mutated one, `0..=1`.
     /// Default 0.1.
     pub fresh_probability: f64,
+    /// Share of mutations that add another loss as a term, one of `terms` or of the population, `0..=1`.
+    /// Default 0.1, ours: sums of two losses are deeper than random graphs.
+    pub addition: f64,
+    /// Whether kinds of mutations are drawn the more often the more often their children were at least as good as
+    /// their parents, each at least once in twenty. Default true, ours.
+    pub adaptive: bool,
+    /// Losses that begin the population, in front of the random ones: formulas, or JSON objects of formulas by
+    /// branch. Default none.
+    pub guesses: Vec<String>,
+    /// What `addition` adds, as `guesses`. Default, for a new search: the task's reference losses with a formula, and
+    /// other losses that are widely known.
+    pub terms: Vec<String>,
     /// Depth of random graphs, `1..=limits.max_depth`. Default 3.
     pub depth: usize,
     /// Proposals from one parent before the next tournament, at least 1. Default 500, ours: a parent all
@@ -66,6 +78,10 @@ impl Default for EvolutionConfig {
             tournament_fraction: 0.05,
             initial: 20,
             fresh_probability: 0.1,
+            addition: 0.1,
+            adaptive: true,
+            guesses: Vec::new(),
+            terms: Vec::new(),
             depth: 3,
             proposals_per_parent: 500,
             max_proposals: 5_000_000,
@@ -91,6 +107,7 @@ impl EvolutionConfig {
             self.fresh_probability,
             0.0..=1.0,
         );
+        check.range("evolution.addition", self.addition, 0.0..=1.0);
         check.range("evolution.depth", self.depth, 1..=limits.max_depth.max(1));
         check.range(
             "evolution.proposals_per_parent",

@@ -62,6 +62,8 @@ pub enum KeyKind {
     Text,
     /// A list of whole numbers.
     Integers,
+    /// A list of texts.
+    Texts,
     /// One of these texts.
     Choice(Vec<String>),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for KeyKind {
             Self::Number => "a number",
             Self::Text => "a text",
             Self::Integers => "a list of whole numbers",
+            Self::Texts => "a list of texts",
             Self::Choice(choices) => return f.write_str(&choices.join(", ")),
         })
     }
@@ -123,6 +126,7 @@ impl ConfigKey {
             | (KeyKind::Text, Value::String(_)) => true,
             (KeyKind::Integer, value) => is_whole(value),
             (KeyKind::Integers, Value::Array(values)) => values.iter().all(is_whole),
+            (KeyKind::Texts, Value::Array(values)) => values.iter().all(Value::is_str),
             _ => false,
         };
         if fits {
@@ -190,6 +194,7 @@ fn kind(schema: &Json) -> KeyKind {
         Some("boolean") => KeyKind::Boolean,
         Some("integer") => KeyKind::Integer,
         Some("number") => KeyKind::Number,
+        Some("array") if schema["items"]["type"] == "string" => KeyKind::Texts,
         Some("array") => KeyKind::Integers,
         _ => KeyKind::Text,
     }
@@ -399,6 +404,7 @@ mod tests {
                 KeyKind::Number => 0.5.into(),
                 KeyKind::Text => "text".into(),
                 KeyKind::Integers => vec![Value::Integer(1)].into(),
+                KeyKind::Texts => vec![Value::String("m=1".into())].into(),
                 KeyKind::Choice(choices) => choices[0].as_str().into(),
             };
             for value in key.default.clone().into_iter().chain([kind]) {

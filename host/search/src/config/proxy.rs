@@ -59,14 +59,17 @@ pub struct PruningConfig {
     /// Samples of the split that are scored then, `1..=1000000`. Default 50.
     pub images: usize,
     /// The better part of the earlier trainings, which a training must keep up with, above 0 and at most 1.
-    /// Default 0.4.
+    /// Default 0.5.
     pub share: f64,
-    /// Trainings that are scored on their way before the first may be pruned, `1..=1000000`. Default 20.
+    /// Trainings that are scored on their way before the first may be pruned, `1..=1000000`. Default 10.
     pub history: usize,
     /// Whether a training is pruned, from the first one on, that scores no more than the best predictions that do
     /// not depend on the input, such as one class everywhere; a tie with the better part ends it then as well.
     /// Default true.
     pub constant: bool,
+    /// Part of the steps after which a network is compared with constant predictions for the first time, above 0 and
+    /// below 1; where it is not below `after`, the first time is then. Default 0.05.
+    pub constant_after: f64,
 }
 
 impl Default for PruningConfig {
@@ -75,9 +78,10 @@ impl Default for PruningConfig {
             enabled: true,
             after: 0.2,
             images: 50,
-            share: 0.4,
-            history: 20,
+            share: 0.5,
+            history: 10,
             constant: true,
+            constant_after: 0.05,
         }
     }
 }
@@ -86,6 +90,12 @@ impl PruningConfig {
     fn check(&self, check: &mut Checker) {
         let inside = self.after > 0.0 && self.after < 1.0;
         check.holds("proxy.pruning.after", inside, "must be above 0 and below 1");
+        let inside = self.constant_after > 0.0 && self.constant_after < 1.0;
+        check.holds(
+            "proxy.pruning.constant_after",
+            inside,
+            "must be above 0 and below 1",
+        );
         check.range("proxy.pruning.images", self.images, 1..=1_000_000);
         check.positive("proxy.pruning.share", self.share, 1.0);
         check.range("proxy.pruning.history", self.history, 1..=1_000_000);

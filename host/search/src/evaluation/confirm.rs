@@ -13,16 +13,24 @@ use crate::statistics::mean_and_deviation;
 pub struct Confirmed {
     /// The loss with its fitness in the search.
     pub loss: BestLoss,
-    /// What came of each seed, in the order of the seeds.
+    /// What came of each seed, in the order of the seeds; more of them the longer it stayed among the better half.
     pub evaluations: Vec<Evaluation>,
 }
 
 impl Confirmed {
+    /// A loss that is to be measured.
+    pub(crate) fn new(loss: BestLoss) -> Self {
+        Self {
+            loss,
+            evaluations: Vec::new(),
+        }
+    }
+
     /// Mean of the scores. None where a training ended without one: a loss that trains only
     /// sometimes has no mean worth comparing.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        self.summary().map(|(mean, _)| mean)
+        mean_score(&self.evaluations)
     }
 
     /// Sample standard deviation of the scores; none with fewer than two, or without a mean.
@@ -36,4 +44,11 @@ impl Confirmed {
         let scores: Option<Vec<f64>> = scores.map(|fitness| fitness.map(Fitness::score)).collect();
         mean_and_deviation(&scores?)
     }
+}
+
+/// Mean of the scores of several trainings; none where one ended without.
+pub(crate) fn mean_score(evaluations: &[Evaluation]) -> Option<f64> {
+    let scores = evaluations.iter().map(Evaluation::fitness);
+    let scores: Option<Vec<f64>> = scores.map(|fitness| fitness.map(Fitness::score)).collect();
+    mean_and_deviation(&scores?).map(|(mean, _)| mean)
 }

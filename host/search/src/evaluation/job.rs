@@ -73,16 +73,28 @@ pub struct PruningRule {
     /// Whether one is pruned that scores no more than the best constant predictions, or just `least`.
     #[serde(default)]
     pub constant: bool,
+    /// An earlier step at which one is pruned that scores no more than the best constant predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<usize>,
 }
 
 impl PruningRule {
+    /// The rule at its earlier step, where only constant predictions count.
+    #[must_use]
+    pub fn earlier(&self) -> Self {
+        Self {
+            least: None,
+            ..*self
+        }
+    }
+
     /// Whether a training with this score at the rule's step is pruned, where the best constant predictions
     /// score `constant`. Without a score there, which is the data's doing, it is not.
     ///
     /// ```
     /// use autoloss_search::{Fitness, PruningRule};
     ///
-    /// let rule = PruningRule { step: 90, images: 50, least: Fitness::new(0.3), constant: false };
+    /// let rule = PruningRule { step: 90, images: 50, least: Fitness::new(0.3), constant: false, first: None };
     /// assert!(rule.prunes(Some(0.29), None) && rule.prunes(Some(f64::NAN), None));
     /// assert!(!rule.prunes(Some(0.3), None) && !rule.prunes(None, None));
     ///

@@ -11,5 +11,6 @@ pub use confirm::Confirmed;
 pub use executor::{Evaluator, Executor, Finished, Ticket};
 pub use job::{Evaluation, Job, PruningRule};
 
+pub(crate) use confirm::mean_score;
 pub(crate) use pruning::Pruner;
 pub(crate) use trainings::{Halt, Training, run_jobs};

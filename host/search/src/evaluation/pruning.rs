@@ -4,7 +4,7 @@
 //! So each training of a search is scored once on its way, always after the same number of steps, and pruned
 //! where it scores less than a part of the trainings before it did. What is compared is the same split, the
 //! same samples, the same seed and the same learning rates. One that scores no more than constant predictions has
-//! learned nothing yet, and is pruned whatever came before it.
+//! learned nothing yet, and is pruned whatever came before it; that is looked at early, since it is frequent.
 
 use super::job::PruningRule;
 use crate::config::ProxyConfig;
@@ -29,11 +29,13 @@ impl Pruner {
     /// The rule of the next training; none where its step could not come before the end.
     pub(crate) fn next(&self, proxy: &ProxyConfig) -> Option<PruningRule> {
         let (pruning, steps) = (&proxy.pruning, proxy.budget.steps);
-        let step = ((pruning.after * steps as f64).round() as usize).max(1);
+        let after = |part: f64| ((part * steps as f64).round() as usize).max(1);
+        let (step, first) = (after(pruning.after), after(pruning.constant_after));
         (pruning.enabled && step < steps).then(|| PruningRule {
             step,
             images: pruning.images,
             constant: pruning.constant,
+            first: (pruning.constant && first < step).then_some(first),
             least: (self.scores.len() >= pruning.history).then(|| self.better_than(pruning.share)),
         })
     }
@@ -78,6 +80,19 @@ mod tests {
         assert_eq!(least(&[0.5]), Fitness::new(0.5));
         // Where most are equal only what is worse than they are is pruned.
         assert_eq!(least(&[0.06, 0.06, 0.06, 0.2]), Fitness::new(0.06));
+    }
+
+    #[test]
+    fn constant_predictions_are_looked_for_earlier() {
+        let first = |constant_after: f64, constant: bool| {
+            let mut proxy = proxy(100, 1);
+            proxy.pruning.constant_after = constant_after;
+            proxy.pruning.constant = constant;
+            Pruner::default().next(&proxy).unwrap().first
+        };
+        assert_eq!(first(0.1, true), Some(10));
+        assert_eq!(first(0.001, true), Some(1));
+        assert_eq!((first(0.4, true), first(0.1, false)), (None, None));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use autoloss_graph::hash::{FNV_START, fnv1a};
 use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
-use autoloss_spec::{Optimizer, TrainingBudget};
+use autoloss_spec::Optimizer;
 
 use super::answers::Answers;
 use super::equivalence::GradientKey;
@@ -27,7 +27,7 @@ use crate::fault::Fault;
 use crate::fitness::Fitness;
 use crate::id::CandidateId;
 use crate::outcome::Outcome;
-use crate::task::TaskSpec;
+use crate::task::{BranchSpec, TaskSpec};
 use crate::timing::{Stage, StageTimes};
 
 /// A proposal after the tests that need no gradient; they are made once.
@@ -61,8 +61,8 @@ pub(crate) struct Decision {
 pub(crate) struct Funnel {
     screening: ScreeningConfig,
     equivalence: EquivalenceConfig,
-    /// Whether a positive factor of a loss changes no training.
-    pub(crate) any_scale: bool,
+    /// Whether a positive factor of a branch's loss changes no training.
+    pub(crate) any_scale: Vec<bool>,
     signatures: Vec<Signature>,
     caches: Vec<BranchCache>,
     pub(crate) evaluated: Evaluated,
@@ -105,11 +105,14 @@ impl Finding {
     }
 }
 
-/// Whether a positive factor of a branch's loss changes no training: Adam divides it out, where no norm is
-/// clipped before and no other branch's loss, searched or frozen, is added to it.
-fn scale_is_free(budget: &TrainingBudget, task: &TaskSpec) -> bool {
+/// Whether a positive factor of a branch's loss changes no training: it is trained at one scale whatever its factor,
+/// or Adam divides the factor out, where no norm is clipped before and no other branch's loss, searched or frozen,
+/// is added to it.
+fn scale_is_free(config: &SearchConfig, task: &TaskSpec, branch: &BranchSpec) -> bool {
+    let budget = &config.proxy.budget;
     let adam = budget.optimizer == Optimizer::Adam && budget.clip_norm.is_none();
-    adam && task.branches.len() == 1 && task.conventions.len() <= 1
+    let alone = task.branches.len() == 1 && task.conventions.len() <= 1;
+    (config.normalised && branch.scaled) || (adam && alone)
 }
 
 impl Funnel {
@@ -117,7 +120,11 @@ impl Funnel {
         Self {
             screening: config.screening.clone(),
             equivalence: config.equivalence.clone(),
-            any_scale: scale_is_free(&config.proxy.budget, task),
+            any_scale: task
+                .branches
+                .iter()
+                .map(|branch| scale_is_free(config, task, branch))
+                .collect(),
             signatures: task.branches.iter().map(|b| b.signature.clone()).collect(),
             caches: task
                 .branches
@@ -126,6 +133,11 @@ impl Funnel {
                 .collect(),
             evaluated: Evaluated::default(),
         }
+    }
+
+    /// What losses with this probe have in common.
+    pub(crate) fn key_of(&self, branch: usize, probe: &Probe) -> Option<GradientKey> {
+        GradientKey::new(probe, &self.equivalence, self.any_scale[branch])
     }
 
     /// Makes the tests that need no gradient: structure and canonical form of each branch's graph.
@@ -231,7 +243,7 @@ impl Funnel {
             if !self.equivalence.enabled {
                 return true;
             }
-            let Some(key) = GradientKey::new(probe, &self.equivalence, self.any_scale) else {
+            let Some(key) = self.key_of(work.branch, probe) else {
                 return true;
             };
             !self.caches[work.branch].keys.contains_key(&key) && keys.insert((work.branch, key))
@@ -300,7 +312,7 @@ impl Funnel {
                 return Ok(Finding::fresh(Err(outcome), canonical, None));
             }
             if self.equivalence.enabled {
-                key = GradientKey::new(&probe, &self.equivalence, self.any_scale);
+                key = self.key_of(work.branch, &probe);
             }
         }
         if let Some((of, found)) = key

@@ -262,7 +262,11 @@ fn a_screen_that_fails_is_an_outcome_and_is_made_again_for_the_next() {
 fn a_factor_counts_where_anything_else_is_added_or_clipped() {
     let mut config = SearchConfig::default();
     config.proxy.budget.optimizer = Optimizer::Adam;
-    let free = |config: &SearchConfig, task: &TaskSpec| Funnel::new(config, task).any_scale;
+    config.normalised = false;
+    let free = |config: &SearchConfig, task: &TaskSpec| {
+        let funnel = Funnel::new(config, task);
+        funnel.any_scale.iter().all(|free| *free)
+    };
     let alone = TaskSpec::toy(1);
     assert!(free(&config, &alone));
     assert!(!free(&config, &TaskSpec::toy(2)));
@@ -282,4 +286,13 @@ fn a_factor_counts_where_anything_else_is_added_or_clipped() {
     config.proxy.budget.clip_norm = None;
     config.proxy.budget.optimizer = Optimizer::Sgd;
     assert!(!free(&config, &alone));
+    // What is trained at one scale has no factor of its own.
+    config.normalised = true;
+    let mut scaled = TaskSpec::toy(2);
+    assert!(!free(&config, &scaled));
+    scaled
+        .branches
+        .iter_mut()
+        .for_each(|branch| branch.scaled = true);
+    assert!(free(&config, &scaled));
 }

@@ -8,10 +8,14 @@
 
 use std::sync::Arc;
 
-use autoloss_graph::{GenerateConfig, Limits, LossGraph, random_graph, random_mutation};
+use autoloss_graph::{
+    GenerateConfig, Limits, LossGraph, Mutation, mutate, random_graph, random_mutation, sum,
+};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Next;
+use super::shares::Shares;
 use crate::candidate::Origin;
 use crate::candidate::{Parent, Proposal, Screened};
 use crate::config::SearchConfig;
@@ -27,6 +31,8 @@ pub(super) struct Source {
     generate: GenerateConfig,
     limits: Limits,
     proposals_per_parent: u64,
+    /// What each branch's losses may have added.
+    terms: Vec<Vec<LossGraph>>,
 }
 
 impl Source {
@@ -39,6 +45,7 @@ impl Source {
             },
             limits: config.limits,
             proposals_per_parent: config.evolution.proposals_per_parent,
+            terms: terms(config, task),
         }
     }
 
@@ -52,22 +59,97 @@ impl Source {
         stream(self.seed, Draws::Plan, start.0)
     }
 
-    /// A mutation of the graph; a fresh graph where none applies.
+    /// A mutation of a branch's graph; a fresh graph where none applies.
     fn mutated(
         &self,
         rng: &mut ChaCha8Rng,
         graph: &LossGraph,
-        branch: &BranchSpec,
+        index: usize,
+        how: &Mutating,
     ) -> (LossGraph, Origin) {
-        match random_mutation(rng, graph, &branch.signature, &self.limits) {
+        let branch = &self.branches[index];
+        if how.shares[Shares::ADDITION] > 0.0 && rng.random_bool(how.shares[Shares::ADDITION]) {
+            let sum = self.addition(rng, graph, index, how);
+            if let Some(sum) = sum {
+                return (sum, Origin::Addition);
+            }
+        }
+        let mutated = match how.adaptive {
+            false => random_mutation(rng, graph, &branch.signature, &self.limits),
+            true => {
+                let kind = how.kind(rng.random());
+                let child = mutate(rng, graph, &branch.signature, &self.limits, kind);
+                child
+                    .map(|child| (kind, child))
+                    .or_else(|| random_mutation(rng, graph, &branch.signature, &self.limits))
+            }
+        };
+        match mutated {
             Some((mutation, graph)) => (graph, mutation.into()),
             None => self.fresh(rng, branch),
         }
     }
 
+    /// The sum with a term, or with the mate's loss of the branch.
+    fn addition(
+        &self,
+        rng: &mut ChaCha8Rng,
+        graph: &LossGraph,
+        index: usize,
+        how: &Mutating,
+    ) -> Option<LossGraph> {
+        let terms = &self.terms[index];
+        let mate = how.mate.as_ref().map(|mate| &mate.graphs[index]);
+        let term = match mate {
+            Some(mate) if terms.is_empty() || rng.random() => mate,
+            _ => terms.get(rng.random_range(0..terms.len().max(1)))?,
+        };
+        sum(graph, term, &self.limits)
+    }
+
     fn fresh(&self, rng: &mut ChaCha8Rng, branch: &BranchSpec) -> (LossGraph, Origin) {
         let graph = random_graph(rng, &branch.signature, &self.generate, &self.limits);
         (graph, Origin::Fresh)
+    }
+}
+
+/// The terms of every branch that the configuration names. What exceeds the limits is left out; a search does not
+/// begin with what cannot be read.
+fn terms(config: &SearchConfig, task: &TaskSpec) -> Vec<Vec<LossGraph>> {
+    let mut terms = vec![Vec::new(); task.branches.len()];
+    for text in &config.evolution.terms {
+        let graphs = task.written(text, &config.limits).unwrap_or_default();
+        for (terms, graph) in terms.iter_mut().zip(graphs) {
+            terms.extend(graph);
+        }
+    }
+    terms
+}
+
+/// How a parent is mutated.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mutating {
+    /// Another loss of the population, which may be added.
+    pub(super) mate: Option<Arc<Parent>>,
+    /// How often each kind is drawn.
+    pub(super) shares: [f64; Shares::KINDS],
+    /// Whether the shares of the kinds that are no additions are to be kept, or all are drawn evenly.
+    pub(super) adaptive: bool,
+}
+
+impl Mutating {
+    /// The kind that is no addition at a place from 0 to 1.
+    fn kind(&self, place: f64) -> Mutation {
+        let kinds = Mutation::ALL.iter().zip(self.shares);
+        let all: f64 = kinds.clone().map(|(_, share)| share).sum();
+        let mut left = place * all;
+        for (kind, share) in kinds {
+            left -= share;
+            if left < 0.0 {
+                return *kind;
+            }
+        }
+        Mutation::Replacement
     }
 }
 
@@ -137,6 +219,7 @@ pub(super) struct Child {
     parent: Option<Arc<Parent>>,
     /// Bit b: branch b is drawn anew rather than inherited.
     changed: u32,
+    how: Mutating,
     kept: Vec<Option<(LossGraph, Origin)>>,
 }
 
@@ -147,6 +230,7 @@ impl Child {
             start,
             parent: None,
             changed: source.all(),
+            how: Mutating::default(),
             kept: vec![None; source.branches.len()],
         }
     }
@@ -156,11 +240,13 @@ impl Child {
         start: CandidateId,
         parent: Arc<Parent>,
         changed: u32,
+        how: Mutating,
         source: &Source,
     ) -> Self {
         Self {
             parent: Some(parent),
             changed,
+            how,
             ..Self::fresh(start, source)
         }
     }
@@ -188,7 +274,7 @@ impl Child {
                     proposal.known |= bit;
                     (graph.clone(), Origin::Inherited)
                 }
-                (None, Some(graph)) => source.mutated(&mut rng, graph, branch),
+                (None, Some(graph)) => source.mutated(&mut rng, graph, index, &self.how),
                 (None, None) => source.fresh(&mut rng, branch),
             };
             proposal.graphs.push(graph);
@@ -291,7 +377,13 @@ pub(super) mod tests {
         let parent = parent(&source);
         for changed in 1..=7 {
             for start in 0..40 {
-                let child = Child::of(CandidateId(start), Arc::clone(&parent), changed, &source);
+                let child = Child::of(
+                    CandidateId(start),
+                    Arc::clone(&parent),
+                    changed,
+                    Mutating::default(),
+                    &source,
+                );
                 let proposal = child.proposal(CandidateId(start + 5), &source);
                 for index in 0..3 {
                     let inherited = changed & (1 << index) == 0;
@@ -328,7 +420,13 @@ pub(super) mod tests {
         let source = Source::new(&config, &TaskSpec::toy(1));
         let fresh = Child::fresh(CandidateId(0), &source);
         assert!(fresh.proposals_left(CandidateId(1_000_001), &source) > 0);
-        let mutated = Child::of(CandidateId(50), parent(&source), 1, &source);
+        let mutated = Child::of(
+            CandidateId(50),
+            parent(&source),
+            1,
+            Mutating::default(),
+            &source,
+        );
         assert_eq!(mutated.proposals_left(CandidateId(59), &source), 1);
         assert_eq!(mutated.proposals_left(CandidateId(60), &source), 0);
     }

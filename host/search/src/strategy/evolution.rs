@@ -4,13 +4,18 @@
 //! only between children, and on the number of its first proposal, so a resumed run makes the same plan
 //! again.
 
+use std::collections::BTreeMap;
+
+use autoloss_graph::LossGraph;
 use rand::RngExt;
 
-use super::child::{Child, Children};
+use super::child::{Child, Children, Mutating};
 use super::population::{Member, Population};
+use super::shares::Shares;
 use super::{Next, Strategy};
-use crate::candidate::{Parent, Proposal, Screened, Settled};
+use crate::candidate::{Origin, Parent, Proposal, Screened, Settled};
 use crate::config::{EvolutionConfig, SearchConfig};
+use crate::fitness::Fitness;
 use crate::id::CandidateId;
 use crate::task::TaskSpec;
 
@@ -22,6 +27,12 @@ pub struct Evolution {
     population: Population,
     /// How many candidates ever joined the population.
     joined: u64,
+    shares: Shares,
+    /// What the candidates that joined are worth.
+    worth: BTreeMap<CandidateId, Fitness>,
+    /// The losses that begin the population, and how many of them were screened.
+    guesses: Vec<Vec<LossGraph>>,
+    guessed: usize,
 }
 
 impl Evolution {
@@ -33,7 +44,24 @@ impl Evolution {
             children: Children::new(config, task),
             population: Population::new(config.evolution.population),
             joined: 0,
+            shares: Shares::new(config.evolution.addition, config.evolution.adaptive),
+            worth: BTreeMap::new(),
+            guesses: guesses(config, task),
+            guessed: 0,
         }
+    }
+
+    /// The next of the losses that begin the population.
+    fn guess(&self, id: CandidateId) -> Option<Proposal> {
+        let graphs = self.guesses.get(self.guessed)?;
+        Some(Proposal {
+            id,
+            child: id,
+            parent: None,
+            graphs: graphs.clone(),
+            origins: vec![Origin::Guess; graphs.len()],
+            known: 0,
+        })
     }
 
     /// Plans the child whose first proposal is `start`.
@@ -52,7 +80,19 @@ impl Evolution {
             None => Child::fresh(start, source),
             Some(parent) => {
                 let changed = rng.random_range(1..=source.all());
-                Child::of(start, parent, changed, source)
+                let shares = self.shares.now();
+                let mate = match shares[Shares::ADDITION] > 0.0 {
+                    true => self
+                        .population
+                        .tournament(&mut rng, self.settings.tournament_fraction),
+                    false => None,
+                };
+                let how = Mutating {
+                    mate: mate.filter(|mate| mate.id != parent.id),
+                    shares,
+                    adaptive: self.settings.adaptive,
+                };
+                Child::of(start, parent, changed, how, source)
             }
         }
     }
@@ -60,14 +100,24 @@ impl Evolution {
 
 impl Strategy for Evolution {
     fn propose(&self, id: CandidateId) -> Proposal {
+        if let Some(guess) = self.guess(id) {
+            return guess;
+        }
         self.children.propose(id, |id| self.plan(id))
     }
 
     fn ahead(&self, first: CandidateId, most: u64) -> Vec<Proposal> {
+        if let Some(guess) = self.guess(first) {
+            return vec![guess];
+        }
         self.children.ahead(first, most, |first| self.plan(first))
     }
 
     fn screened(&mut self, screened: &Screened) -> Next {
+        if self.guessed < self.guesses.len() {
+            self.guessed += 1;
+            return Next::Child;
+        }
         let first = !self.children.is_planned();
         let planned = first.then(|| self.plan(screened.proposal.child));
         self.children.screened(screened, planned)
@@ -75,8 +125,17 @@ impl Strategy for Evolution {
 
     fn tell(&mut self, settled: &Settled) {
         let record = &settled.record;
+        if record.outcome.kind().evaluated()
+            && let Some(parent) = record.parent.and_then(|parent| self.worth.get(&parent))
+        {
+            let good = record.fitness.is_some_and(|fitness| fitness >= *parent);
+            for &origin in &record.origins {
+                self.shares.tell(origin, good);
+            }
+        }
         if let (true, Some(fitness)) = (record.joined, record.fitness) {
             self.joined += 1;
+            self.worth.insert(record.id, fitness);
             self.population.push(Member {
                 fitness,
                 loss: Parent {
@@ -90,11 +149,19 @@ impl Strategy for Evolution {
     }
 }
 
+/// The losses of the configuration that begin the population; those that leave a branch out are none.
+fn guesses(config: &SearchConfig, task: &TaskSpec) -> Vec<Vec<LossGraph>> {
+    let texts = config.evolution.guesses.iter();
+    let graphs = texts.filter_map(|text| task.written(text, &config.limits).ok());
+    graphs
+        .filter_map(|graphs| graphs.into_iter().collect())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::child::tests::screened;
     use super::*;
-    use crate::candidate::Origin;
-    use crate::fitness::Fitness;
 
     /// Evolution with a population of 20 losses, of which so many ever joined.
     fn evolution(branches: usize, fresh_probability: f64, joined: u64) -> Evolution {
@@ -129,6 +196,67 @@ mod tests {
         assert_eq!(fresh(19), 2000);
         let part = fresh(20);
         assert!((150..250).contains(&part), "{part} of 2000");
+    }
+
+    #[test]
+    fn guesses_go_first_and_once() {
+        let mut config = SearchConfig::default();
+        config.evolution.guesses = ["neg(mul(y, log(yhat)))", "square(add(y, neg(yhat)))"]
+            .map(String::from)
+            .to_vec();
+        let task = TaskSpec::toy(1);
+        let mut evolution = Evolution::new(&config, &task);
+        for (n, text) in config.evolution.guesses.iter().enumerate() {
+            let proposal = evolution.propose(CandidateId(n as u64));
+            assert_eq!(task.texts(&proposal.graphs)["b0"], *text);
+            assert_eq!(proposal.origins, [Origin::Guess]);
+            let next = evolution.screened(&screened(proposal, 0));
+            assert_eq!(next, Next::Child);
+        }
+        assert_eq!(evolution.propose(CandidateId(2)).origins, [Origin::Fresh]);
+    }
+
+    #[test]
+    fn sums_have_a_term_or_another_loss_of_the_population() {
+        let mut config = SearchConfig::default();
+        (
+            config.evolution.addition,
+            config.evolution.fresh_probability,
+        ) = (1.0, 0.0);
+        config.evolution.terms = vec!["neg(mul(y, log(yhat)))".into()];
+        let task = TaskSpec::toy(1);
+        let mut evolution = Evolution::new(&config, &task);
+        for (n, text) in ["square(yhat)", "exp(yhat)"].into_iter().enumerate() {
+            let losses = BTreeMap::from([("b0".to_owned(), text.to_owned())]);
+            let loss = Parent {
+                id: CandidateId(n as u64),
+                graphs: task.parse(&losses, &config.limits).unwrap(),
+                canonical: None,
+            };
+            let fitness = Fitness::new(0.5).unwrap();
+            evolution.population.push(Member {
+                fitness,
+                loss: loss.into(),
+            });
+        }
+        evolution.joined = 99;
+        let texts = (0..200).map(|n| {
+            let proposal = evolution.propose(CandidateId(n));
+            assert!(proposal.origins[0] == Origin::Addition || proposal.parent.is_some());
+            task.texts(&proposal.graphs)["b0"].clone()
+        });
+        let texts: std::collections::BTreeSet<String> = texts.collect();
+        for parent in ["square(yhat)", "exp(yhat)"] {
+            assert!(
+                texts.contains(&format!("add({parent}, neg(mul(y, log(yhat))))")),
+                "{texts:?}"
+            );
+        }
+        assert!(
+            texts.contains("add(square(yhat), exp(yhat))")
+                || texts.contains("add(exp(yhat), square(yhat))"),
+            "{texts:?}"
+        );
     }
 
     #[test]

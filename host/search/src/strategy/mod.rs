@@ -12,6 +12,7 @@ mod child;
 mod evolution;
 mod population;
 mod random;
+mod shares;
 
 use crate::candidate::{Proposal, Screened, Settled};
 use crate::config::{SearchConfig, SearchMethod};

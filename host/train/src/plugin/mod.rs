@@ -14,4 +14,4 @@ pub use error::{LoadError, PluginError, Trouble};
 pub use library::Plugin;
 pub use registry::{Registry, locate};
 pub use remote::{RemoteMetric, RemoteNetwork, RemoteScreeningMetric, RemoteTask};
-pub use weights::ChosenNetwork;
+pub use weights::{ChosenNetwork, find_weights};

@@ -45,25 +45,35 @@ impl Registry {
         let Some(file) = network.1.weights.clone().filter(|_| weights.is_none()) else {
             return Ok(chosen(network, weights, None));
         };
-        let folders = folders();
-        let paths = folders.iter().map(|folder| folder.join(&file));
-        let missing = TrainError::NoWeights {
-            network: name.to_owned(),
-            folders: super::registry::join(folders.iter().map(|folder| folder.to_string_lossy())),
-            file: file.clone(),
-        };
-        match (paths.into_iter().find(|path| path.is_file()), named) {
-            (Some(found), _) => Ok(chosen(network, Some(&found), None)),
-            (None, None) => match &task.network_without_weights {
+        match (find_weights(name, &file), named) {
+            (Ok(found), _) => Ok(chosen(network, Some(&found), None)),
+            (Err(missing), None) => match &task.network_without_weights {
                 Some(other) => {
                     let remark = format!("network '{other}' trains instead: {missing}");
                     Ok(chosen(self.network(other, &task.name)?, None, Some(remark)))
                 }
                 None => Err(missing),
             },
-            (None, Some(_)) => Err(missing),
+            (Err(missing), Some(_)) => Err(missing),
         }
     }
+}
+
+/// A file of weights for a network: the file itself, or one of this name where weights are searched for.
+///
+/// # Errors
+/// [`TrainError::NoWeights`] with the places.
+pub fn find_weights(network: &str, file: &str) -> Result<PathBuf> {
+    let folders = folders();
+    let places = folders.iter().map(|folder| folder.join(file));
+    let mut places = [PathBuf::from(file)].into_iter().chain(places);
+    places
+        .find(|path| path.is_file())
+        .ok_or_else(|| TrainError::NoWeights {
+            network: network.to_owned(),
+            folders: super::registry::join(folders.iter().map(|folder| folder.to_string_lossy())),
+            file: file.to_owned(),
+        })
 }
 
 /// Where weights are searched for: what [`VARIABLE`] names, or else `.weights` here, beside an installed

@@ -28,6 +28,14 @@ const NAME: &str = "fpn_lite0_frozen";
 const FILE: &str = "efficientnet_lite0.safetensors";
 /// The maps by their strides, the finest first.
 const MAPS: [&str; 4] = ["stride4", "stride8", "stride16", "stride32"];
+/// How `fpn_lite0` is trained end to end in a search's second stage.
+const SECOND_STAGE: [&str; 5] = [
+    "network.dropout=0",
+    "proxy.budget.steps=500",
+    "proxy.budget.batch_size=8",
+    "proxy.budget.learning_rate=0.01",
+    "proxy.budget.weight_decay=0.05",
+];
 /// Image pixels to a logit, per axis.
 const STRIDE: i64 = 4;
 
@@ -58,6 +66,10 @@ impl ProxyNetwork for FpnLite0Frozen {
                 ("proxy.budget.batch_size", json!(4)),
                 ("proxy.budget.learning_rate", json!(0.01)),
                 ("proxy.budget.warmup_steps", json!(140)),
+                ("proxy.pruning.after", json!(0.1)),
+                ("promotion.network", json!("fpn_lite0")),
+                ("promotion.weights", json!(FILE)),
+                ("promotion.set", json!(SECOND_STAGE)),
             ])
     }
 

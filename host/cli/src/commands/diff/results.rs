@@ -6,7 +6,7 @@ use anyhow::Result;
 use autoloss_graph::{Limits, LossGraph};
 use autoloss_plugin_api::Scores;
 use autoloss_run::Run;
-use autoloss_search::{BestLoss, Counts, Fitness, OutcomeKind, Purpose, Row, TaskSpec};
+use autoloss_search::{BestLoss, Counts, Fitness, OutcomeKind, Purpose, Row, TaskSpec, welch};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,7 +210,7 @@ fn rows(run: &Run) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The loss with the best mean among those that were measured again.
+/// The loss with the best mean among those that were measured again most often.
 fn confirmed(run: &Run) -> Result<Option<Row>> {
     let mut candidates: BTreeMap<u64, Row> = BTreeMap::new();
     for record in run.reader.evaluations(Purpose::Confirmation)? {
@@ -228,8 +228,9 @@ fn confirmed(run: &Run) -> Result<Option<Row>> {
     let mean = |row: &Row| row.summary(&run.summary.score).map(|(mean, _)| mean);
     let measured = candidates.into_values().filter(|row| mean(row).is_some());
     Ok(measured.max_by(|a, b| {
-        let [a, b] = [a, b].map(|row| mean(row).unwrap_or(f64::NEG_INFINITY));
-        a.total_cmp(&b)
+        let [mean_a, mean_b] = [a, b].map(|row| mean(row).unwrap_or(f64::NEG_INFINITY));
+        let seeds = a.scores.len().cmp(&b.scores.len());
+        seeds.then(mean_a.total_cmp(&mean_b))
     }))
 }
 
@@ -248,7 +249,9 @@ fn trained<'a>(sides: Pair<&'a [Row]>, comparable: bool) -> Vec<Trained> {
                 score: score.clone(),
                 summary: [first, second].map(|row| row.summary(score)),
                 seeds: [first, second].map(|row| row.scores.len()),
-                p_value: comparable.then(|| first.p_value(second, score)).flatten(),
+                p_value: comparable
+                    .then(|| welch(&first.values(score)?, &second.values(score)?))
+                    .flatten(),
             });
         }
     }
