@@ -273,7 +273,12 @@ pub(super) fn read_screen(row: &Row<'_>) -> Result<ScreenRecord, RowError> {
 
 pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowError> {
     let purpose: String = row.get("purpose")?;
-    let known = [Purpose::Search, Purpose::Confirmation, Purpose::Promotion];
+    let known = [
+        Purpose::Search,
+        Purpose::Repeat,
+        Purpose::Confirmation,
+        Purpose::Promotion,
+    ];
     let found = known.into_iter().find(|known| known.name() == purpose);
     let metrics: String = row.get("metrics")?;
     Ok(EvaluationRecord {

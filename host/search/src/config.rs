@@ -136,6 +136,8 @@ impl SearchConfig {
             None => "pruning",
         };
         let equivalence: (&[&str], _, toml::Value) = (&["equivalence"], "mode", "paper".into());
+        let repeat = (&["proxy"][..], "repeat_best", false.into());
+        let near = (&["equivalence"][..], "near", 0.0.into());
         let addition = (&["evolution"][..], "addition", 0.0.into());
         let adaptive = (&["evolution"][..], "adaptive", false.into());
         let constant = (&["proxy", pruning][..], "constant", false.into());
@@ -144,7 +146,15 @@ impl SearchConfig {
             .and_then(|proxy| proxy.get(pruning)?.get("after"));
         let after = after.cloned().unwrap_or(0.2.into());
         let constant_after = (&["proxy", pruning][..], "constant_after", after);
-        for (path, key, then) in [equivalence, constant, constant_after, addition, adaptive] {
+        for (path, key, then) in [
+            equivalence,
+            near,
+            repeat,
+            constant,
+            constant_after,
+            addition,
+            adaptive,
+        ] {
             let mut section = &mut table;
             for name in path {
                 let inner = section.entry(*name);
@@ -333,11 +343,12 @@ mod tests {
         }
         stored.insert("screening".into(), screening.into());
         let mut equivalence = section(&mut stored, "equivalence");
-        for later in ["orthogonal", "mode", "projections", "resolution"] {
+        for later in ["orthogonal", "mode", "projections", "resolution", "near"] {
             assert!(equivalence.remove(later).is_some(), "{later}");
         }
         stored.insert("equivalence".into(), equivalence.into());
         let mut proxy = section(&mut stored, "proxy");
+        assert!(proxy.remove("repeat_best").is_some());
         let mut pruning = section(&mut proxy, "pruning");
         for later in ["constant", "constant_after"] {
             assert!(pruning.remove(later).is_some(), "{later}");
@@ -358,6 +369,8 @@ mod tests {
         let text = toml::to_string(&stored).unwrap();
         assert_eq!(SearchConfig::from_toml(&text, "x").unwrap(), config);
         config.equivalence.mode = EquivalenceMode::Paper;
+        config.equivalence.near = 0.0;
+        config.proxy.repeat_best = false;
         config.proxy.pruning.constant = false;
         config.proxy.pruning.constant_after = config.proxy.pruning.after;
         (config.evolution.addition, config.evolution.adaptive) = (0.0, false);

@@ -35,6 +35,8 @@ pub struct RunHeader {
 pub enum Purpose {
     /// To score a candidate of the search.
     Search,
+    /// To score the best so far once more, with another seed.
+    Repeat,
     /// To measure one of the best again.
     Confirmation,
     /// To train one of the best, or a reference loss, in the second stage.
@@ -47,6 +49,7 @@ impl Purpose {
     pub fn name(self) -> &'static str {
         match self {
             Self::Search => "search",
+            Self::Repeat => "repeat",
             Self::Confirmation => "confirmation",
             Self::Promotion => "promotion",
         }

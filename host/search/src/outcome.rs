@@ -3,7 +3,7 @@
 //!
 //! One table below declares them all; the enum with values, the kinds without, their names and the
 //! text form of their values follow from it, so that another outcome is one entry. An outcome that is
-//! shared with an earlier candidate is not copied but pointed to (`duplicate`, `equivalent`), so that
+//! shared with an earlier candidate is not copied but pointed to (`duplicate`, `equivalent`, `near`), so that
 //! counts tell work from look-ups.
 //!
 //! ```
@@ -125,6 +125,12 @@ outcomes! {
         /// The earlier candidate.
         of: CandidateId
     } = "equivalent", Screening;
+    /// A loss was evaluated before whose gradient is so close that the proxy cannot tell the two apart; its
+    /// outcome holds.
+    Near {
+        /// The earlier candidate.
+        of: CandidateId
+    } = "near", Screening;
     /// The loss-rejection protocol rejected it.
     Rejected {
         /// The gain g of the screening metric.
@@ -165,7 +171,7 @@ impl Outcome {
     #[must_use]
     pub fn of(&self) -> Option<CandidateId> {
         match self {
-            Self::Duplicate { of } | Self::Equivalent { of } => Some(*of),
+            Self::Duplicate { of } | Self::Equivalent { of } | Self::Near { of } => Some(*of),
             _ => None,
         }
     }
@@ -191,6 +197,7 @@ impl fmt::Display for Outcome {
             }
             Self::ZeroGradient => write!(f, "the gradient is zero"),
             Self::Equivalent { of } => write!(f, "gradients equal those of candidate {of}"),
+            Self::Near { of } => write!(f, "its gradient is close to that of candidate {of}"),
             Self::Rejected { gain } => write!(f, "rejected with a gain of {gain:.3}"),
             Self::InvalidTraining { step } => {
                 write!(f, "the training became invalid at step {step}")
@@ -268,6 +275,7 @@ mod tests {
             Outcome::NonFinite { step: Some(8) },
             Outcome::ZeroGradient,
             Outcome::Equivalent { of: CandidateId(0) },
+            Outcome::Near { of: CandidateId(1) },
             Outcome::Rejected {
                 gain: -0.1234567890123,
             },

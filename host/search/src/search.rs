@@ -278,7 +278,12 @@ impl<J: Journal> Search<J> {
             if end == Some(EndReason::Stopped) {
                 return Ok(EndReason::Stopped);
             }
-            let Some(evaluations) = self.evaluate(&round, executor, observer, stop)? else {
+            let evaluations = self.evaluate(&round, executor, observer, stop)?;
+            let evaluations = match evaluations {
+                Some(ended) => self.repeat_best(&round, ended, executor, observer, stop)?,
+                None => None,
+            };
+            let Some(evaluations) = evaluations else {
                 return Ok(EndReason::Stopped);
             };
             let mut evaluations = evaluations.iter();
@@ -382,6 +387,52 @@ impl<J: Journal> Search<J> {
             })
             .collect();
         self.run_trainings(&trainings, executor, observer, stop)
+    }
+
+    /// Trains what scored more than every loss before it once more, and takes the mean. Nothing where it was
+    /// interrupted; the first training is stored, so the next session goes on here.
+    fn repeat_best(
+        &mut self,
+        round: &Round,
+        mut evaluations: Vec<Evaluation>,
+        executor: &mut dyn Executor,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
+        if !self.config.proxy.repeat_best {
+            return Ok(Some(evaluations));
+        }
+        let split = self.config.proxy.split.clone();
+        // Beyond those of the trainings after the search.
+        let seed = self.config.seed.wrapping_add(1 << 32) & (i64::MAX as u64);
+        let mut best = self.state.best.first().map(|best| best.fitness);
+        let new = round.waiting.iter().filter(|waiting| waiting.is_new());
+        for (waiting, evaluation) in new.zip(&mut evaluations) {
+            let Some(first) = evaluation.fitness().filter(|fitness| Some(*fitness) > best) else {
+                continue;
+            };
+            let proposal = &waiting.screened.proposal;
+            let losses = self.task.texts(&proposal.graphs);
+            let training = self.training((proposal.id, Purpose::Repeat), &losses, seed, &split);
+            let ended = self.run_trainings(&[training], executor, observer, stop)?;
+            let Some(again) = ended.and_then(|ended| ended.into_iter().next()) else {
+                return Ok(None);
+            };
+            evaluation.train_seconds += again.train_seconds;
+            evaluation.eval_seconds += again.eval_seconds;
+            evaluation.outcome = match (again.fitness(), again.outcome) {
+                (Some(second), _) => {
+                    let mean = 0.5 * (first.score() + second.score());
+                    let fitness = Fitness::new(mean).unwrap_or(first);
+                    Outcome::Scored { fitness }
+                }
+                // It says nothing of the loss.
+                (None, Outcome::Failed { .. }) => Outcome::Scored { fitness: first },
+                (None, other) => other,
+            };
+            best = best.max(evaluation.fitness());
+        }
+        Ok(Some(evaluations))
     }
 
     fn settle(

@@ -154,11 +154,14 @@ impl State {
         self.strategy.screened(&screened);
         let evaluated = &mut self.funnel.evaluated;
         match (record.branch, record.outcome.kind(), record.outcome.of()) {
-            (None, OutcomeKind::Equivalent, Some(of)) if evaluated.fitness(of).is_some() => {
+            (None, OutcomeKind::Equivalent | OutcomeKind::Near, Some(of))
+                if evaluated.fitness(of).is_some() =>
+            {
                 evaluated.note(of, record.canonical, record.key.as_ref());
             }
             (None, kind, _) if kind.evaluated() && kind != OutcomeKind::Failed => {
                 evaluated.note(id, record.canonical, record.key.as_ref());
+                evaluated.add(id, record.key.as_ref());
                 evaluated.finish(id, record.fitness);
             }
             _ => {}

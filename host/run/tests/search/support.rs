@@ -20,6 +20,8 @@ pub(crate) struct FakeEngine {
     pub(crate) fail_at: Option<usize>,
     /// Fails for the loss of every probe of these, counted from 1.
     pub(crate) failing: std::ops::Range<usize>,
+    /// Tells directions of gradients, few enough that some lie close together.
+    pub(crate) sketched: bool,
     /// Rejects everything.
     pub(crate) rejects_all: bool,
 }
@@ -63,7 +65,12 @@ impl Screener for FakeEngine {
             losses: vec![1.0; 2],
             norms: vec![norm, norm * 1e-9],
             alignments: vec![sign * norm, sign * norm * 1e-9],
-            sketch: Vec::new(),
+            sketch: match self.sketched {
+                true => [3, 20, 37]
+                    .map(|bits| ((hash >> bits) % 8) as f64 * 0.04 * norm)
+                    .to_vec(),
+                false => Vec::new(),
+            },
             rounding_scale: 1e-12,
         })
     }
@@ -211,6 +218,7 @@ pub(crate) fn config(max_explored: u64) -> SearchConfig {
         seed: 7,
         ..SearchConfig::default()
     };
+    config.proxy.repeat_best = false;
     config.evolution.population = 12;
     config.evolution.initial = 4;
     config.evolution.tournament_fraction = 0.3;

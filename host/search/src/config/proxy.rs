@@ -14,6 +14,10 @@ pub struct ProxyConfig {
     pub split: String,
     /// End a training at its first NaN or infinity in loss or gradient. Default true.
     pub stop_invalid: bool,
+    /// Whether a loss that scores more than every one before it is trained once more, with another seed, before it
+    /// counts: its score is then the mean of the two. Default true, ours: a lucky score would be the parent of all
+    /// that follows.
+    pub repeat_best: bool,
     /// Most megabytes of memory for the features of a network's frozen part, `0..=1048576`; what exceeds
     /// them is computed at each use. Default 256.
     pub features_mb: usize,
@@ -29,6 +33,7 @@ impl Default for ProxyConfig {
         Self {
             split: "reward".into(),
             stop_invalid: true,
+            repeat_best: true,
             features_mb: 256,
             pruning: PruningConfig::default(),
             budget: TrainingBudget::default(),

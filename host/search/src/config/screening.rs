@@ -222,6 +222,10 @@ pub struct EquivalenceConfig {
     /// Width of a step in which a projection, over the gradient's norm, is told in mode `training`, above 0
     /// and at most 1. Default 0.02: gradients of one fingerprint have a cosine of 0.999 and more.
     pub resolution: f64,
+    /// Distance within which a loss shares the outcome of one that was evaluated, since the proxy cannot tell them apart
+    /// in mode `training`, `0..=1`; 0: never. It is the root mean square difference of the projections, about the
+    /// length of the difference of two gradients of length 1. Default 0.05, ours.
+    pub near: f64,
     /// Significant digits of the gradient norms in a fingerprint, `1..=12`. Default 2.
     pub digits: usize,
     /// An alignment of at most this share of the gradient's norm has no sign, `0..=1`: the gradient is
@@ -236,6 +240,7 @@ impl Default for EquivalenceConfig {
             mode: EquivalenceMode::default(),
             projections: 16,
             resolution: 0.02,
+            near: 0.05,
             digits: 2,
             orthogonal: 1e-6,
         }
@@ -255,6 +260,7 @@ impl EquivalenceConfig {
     pub(super) fn check(&self, check: &mut Checker) {
         check.range("equivalence.projections", self.projections, 1..=32);
         check.positive("equivalence.resolution", self.resolution, 1.0);
+        check.range("equivalence.near", self.near, 0.0..=1.0);
         check.range("equivalence.digits", self.digits, 1..=12);
         check.range("equivalence.orthogonal", self.orthogonal, 0.0..=1.0);
     }

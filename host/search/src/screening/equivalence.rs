@@ -96,6 +96,18 @@ impl GradientKey {
         Self(text.into_boxed_str())
     }
 
+    /// The direction that it tells; none in mode `paper`.
+    pub(crate) fn direction(&self) -> Option<Direction> {
+        let mut direction = Direction::default();
+        for branch in self.0.split('|') {
+            let (steps, norm) = branch.split_once('@').unwrap_or((branch, ""));
+            let steps: Result<Vec<i32>, _> = steps.split(',').map(str::parse).collect();
+            direction.branches.push(steps.ok()?);
+            direction.norms.push(norm.to_owned());
+        }
+        Some(direction)
+    }
+
     /// A key read back from the store.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
@@ -112,6 +124,33 @@ impl GradientKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The direction of a loss's gradient, as a key tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Direction {
+    /// The steps of each branch's projections.
+    branches: Vec<Vec<i32>>,
+    /// What stands for the norms, where a factor counts.
+    norms: Vec<String>,
+}
+
+impl Direction {
+    /// How far apart two gradients of length 1 are, in steps of the projections: the root of the mean square of
+    /// their differences, of the branch where it is largest. None where their norms differ and count.
+    pub(crate) fn distance(&self, other: &Self) -> Option<f64> {
+        if self.norms != other.norms {
+            return None;
+        }
+        let mut largest = 0.0_f64;
+        for (ours, theirs) in self.branches.iter().zip(&other.branches) {
+            let squares = ours.iter().zip(theirs);
+            let squares = squares.map(|(a, b)| f64::from(a - b).powi(2));
+            let mean = squares.sum::<f64>() / ours.len().max(1) as f64;
+            largest = largest.max(mean.sqrt());
+        }
+        Some(largest)
     }
 }
 

@@ -18,7 +18,7 @@ use autoloss_graph::{LossGraph, Signature, StaticReason, static_check};
 use autoloss_spec::Optimizer;
 
 use super::answers::Answers;
-use super::equivalence::GradientKey;
+use super::equivalence::{Direction, GradientKey};
 use super::record::{Passed, ScreenRecord};
 use super::screener::{Gain, Probe, Work};
 use crate::candidate::Proposal;
@@ -131,7 +131,7 @@ impl Funnel {
                 .iter()
                 .map(|_| BranchCache::default())
                 .collect(),
-            evaluated: Evaluated::default(),
+            evaluated: Evaluated::within(&config.equivalence),
         }
     }
 
@@ -415,11 +415,35 @@ fn join_keys(findings: &[Finding]) -> Option<GradientKey> {
 pub(crate) struct Evaluated {
     forms: HashMap<u64, CandidateId>,
     keys: HashMap<GradientKey, CandidateId>,
+    /// What was evaluated itself, with the directions of the gradients.
+    directions: Vec<(CandidateId, Direction)>,
+    /// Steps of a projection within which two losses are one to the proxy; none where they never are.
+    near: Option<f64>,
     /// Fitness of every candidate whose evaluation has ended; none where it has no score.
     fitness: HashMap<CandidateId, Option<Fitness>>,
 }
 
 impl Evaluated {
+    /// Nothing yet.
+    fn within(config: &EquivalenceConfig) -> Self {
+        let near = config.enabled && config.near > 0.0;
+        Self {
+            near: near.then(|| config.near / config.resolution),
+            ..Self::default()
+        }
+    }
+
+    /// The evaluated loss with the closest gradient, where it is close enough.
+    fn nearest(&self, key: Option<&GradientKey>) -> Option<CandidateId> {
+        let (near, direction) = (self.near?, key?.direction()?);
+        let known = self.directions.iter();
+        let distances = known.filter_map(|(id, known)| Some((known.distance(&direction)?, *id)));
+        let nearest = distances.min_by(|a, b| a.0.total_cmp(&b.0));
+        nearest
+            .filter(|(distance, _)| *distance <= near)
+            .map(|(_, id)| id)
+    }
+
     /// Looks a loss up and, where it is new, notes it. Forms and keys are absent where their
     /// technique is switched off.
     fn look_up(
@@ -432,8 +456,24 @@ impl Evaluated {
             return Some(Outcome::Duplicate { of });
         }
         let equivalent = key.and_then(|key| self.keys.get(key)).copied();
-        self.note(equivalent.unwrap_or(id), canonical, key);
-        equivalent.map(|of| Outcome::Equivalent { of })
+        let equivalent = equivalent.map(|of| Outcome::Equivalent { of });
+        let near = || self.nearest(key).map(|of| Outcome::Near { of });
+        let known = equivalent.or_else(near);
+        let of = known.as_ref().and_then(Outcome::of);
+        self.note(of.unwrap_or(id), canonical, key);
+        if known.is_none() {
+            self.add(id, key);
+        }
+        known
+    }
+
+    /// Notes the direction of a loss that is evaluated itself.
+    pub(crate) fn add(&mut self, id: CandidateId, key: Option<&GradientKey>) {
+        let direction = key
+            .filter(|_| self.near.is_some())
+            .and_then(GradientKey::direction);
+        self.directions
+            .extend(direction.map(|direction| (id, direction)));
     }
 
     /// Notes under which form and key an evaluated loss will be met again.
@@ -463,6 +503,7 @@ impl Evaluated {
     pub(crate) fn forget(&mut self, id: CandidateId) {
         self.forms.retain(|_, of| *of != id);
         self.keys.retain(|_, of| *of != id);
+        self.directions.retain(|(of, _)| *of != id);
     }
 
     /// What came of an evaluated candidate: nothing while it is pending, or where it failed.

@@ -296,3 +296,30 @@ fn a_factor_counts_where_anything_else_is_added_or_clipped() {
         .for_each(|branch| branch.scaled = true);
     assert!(free(&config, &scaled));
 }
+
+#[test]
+fn a_gradient_close_to_that_of_an_evaluated_loss_shares_its_outcome() {
+    let mut screener = Scripted::new(&[1.0], 0.9);
+    let losses = [
+        CE,
+        "square(add(y, neg(yhat)))",
+        "neg(mul(y, yhat))",
+        "exp(mul(y, neg(yhat)))",
+    ];
+    let mut outcomes = |config: &SearchConfig| {
+        let mut funnel = funnel_with(1, config);
+        let sketches = [[1.0, -0.5], [1.04, -0.46], [1.08, -0.42], [1.3, -0.5]];
+        let each = losses.iter().zip(sketches).enumerate();
+        let outcomes = each.map(|(id, (loss, sketch))| {
+            screener.probe.sketch = sketch.to_vec();
+            screen(&mut funnel, &proposal(id as u64, &[loss]), &mut screener).outcome
+        });
+        outcomes.collect::<Vec<_>>()
+    };
+    let mut config = SearchConfig::default();
+    let near = Some(Outcome::Near { of: CandidateId(0) });
+    // The third is close to the second, which was not evaluated itself.
+    assert_eq!(outcomes(&config), [None, near, None, None]);
+    config.equivalence.near = 0.0;
+    assert_eq!(outcomes(&config), [None, None, None, None]);
+}
