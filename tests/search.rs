@@ -165,7 +165,7 @@ fn a_score_can_be_measured_again() {
         let id = loss["provenance"]["candidate"].as_u64().unwrap();
         let known = number(
             &out,
-            &format!("SELECT score FROM candidates WHERE id = {id}"),
+            &format!("SELECT score FROM evaluations WHERE purpose = 'search' AND candidate = {id}"),
         );
         // Trained as the search did: same seed, same split.
         let mut command = with_plugins(&["evaluate"], &[&misbehaving()]);

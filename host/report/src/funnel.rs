@@ -73,6 +73,7 @@ fn stages(tally: &Tally) -> [(Stage, &'static str, Ended); 6] {
             vec![
                 (K::NonFinite.code(), late),
                 (K::Rejected.code(), count(K::Rejected)),
+                (K::Near.code(), count(K::Near)),
             ],
         ),
         (
