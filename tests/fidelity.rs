@@ -142,7 +142,10 @@ fn a_second_stage_is_shown_beside_the_proxy_and_goes_on_where_it_was() {
     }
     let ended = run(command.arg("--out").arg(&out));
     let text = &ended.succeeded().stdout;
-    assert!(text.starts_with("The found loss "), "{text}");
+    assert!(
+        text.starts_with("The ") && text.contains(" on the test split ("),
+        "{text}"
+    );
     assert!(text.contains(", second stage"), "{text}");
     let found = read(&out.join("final.json"));
     let second = found["second"].as_array().unwrap();

@@ -9,6 +9,7 @@ use autoloss_search::{
 };
 use autoloss_train::{Network, Trial, Workbench};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 
 /// One training of a contender and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,8 @@ pub(crate) struct Exhibit<'a, F: FnMut(&str, Network)> {
     pub(crate) workbench: &'a mut Workbench,
     /// The table; jobs on other splits are run without progress.
     pub(crate) table: &'a FinalTable,
+    /// The table's rows, which are known when its trainings begin.
+    pub(crate) rows: &'a RefCell<Vec<Contender>>,
     /// Trains in the second stage.
     pub(crate) second: Option<&'a mut Session>,
     /// Is given every network of a contender whose training came to its end.
@@ -107,7 +110,9 @@ impl<F: FnMut(&str, Network)> Evaluator for Exhibit<'_, F> {
         if job.split != self.table.split {
             return self.workbench.evaluate(job);
         }
-        let name = self.table.name(&job.losses);
+        let rows = self.rows.borrow();
+        let row = rows.iter().find(|row| row.losses == job.losses);
+        let name = row.map_or("final table", |row| row.name.as_str());
         let trial = watched(self.workbench, name, job);
         let evaluated = trial.and_then(|trial| {
             let evaluation = self.workbench.evaluation(&trial, job)?;

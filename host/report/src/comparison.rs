@@ -66,8 +66,9 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    /// The loss that the search is for: the chosen one, or the best new one where the chosen one is a reference.
     pub(crate) fn found(&self) -> Option<&Contender> {
-        self.rows.iter().find(|row| row.role == Role::Found)
+        found(&self.rows)
     }
 
     /// The first reference loss.
@@ -105,16 +106,15 @@ pub(crate) fn read(
 fn of_findings(source: &Source, findings: &Findings) -> Comparison {
     let mut comparison = table(source, "test".to_owned(), true, &findings.test);
     comparison.noise_floor = findings.noise_floor;
-    let row = |role| {
-        let place = comparison.rows.iter().position(|row| row.role == role);
-        place.and_then(|place| findings.test.get(place))
+    let row = |of: Option<&Contender>| {
+        let name = &of?.name;
+        findings.test.iter().find(|row| row.name == *name)
     };
-    comparison.standing = row(Role::Found)
-        .zip(row(Role::Reference))
-        .map(|(found, reference)| {
-            let standing = Standing::of(found, reference, &source.score);
-            standing.sentence(found, reference, &source.score, &comparison.split)
-        });
+    let rows = row(comparison.found()).zip(row(comparison.reference()));
+    comparison.standing = rows.map(|(found, reference)| {
+        let standing = Standing::of(found, reference, &source.score);
+        standing.sentence(found, reference, &source.score, &comparison.split)
+    });
     comparison
 }
 
@@ -162,9 +162,14 @@ fn contender(source: &Source, row: &Row) -> Contender {
     }
 }
 
-fn gamed(rows: &[Contender], score: &str) -> Vec<Gamed> {
+fn found(rows: &[Contender]) -> Option<&Contender> {
     let role = |role| rows.iter().find(move |row| row.role == role);
-    let (Some(found), Some(reference)) = (role(Role::Found), role(Role::Reference)) else {
+    role(Role::Found).or_else(|| role(Role::New))
+}
+
+fn gamed(rows: &[Contender], score: &str) -> Vec<Gamed> {
+    let reference = rows.iter().find(|row| row.role == Role::Reference);
+    let (Some(found), Some(reference)) = (found(rows), reference) else {
         return Vec::new();
     };
     let target = |row: &Contender| row.metrics.get(score).map(|sample| sample.mean);

@@ -116,20 +116,24 @@ impl Standing {
         }
     }
 
-    /// The sentence that says so.
+    /// The sentence that says so, with the rows' names: `found` is 'the found loss'.
     #[must_use]
     pub fn sentence(&self, found: &Row, reference: &Row, score: &str, split: &str) -> String {
-        let name = &reference.name;
+        let (ours, name) = (&found.name, &reference.name);
         let beginning = match self {
-            Self::Beats(_) => format!("The found loss beats {name}"),
-            Self::FallsShort(_) => format!("The found loss falls short of {name}"),
-            Self::Open(_) => format!("The found loss cannot be told from {name}"),
+            Self::Beats(_) => format!("The {ours} loss beats {name}"),
+            Self::FallsShort(_) => format!("The {ours} loss falls short of {name}"),
+            Self::Open(_) => format!("The {ours} loss cannot be told from {name}"),
             Self::Single(difference) if *difference > 0.0 => {
-                format!("In a single training, the found loss is above {name}")
+                format!("In a single training, the {ours} loss is above {name}")
             }
-            Self::Single(_) => format!("In a single training, the found loss is not above {name}"),
+            Self::Single(_) => format!("In a single training, the {ours} loss is not above {name}"),
             Self::Unmeasured { found } => {
-                let name = if *found { "the found loss" } else { name };
+                let name = if *found {
+                    format!("the {ours} loss")
+                } else {
+                    name.clone()
+                };
                 return format!(
                     "On the {split} split {name} could not be measured: a training became invalid."
                 );
@@ -196,7 +200,10 @@ mod tests {
                 .map(|values| row(&values.iter().copied().map(Some).collect::<Vec<_>>()));
             let standing = Standing::of(&rows[0], &rows[1], "m");
             standing.sentence(
-                &rows[0],
+                &Row {
+                    name: "found".into(),
+                    ..rows[0].clone()
+                },
                 &Row {
                     name: "ce".into(),
                     ..rows[1].clone()

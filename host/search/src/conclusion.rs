@@ -21,7 +21,8 @@ pub struct FinalTable {
     pub split: String,
     /// Name of the target score.
     pub score: String,
-    /// Name of the chosen loss's row, which comes first.
+    /// Name of the chosen loss's row, which comes first. Where it is a reference loss that has a row, and there is
+    /// a best new loss, the latter comes first.
     pub found: String,
     /// Losses of the branches that are not searched, by branch.
     pub fixed: BTreeMap<String, String>,
@@ -77,11 +78,13 @@ impl Promoted {
 }
 
 impl FinalTable {
-    /// The name of the row with these losses; that of the chosen loss where no other row has them.
-    #[must_use]
-    pub fn name(&self, losses: &BTreeMap<String, String>) -> &str {
-        let row = self.others.iter().find(|row| row.losses == *losses);
-        row.map_or(&self.found, |row| &row.name)
+    /// Whether a candidate is one of the other rows but for a factor: every branch is known by its name.
+    pub(crate) fn is_a_row(&self, id: CandidateId, branches: usize) -> bool {
+        let Some(names) = self.known.get(&id).filter(|names| names.len() == branches) else {
+            return false;
+        };
+        let is = |row: &Contender| names.values().all(|known| known.loss == row.name);
+        self.others.iter().any(is)
     }
 
     /// Whether some branch of a candidate has a loss that nobody knows by a name. What was not looked at

@@ -1,6 +1,7 @@
 //! What a search tells as it goes; progress bars and logs are someone else's business.
 
 use crate::candidate::{BestLoss, CandidateRecord};
+use crate::comparison::Contender;
 use crate::counts::Counts;
 use crate::evaluation::{Evaluation, Job};
 use crate::id::CandidateId;
@@ -44,6 +45,11 @@ pub enum Event<'a> {
         purpose: Purpose,
         /// What became of it.
         evaluation: &'a Evaluation,
+    },
+    /// The trainings of the final table begin.
+    Comparing {
+        /// The rows, in their order.
+        rows: &'a [Contender],
     },
     /// A training of the final table ended.
     Compared {

@@ -760,7 +760,11 @@ impl<J: Journal> Search<J> {
             name: name.to_owned(),
             losses: table.whole(&loss.loss.losses),
         };
-        let mut contenders = vec![contender(&table.found, chosen)];
+        let mut contenders = Vec::new();
+        // A loss that is a reference by another spelling has that reference's row.
+        if new.is_none() || !table.is_a_row(chosen.loss.id, branches) {
+            contenders.push(contender(&table.found, chosen));
+        }
         let other = new.filter(|new| new.loss.id != chosen.loss.id);
         contenders.extend(other.map(|new| contender(conclusion::NEW, new)));
         contenders.extend(table.others.iter().cloned());
@@ -807,6 +811,7 @@ impl<J: Journal> Search<J> {
             })
             .collect();
         let mut ended: Vec<Option<Evaluation>> = vec![None; jobs.len()];
+        observer.observe(&Event::Comparing { rows: contenders });
         let finished = |index: usize, evaluation: Evaluation| {
             let (contender, job) = &jobs[index];
             observer.observe(&Event::Compared {

@@ -107,8 +107,8 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
 
 /// The row of the task's first reference loss, which follows those of the search.
 fn reference(findings: &Findings) -> Option<&Row> {
-    let found = 1 + usize::from(findings.best_new.is_some() && findings.best_new != findings.best);
-    findings.test.get(found)
+    let of_the_search = |row: &&Row| ["found", "best new"].contains(&row.name.as_str());
+    findings.test.iter().find(|row| !of_the_search(row))
 }
 
 /// What the second stage came to, where there was one.

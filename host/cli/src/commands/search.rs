@@ -18,10 +18,11 @@ use autoloss_jobs::InProcess;
 use autoloss_plugin_api::Split;
 use autoloss_run::{Findings, Store};
 use autoloss_search::{
-    Event, GradientKey, Observer, Outcome as Ended, Screener, Search, SearchError, SecondStage,
-    TrainingBudget,
+    Contender, Event, GradientKey, Observer, Outcome as Ended, Screener, Search, SearchError,
+    SecondStage, TrainingBudget,
 };
 use autoloss_train::{KnownLosses, TaskScreener, known_formulas};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -287,14 +288,20 @@ fn conclude(
         table.second = Some(second_stage(session, second)?);
     }
     let mut album = Album::default();
+    let rows = RefCell::new(Vec::new());
+    let mut narrator = Narrator {
+        rows: &rows,
+        row: None,
+    };
     let mut exhibit = Exhibit {
         workbench: &mut session.workbench,
         table: &table,
+        rows: &rows,
         second: second.as_mut(),
         keep: |name, network| album.keep(name, network),
     };
     let mut executor = InProcess::new(&mut exhibit);
-    let concluded = search.conclude(&table, &mut executor, &mut Narrator::default(), &stop);
+    let concluded = search.conclude(&table, &mut executor, &mut narrator, &stop);
     let concluded = match concluded {
         Err(error) => return Err(failed(error, search.journal().folder())),
         Ok(concluded) => concluded,
@@ -349,14 +356,18 @@ fn second_stage(session: &Session, second: &Session) -> Result<SecondStage> {
 }
 
 /// Tells what the trainings of the final table come to.
-#[derive(Default)]
-struct Narrator {
+struct Narrator<'a> {
+    /// The table's rows.
+    rows: &'a RefCell<Vec<Contender>>,
     /// Row, trainings of it so far, and their seconds.
     row: Option<(String, usize, f64)>,
 }
 
-impl Observer for Narrator {
+impl Observer for Narrator<'_> {
     fn observe(&mut self, event: &Event<'_>) {
+        if let Event::Comparing { rows } = event {
+            *self.rows.borrow_mut() = rows.to_vec();
+        }
         let Event::Compared {
             name,
             evaluation,

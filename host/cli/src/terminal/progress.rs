@@ -92,7 +92,7 @@ impl State {
                 // What was explored last is what improved.
                 self.best_name.clone_from(&self.last_name);
             }
-            Event::Compared { .. } => {}
+            Event::Comparing { .. } | Event::Compared { .. } => {}
         }
     }
 

@@ -152,7 +152,8 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
     let mut search = begin(folder.path(), 1, &config(3000));
     let summary = finish(&mut search);
     let best = search.journal().reader().best(10).unwrap();
-    let chosen_as = |new: &BestLoss, search: &mut Search<Store>| {
+    let mut others = Vec::new();
+    let chosen_as = |new: &BestLoss, others: &[Contender], search: &mut Search<Store>| {
         let known = KnownAs {
             loss: "cross entropy".into(),
             factor: 2.0,
@@ -169,6 +170,7 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
                 .chain([(new.id, BTreeMap::new())])
                 .collect(),
             new: Some(new.clone()),
+            others: others.to_vec(),
             ..FinalTable::default()
         };
         let (mut trainer, stop) = (FakeTrainer::default(), AtomicBool::new(false));
@@ -189,7 +191,7 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
         .unwrap()
         .loss
         .clone();
-    let findings = chosen_as(&worse, &mut search);
+    let findings = chosen_as(&worse, &others, &mut search);
     let names: Vec<&str> = findings.test.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["found", "best new"]);
     assert_eq!(findings.test[1].losses, worse.losses);
@@ -208,9 +210,19 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
     let first = best
         .iter()
         .find(|loss| loss.id.to_string() == chosen.candidate);
-    let findings = chosen_as(first.unwrap(), &mut search);
+    let findings = chosen_as(first.unwrap(), &others, &mut search);
     assert_eq!(findings.test.len(), 1);
     assert_eq!(findings.best_new, findings.best);
+
+    // The chosen loss is a reference that has a row already.
+    others.push(Contender {
+        name: "cross entropy".into(),
+        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
+    });
+    let findings = chosen_as(&worse, &others, &mut search);
+    let names: Vec<&str> = findings.test.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["best new", "cross entropy"]);
+    assert_eq!(findings.test[0].losses, worse.losses);
 }
 
 #[test]
