@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::terminal::logging;
 use anyhow::{Context, Result};
 use autoloss_plugin_api::Split;
-use autoloss_run::RunLock;
+use autoloss_run::{RunLock, write_whole};
 use autoloss_search::{Contender, Row, TrainingBudget};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,28 @@ pub(crate) fn contenders(
         }
     }
     Ok(contenders)
+}
+
+/// A row's mean of a score, with the deviation where there are several seeds.
+pub(crate) fn shown(row: &Row, score: &str) -> String {
+    match row.summary(score) {
+        Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
+        Some((mean, deviation)) => format!("{mean:.3} ± {deviation:.3}"),
+        None => "invalid".to_owned(),
+    }
+}
+
+/// Writes the files of a result into its folder.
+pub(crate) fn write_results<const N: usize>(
+    folder: &Path,
+    files: [(&str, String); N],
+) -> Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    logging::line(&format!("written to {}", folder.display()));
+    Ok(())
 }
 
 /// How every row is measured.

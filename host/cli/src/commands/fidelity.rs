@@ -4,11 +4,11 @@ use crate::Outcome;
 use crate::args::FidelityArgs;
 use crate::session::Session;
 use crate::terminal::{logging, output, table};
-use crate::trainings::{Plan, Records, contenders};
+use crate::trainings::{Plan, Records, contenders, shown, write_results};
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
 use autoloss_report::{Fidelity, TrainedBy};
-use autoloss_run::{RunReader, write_whole};
+use autoloss_run::RunReader;
 use autoloss_search::{Contender, Purpose, Row};
 use std::fmt::Write;
 use std::path::Path;
@@ -60,7 +60,17 @@ pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
         long.plan.seeds.len(),
     ));
     let fidelity = measure(&losses, proxy, long)?;
-    write(&fidelity, &args.out)?;
+    write_results(
+        &args.out,
+        [
+            (
+                "fidelity.json",
+                serde_json::to_string_pretty(&fidelity)? + "\n",
+            ),
+            ("fidelity.txt", told(&fidelity)?),
+            ("fidelity.html", fidelity.page()),
+        ],
+    )?;
     match args.task.json {
         true => output::print(&(serde_json::to_string_pretty(&fidelity)? + "\n"))?,
         false => output::print(&told(&fidelity)?)?,
@@ -151,31 +161,11 @@ fn measure(
     ))
 }
 
-fn write(fidelity: &Fidelity, folder: &Path) -> Result<()> {
-    for (name, text) in [
-        (
-            "fidelity.json",
-            serde_json::to_string_pretty(fidelity)? + "\n",
-        ),
-        ("fidelity.txt", told(fidelity)?),
-        ("fidelity.html", fidelity.page()),
-    ] {
-        let path = folder.join(name);
-        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    logging::line(&format!("written to {}", folder.display()));
-    Ok(())
-}
-
 fn told(fidelity: &Fidelity) -> Result<String> {
     let score = &fidelity.score;
-    let cell = |row: &Row| match row.summary(score) {
-        Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
-        Some((mean, deviation)) => format!("{mean:.3} ± {deviation:.3}"),
-        None => "invalid".to_owned(),
-    };
     let rows = fidelity.proxy.iter().zip(&fidelity.long);
-    let rows = rows.map(|(proxy, long)| vec![proxy.name.clone(), cell(proxy), cell(long)]);
+    let rows =
+        rows.map(|(proxy, long)| vec![proxy.name.clone(), shown(proxy, score), shown(long, score)]);
     let header = [
         "loss",
         &format!("{score}, proxy"),

@@ -5,15 +5,13 @@ use crate::args::SensitivityArgs;
 use crate::loss_input;
 use crate::session::Session;
 use crate::terminal::{logging, output, table};
-use crate::trainings::{Plan, Records};
-use anyhow::{Context, Result};
+use crate::trainings::{Plan, Records, shown, write_results};
+use anyhow::Result;
 use autoloss_graph::{Limits, LossGraph, sum};
 use autoloss_plugin_api::Split;
 use autoloss_report::{Sensitivity, Variant};
-use autoloss_run::write_whole;
-use autoloss_search::{Contender, Row, TrainingBudget};
+use autoloss_search::{Contender, TrainingBudget};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What the learning rate is multiplied by.
 const RATES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
@@ -46,7 +44,15 @@ pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
         budget: session.config.proxy.budget.clone(),
         variants,
     };
-    write(&sensitivity, &args.out)?;
+    let json = serde_json::to_string_pretty(&sensitivity)? + "\n";
+    write_results(
+        &args.out,
+        [
+            ("sensitivity.json", json),
+            ("sensitivity.txt", told(&sensitivity)),
+            ("sensitivity.html", sensitivity.page()),
+        ],
+    )?;
     match args.task.json {
         true => output::print(&(serde_json::to_string_pretty(&sensitivity)? + "\n"))?,
         false => output::print(&told(&sensitivity))?,
@@ -90,7 +96,11 @@ fn settings(
             settings.push((label, named, budget));
         }
     }
-    for reference in session.workbench.whole_references(usize::MAX)? {
+    let references = session.workbench.whole_references(usize::MAX)?;
+    for reference in references
+        .iter()
+        .filter(|reference| reference.losses != contender.losses)
+    {
         let label = format!("with {}", reference.name);
         match added(session, &contender.losses, &reference.losses)? {
             Some(losses) => {
@@ -136,31 +146,10 @@ fn added(
     Ok(Some(sums))
 }
 
-fn write(sensitivity: &Sensitivity, folder: &Path) -> Result<()> {
-    for (name, text) in [
-        (
-            "sensitivity.json",
-            serde_json::to_string_pretty(sensitivity)? + "\n",
-        ),
-        ("sensitivity.txt", told(sensitivity)),
-        ("sensitivity.html", sensitivity.page()),
-    ] {
-        let path = folder.join(name);
-        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    logging::line(&format!("written to {}", folder.display()));
-    Ok(())
-}
-
 fn told(sensitivity: &Sensitivity) -> String {
     let score = &sensitivity.score;
-    let cell = |row: &Row| match row.summary(score) {
-        Some((mean, _)) if row.scores.len() == 1 => format!("{mean:.3}"),
-        Some((mean, deviation)) => format!("{mean:.3} ± {deviation:.3}"),
-        None => "invalid".to_owned(),
-    };
     let rows = sensitivity.variants.iter();
-    let rows = rows.map(|variant| vec![variant.label.clone(), cell(&variant.row)]);
+    let rows = rows.map(|variant| vec![variant.label.clone(), shown(&variant.row, score)]);
     let mut text = table::numbers(&["setting", score], rows);
     let budget = &sensitivity.budget;
     text += &format!(
