@@ -133,12 +133,12 @@ pub(super) struct Mutating {
     pub(super) mate: Option<Arc<Parent>>,
     /// How often each kind is drawn.
     pub(super) shares: [f64; Shares::KINDS],
-    /// Whether the shares of the kinds that are no additions are to be kept, or all are drawn evenly.
+    /// Whether kinds other than addition are drawn by their shares; else evenly.
     pub(super) adaptive: bool,
 }
 
 impl Mutating {
-    /// The kind that is no addition at a place from 0 to 1.
+    /// The kind, other than addition, at a place from 0 to 1 on the line of their shares.
     fn kind(&self, place: f64) -> Mutation {
         let kinds = Mutation::ALL.iter().zip(self.shares);
         let all: f64 = kinds.clone().map(|(_, share)| share).sum();

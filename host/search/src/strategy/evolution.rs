@@ -149,7 +149,7 @@ impl Strategy for Evolution {
     }
 }
 
-/// The losses of the configuration that begin the population; those that leave a branch out are none.
+/// The losses of the configuration that begin the population; one that leaves a branch out does not count.
 fn guesses(config: &SearchConfig, task: &TaskSpec) -> Vec<Vec<LossGraph>> {
     let texts = config.evolution.guesses.iter();
     let graphs = texts.filter_map(|text| task.written(text, &config.limits).ok());
