@@ -34,11 +34,19 @@ pub(crate) fn contenders(
         // Now, not after the trainings of those before it.
         workbench.losses(&losses)?;
         let name = loss_input::title(workbench, named);
-        if contenders.iter().all(|known| known.losses != losses) {
-            contenders.push(Contender { name, losses });
-        }
+        add(&mut contenders, Contender { name, losses });
     }
     Ok(contenders)
+}
+
+/// Adds a loss that is not there yet.
+pub(crate) fn add(contenders: &mut Vec<Contender>, contender: Contender) {
+    if contenders
+        .iter()
+        .all(|known| known.losses != contender.losses)
+    {
+        contenders.push(contender);
+    }
 }
 
 /// A row's mean of a score, with the deviation where there are several seeds.

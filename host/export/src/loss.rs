@@ -54,7 +54,7 @@ impl Loss {
     /// ```
     ///
     /// # Errors
-    /// A branch of which nobody says what its inputs are, a text that is no loss, a scale that is not above 0, or a
+    /// A branch of which nobody says what its inputs are, a text that cannot be read, a scale that is not above 0, or a
     /// file in which no branch has a graph.
     pub fn from_file(
         file: &LossFile,

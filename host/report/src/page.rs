@@ -23,6 +23,21 @@ use crate::content::Content;
 use crate::number::shown;
 use crate::summary::{State, Summary};
 
+/// The head of every page; a live one may fetch from where it came.
+pub(crate) fn head(title: &str, live: bool) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(assets::policy(live));
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="referrer" content="no-referrer";
+            link rel="icon" href="data:,";
+            title { (title) " · autoloss" }
+            style { (PreEscaped(assets::STYLE)) }
+        }
+    }
+}
+
 /// The whole page; a live one fetches what changed.
 pub(crate) fn document(content: &Content, live: bool) -> String {
     let parts = parts(content);
@@ -30,15 +45,7 @@ pub(crate) fn document(content: &Content, live: bool) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(assets::policy(live));
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="referrer" content="no-referrer";
-                link rel="icon" href="data:,";
-                title { (shown(&summary.task)) " · " (shown(&summary.run)) " · autoloss" }
-                style { (PreEscaped(assets::STYLE)) }
-            }
+            (head(&format!("{} · {}", shown(&summary.task), shown(&summary.run)), live))
             body {
                 a class="skip" href="#content" { "Skip to the report" }
                 (masthead(summary, live))

@@ -1,23 +1,16 @@
 //! Pages of one subject with plots that need no script.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
-use crate::assets;
 use crate::number::{self, shown};
+use crate::page::head;
 
 /// A page that needs no other file.
 pub(crate) fn small_page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(assets::policy(false));
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                link rel="icon" href="data:,";
-                title { (title) " · autoloss" }
-                style { (PreEscaped(assets::STYLE)) }
-            }
+            (head(title, false))
             body { main id="content" { (body) } }
         }
     };

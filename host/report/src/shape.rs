@@ -6,12 +6,12 @@
 
 use autoloss_graph::reference::{Evaluation, Field, evaluate};
 use autoloss_graph::{InputInfo, LossGraph, Signature, Values};
+use autoloss_search::quantiles;
 use serde::Serialize;
 
 use crate::branches::{Branches, Formula};
 use crate::comparison::Comparison;
 use crate::losses::Loss;
-use crate::statistics::quantile;
 
 /// Points of a line.
 const POINTS: usize = 99;
@@ -285,11 +285,10 @@ fn panel(title: &'static str, lines: Vec<Line>) -> Panel {
 impl Line {
     /// The range of its values without the far ends of what runs off to infinity.
     fn core(&self) -> Option<(f64, f64)> {
-        let mut values: Vec<f64> = self.points.iter().filter_map(|point| point.1).collect();
-        let low = quantile(&mut values, 0.05)?;
-        let high = quantile(&mut values, 0.95)?;
+        let values = self.points.iter().filter_map(|point| point.1);
+        let parts = [0.0, 0.05, 0.95, 1.0];
+        let [least, low, high, greatest] = quantiles(values.collect(), parts)?;
         let room = high - low;
-        let (least, greatest) = (*values.first()?, *values.last()?);
         Some((least.max(low - room), greatest.min(high + room)))
     }
 }

@@ -32,24 +32,15 @@ impl Sample {
     }
 }
 
-/// The value below which a part of the numbers lies; they are sorted here.
-pub(crate) fn quantile(values: &mut [f64], part: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let at = (part * values.len().saturating_sub(1) as f64).round() as usize;
-    values.get(at).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn samples_and_quantiles() {
+    fn samples_are_of_numbers() {
         let sample = Sample::of(vec![1.0, 2.0, 3.0]).unwrap();
         assert_eq!((sample.mean, sample.deviation), (2.0, Some(1.0)));
         assert_eq!(Sample::of(vec![1.0, f64::NAN]), None);
         assert_eq!(Sample::of(Vec::new()), None);
-        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
-        assert_eq!(quantile(&mut [], 0.5), None);
     }
 }

@@ -73,7 +73,7 @@ pub use random::{Draws, stream};
 pub use ranking::{Correlation, RankAgreement};
 pub use screening::{EarlyStopper, Gain, GradientKey, Passed, Probe, ScreenRecord, Screener, Work};
 pub use search::Search;
-pub use statistics::{mean_and_deviation, welch};
+pub use statistics::{mean_and_deviation, quantiles, welch};
 pub use strategy::{Evolution, Next, RandomSearch, Strategy};
 pub use summary::{EndReason, Summary};
 pub use task::{BranchSpec, MAX_BRANCHES, TaskSpec};

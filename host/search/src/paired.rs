@@ -84,34 +84,22 @@ fn sign_flips(differences: &[f64]) -> f64 {
     // Sums of the same numbers in another order differ by rounding.
     let size: f64 = differences.iter().map(|value| value.abs()).sum();
     let least = sum.abs() - 1e-9 * size;
-    let flipped = |signs: u64| {
+    let is_as_far = |flips: &mut dyn FnMut(usize) -> bool| {
         let terms = differences.iter().enumerate();
         let sum: f64 = terms
-            .map(|(bit, value)| {
-                if signs >> (bit % 64) & 1 == 1 {
-                    -value
-                } else {
-                    *value
-                }
-            })
+            .map(|(place, value)| if flips(place) { -value } else { *value })
             .sum();
         sum.abs() >= least
     };
     if differences.len() <= EXACT {
         let all = 1u64 << differences.len();
-        return (0..all).filter(|&signs| flipped(signs)).count() as f64 / all as f64;
+        let far = |signs: &u64| is_as_far(&mut |place| signs >> place & 1 == 1);
+        return (0..all).filter(far).count() as f64 / all as f64;
     }
     let mut generator = fixed();
-    let drawn = |_: &usize| {
-        let signs = differences.iter().map(|_| generator.random::<bool>());
-        let terms = differences.iter().zip(signs);
-        let sum: f64 = terms
-            .map(|(value, flip)| if flip { -value } else { *value })
-            .sum();
-        sum.abs() >= least
-    };
+    let far = (0..DRAWN).filter(|_| is_as_far(&mut |_| generator.random()));
     // The observed signs are one of the combinations.
-    (1 + (0..DRAWN).filter(drawn).count()) as f64 / (1 + DRAWN) as f64
+    (1 + far.count()) as f64 / (1 + DRAWN) as f64
 }
 
 #[cfg(test)]

@@ -176,9 +176,7 @@ impl<J: Journal> Search<J> {
     pub fn with_conclusion(mut self, rows: usize) -> Self {
         let confirmation = &self.config.confirmation;
         if confirmation.top > 0 {
-            let rounds = confirmation.rounds().into_iter();
-            let halving: usize = rounds.map(|(losses, seeds)| losses * seeds).sum();
-            self.after = halving + rows * confirmation.seeds;
+            self.after = confirmation.trainings() + rows * confirmation.seeds;
         }
         self
     }
@@ -761,8 +759,9 @@ impl<J: Journal> Search<J> {
             losses: table.whole(&loss.loss.losses),
         };
         let mut contenders = Vec::new();
-        // A loss that is a reference by another spelling has that reference's row.
-        if new.is_none() || !table.is_a_row(chosen.loss.id, branches) {
+        // A multiple of a reference has that reference's row, where a factor changes no training.
+        let has_a_row = self.config.normalised && table.is_a_row(chosen.loss.id, branches);
+        if new.is_none() || !has_a_row {
             contenders.push(contender(&table.found, chosen));
         }
         let other = new.filter(|new| new.loss.id != chosen.loss.id);

@@ -24,7 +24,8 @@ pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, Option<f64>)> {
 }
 
 /// The values below which parts of the numbers lie; none of no numbers.
-pub(crate) fn quantiles<const N: usize>(mut values: Vec<f64>, parts: [f64; N]) -> Option<[f64; N]> {
+#[must_use]
+pub fn quantiles<const N: usize>(mut values: Vec<f64>, parts: [f64; N]) -> Option<[f64; N]> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
     Some(parts.map(|part| values[(part * last as f64).round() as usize]))
@@ -56,6 +57,12 @@ pub fn welch(ours: &[f64], theirs: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_are_values_of_the_sample() {
+        assert_eq!(quantiles(vec![3.0, 1.0, 2.0], [0.5]), Some([2.0]));
+        assert_eq!(quantiles(Vec::new(), [0.5]), None);
+    }
 
     #[test]
     fn p_values_are_those_of_welchs_test() {

@@ -23,7 +23,7 @@ pub struct Scaling {
 
 /// The scales of losses.
 pub(crate) struct Scales {
-    pub(crate) scaling: Scaling,
+    scaling: Scaling,
     state: Mutex<Option<State>>,
 }
 

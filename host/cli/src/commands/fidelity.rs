@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::FidelityArgs;
 use crate::session::Session;
 use crate::terminal::{logging, output, table};
-use crate::trainings::{Plan, Records, contenders, shown, write_results};
+use crate::trainings::{self, Plan, Records, contenders, shown, write_results};
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::Split;
 use autoloss_report::{Fidelity, TrainedBy};
@@ -36,9 +36,7 @@ pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
     let mut losses = contenders(&session, &args.losses, !args.only)?;
     if let Some(run) = &args.run {
         for contender in of_a_run(&session, run, usize::from(args.count))? {
-            if losses.iter().all(|known| known.losses != contender.losses) {
-                losses.push(contender);
-            }
+            trainings::add(&mut losses, contender);
         }
     }
     if losses.len() < 3 {

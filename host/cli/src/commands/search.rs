@@ -258,8 +258,7 @@ fn conclude(
     if settings.top == 0 {
         return Ok(true);
     }
-    let rounds = settings.rounds();
-    let trainings: usize = rounds.iter().map(|(losses, seeds)| losses * seeds).sum();
+    let trainings = settings.trainings();
     logging::line(&format!(
         "measuring the best {} again on the {} split, half of them at a time ({trainings} trainings) …",
         settings.top, settings.split

@@ -85,6 +85,13 @@ fn a_stopped_confirmation_goes_on_where_it_was() {
     assert_eq!(rest.jobs.len(), 24 - 4 + failed.count());
 }
 
+fn cross_entropy() -> Contender {
+    Contender {
+        name: "cross entropy".into(),
+        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
+    }
+}
+
 fn failures(confirmed: &[Confirmed]) -> usize {
     let evaluations = confirmed.iter().flat_map(|loss| &loss.evaluations);
     evaluations
@@ -97,16 +104,12 @@ fn the_final_table_has_the_best_first_and_the_same_seeds_for_all() {
     let folder = tempfile::tempdir().unwrap();
     let mut search = begin(folder.path(), 1, &config(3000));
     finish(&mut search);
-    let other = Contender {
-        name: "cross entropy".into(),
-        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
-    };
     let table = FinalTable {
         split: "test".into(),
         score: "miou".into(),
         found: "found".into(),
         fixed: BTreeMap::from([("held".to_owned(), "@l1".to_owned())]),
-        others: vec![other],
+        others: vec![cross_entropy()],
         ..FinalTable::default()
     };
     let stop = AtomicBool::new(false);
@@ -215,10 +218,7 @@ fn the_best_new_loss_has_a_row_and_a_file_of_its_own() {
     assert_eq!(findings.best_new, findings.best);
 
     // The chosen loss is a reference that has a row already.
-    others.push(Contender {
-        name: "cross entropy".into(),
-        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
-    });
+    others.push(cross_entropy());
     let findings = chosen_as(&worse, &others, &mut search);
     let names: Vec<&str> = findings.test.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["best new", "cross entropy"]);
@@ -230,10 +230,6 @@ fn the_second_stage_chooses_and_its_trainings_are_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let mut search = begin(folder.path(), 1, &config(3000));
     finish(&mut search);
-    let reference = Contender {
-        name: "cross entropy".into(),
-        losses: BTreeMap::from([("b0".to_owned(), "neg(mul(y, log(yhat)))".to_owned())]),
-    };
     let table = FinalTable {
         split: "test".into(),
         score: "miou".into(),
@@ -243,10 +239,10 @@ fn the_second_stage_chooses_and_its_trainings_are_not_repeated() {
             run_spec: "longer".into(),
             top: 3,
             seeds: 2,
-            references: vec![reference.clone()],
+            references: vec![cross_entropy()],
             ..SecondStage::default()
         }),
-        others: vec![reference],
+        others: vec![cross_entropy()],
         ..FinalTable::default()
     };
     let stop = AtomicBool::new(false);

@@ -113,6 +113,13 @@ impl Confirmation {
         );
     }
 
+    /// The trainings of all rounds of halving.
+    #[must_use]
+    pub fn trainings(&self) -> usize {
+        let rounds = self.rounds().into_iter();
+        rounds.map(|(losses, seeds)| losses * seeds).sum()
+    }
+
     /// The rounds of halving: how many losses each has, and how many new seeds every one of them gets.
     #[must_use]
     pub fn rounds(&self) -> Vec<(usize, usize)> {

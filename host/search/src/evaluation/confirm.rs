@@ -36,19 +36,17 @@ impl Confirmed {
     /// Sample standard deviation of the scores; none with fewer than two, or without a mean.
     #[must_use]
     pub fn deviation(&self) -> Option<f64> {
-        self.summary()?.1
-    }
-
-    fn summary(&self) -> Option<(f64, Option<f64>)> {
-        let scores = self.evaluations.iter().map(Evaluation::fitness);
-        let scores: Option<Vec<f64>> = scores.map(|fitness| fitness.map(Fitness::score)).collect();
-        mean_and_deviation(&scores?)
+        summary(&self.evaluations)?.1
     }
 }
 
 /// Mean of the scores of several trainings; none where one ended without.
 pub(crate) fn mean_score(evaluations: &[Evaluation]) -> Option<f64> {
+    summary(evaluations).map(|(mean, _)| mean)
+}
+
+fn summary(evaluations: &[Evaluation]) -> Option<(f64, Option<f64>)> {
     let scores = evaluations.iter().map(Evaluation::fitness);
     let scores: Option<Vec<f64>> = scores.map(|fitness| fitness.map(Fitness::score)).collect();
-    mean_and_deviation(&scores?).map(|(mean, _)| mean)
+    mean_and_deviation(&scores?)
 }
