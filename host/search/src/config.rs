@@ -140,6 +140,7 @@ impl SearchConfig {
         let near = (&["equivalence"][..], "near", 0.0.into());
         let addition = (&["evolution"][..], "addition", 0.0.into());
         let adaptive = (&["evolution"][..], "adaptive", false.into());
+        let parsimony = (&["evolution"][..], "parsimony", 0.0.into());
         let constant = (&["proxy", pruning][..], "constant", false.into());
         let after = table
             .get("proxy")
@@ -154,6 +155,7 @@ impl SearchConfig {
             constant_after,
             addition,
             adaptive,
+            parsimony,
         ] {
             let mut section = &mut table;
             for name in path {

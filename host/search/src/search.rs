@@ -610,8 +610,7 @@ impl<J: Journal> Search<J> {
         self.journal.begin_session()?;
         self.journal.flush()?;
         let confirmation = self.config.confirmation.clone();
-        let mut left: Vec<BestLoss> = self.state.best.clone();
-        left.truncate(confirmation.top);
+        let mut left = self.state.distinct(confirmation.top, confirmation.apart);
         let also = also.filter(|also| left.iter().all(|loss| loss.id != also.id));
         left.extend(also.cloned());
         let mut left: Vec<Confirmed> = left.into_iter().map(Confirmed::new).collect();

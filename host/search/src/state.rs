@@ -38,6 +38,9 @@ impl Waiting {
     }
 }
 
+/// How many of the best losses there are to choose each from that is measured again.
+const CHOICE: usize = 16;
+
 /// The memory of a search.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -80,7 +83,7 @@ impl State {
             joined: 0,
             scored: (0, 0.0),
             ahead: Ahead::default(),
-            most: config.keep_best.max(config.confirmation.top),
+            most: config.keep_best.max(config.confirmation.top * CHOICE),
         }
     }
 
@@ -88,6 +91,22 @@ impl State {
     pub(crate) fn training_seconds(&self) -> Option<f64> {
         let (count, seconds) = self.scored;
         (count > 0).then(|| seconds / count as f64)
+    }
+
+    /// The best losses, at most `count`, whose gradients are at least so far apart; see `confirmation.apart`.
+    pub(crate) fn distinct(&self, count: usize, apart: f64) -> Vec<BestLoss> {
+        let evaluated = &self.funnel.evaluated;
+        let mut distinct: Vec<&BestLoss> = Vec::new();
+        for loss in &self.best {
+            let differs = |other: &&BestLoss| {
+                let distance = evaluated.distance(loss.id, other.id);
+                distance.is_none_or(|distance| distance >= apart)
+            };
+            if distinct.len() < count && distinct.iter().all(differs) {
+                distinct.push(loss);
+            }
+        }
+        distinct.into_iter().cloned().collect()
     }
 
     pub(crate) fn key_of(&self, branch: usize, probe: &Probe) -> Option<GradientKey> {

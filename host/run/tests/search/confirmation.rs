@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use autoloss_run::{Findings, Store};
 use autoloss_search::{
     BestLoss, Confirmed, Contender, FinalTable, Fitness, Job, KnownAs, OutcomeKind, Promoted,
-    Purpose, Search, SecondStage,
+    Provenance, Purpose, Search, SecondStage,
 };
 
 use super::support::*;
@@ -57,6 +57,56 @@ fn the_best_are_measured_again_with_other_seeds_on_another_split() {
     assert_eq!(again, Some(confirmed));
     let stored = search.journal().reader().evaluations(Purpose::Confirmation);
     assert_eq!(stored.unwrap().len(), 24);
+}
+
+#[test]
+fn losses_of_one_direction_are_not_all_measured_again() {
+    let mut settings = config(3000);
+    settings.equivalence.near = 0.0;
+    settings.confirmation.apart = 0.05;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path()).unwrap();
+    let mut toy = task(1);
+    toy.branches[0].scaled = true;
+    let mut search = Search::new(toy, settings, Provenance::default(), store).unwrap();
+    let mut engine = FakeEngine {
+        sketched: true,
+        ..FakeEngine::default()
+    };
+    let (mut trainer, stop) = (FakeTrainer::default(), AtomicBool::new(false));
+    let summary = search
+        .run(&mut engine, &mut trainer, &mut (), &stop)
+        .unwrap();
+    let confirmed = search.confirm(None, &mut trainer, &mut (), &stop).unwrap();
+    let confirmed: Vec<BestLoss> = confirmed.unwrap().into_iter().map(|c| c.loss).collect();
+    let steps = |loss: &BestLoss| -> Vec<f64> {
+        let record = search.journal().reader().candidate(loss.id).unwrap();
+        let key = record.key.unwrap();
+        key.as_str()
+            .split(',')
+            .map(|step| step.parse().unwrap())
+            .collect()
+    };
+    let close = |a: &BestLoss, b: &BestLoss| {
+        let (a, b) = (steps(a), steps(b));
+        let squares: f64 = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum();
+        0.02 * (squares / a.len() as f64).sqrt() < 0.05
+    };
+    assert_eq!(confirmed.len(), 8);
+    for (n, loss) in confirmed.iter().enumerate() {
+        assert!(!confirmed[..n].iter().any(|other| close(loss, other)));
+    }
+    let worst = confirmed.iter().map(|loss| loss.fitness).min().unwrap();
+    let better = summary.best.iter().filter(|loss| loss.fitness > worst);
+    let passed: Vec<_> = better.filter(|loss| !confirmed.contains(loss)).collect();
+    assert!(!passed.is_empty());
+    for loss in passed {
+        assert!(
+            confirmed
+                .iter()
+                .any(|other| other.fitness >= loss.fitness && close(loss, other))
+        );
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::support::{config, whole_run};
 fn one_seed_gives_one_trace() {
     let mut settings = config(700);
     (settings.evolution.addition, settings.evolution.adaptive) = (0.0, false);
+    settings.evolution.parsimony = 0.0;
     (settings.proxy.pruning.share, settings.proxy.pruning.history) = (0.4, 20);
     let (_, trace) = whole_run(1, &settings);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search/golden-trace.txt");

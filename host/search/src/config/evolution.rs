@@ -52,6 +52,10 @@ pub struct EvolutionConfig {
     /// Whether kinds of mutations are drawn the more often the more often their children were at least as good as
     /// their parents, each at least once in twenty. Default true, ours.
     pub adaptive: bool,
+    /// Of the losses that compete to be the parent and score at most so much less than the best of them, the one with
+    /// the fewest nodes is; 0: the best is, and of equals the younger. Scores are of one seed, so it is how far
+    /// apart two spellings of one loss may lie. Default 0.002, ours: without it losses grow and score no better.
+    pub parsimony: f64,
     /// Losses that begin the population, in front of the random ones: formulas, or JSON objects of formulas by
     /// branch. Default none.
     pub guesses: Vec<String>,
@@ -80,6 +84,7 @@ impl Default for EvolutionConfig {
             fresh_probability: 0.1,
             addition: 0.1,
             adaptive: true,
+            parsimony: 0.002,
             guesses: Vec::new(),
             terms: Vec::new(),
             depth: 3,
@@ -108,6 +113,7 @@ impl EvolutionConfig {
             0.0..=1.0,
         );
         check.range("evolution.addition", self.addition, 0.0..=1.0);
+        check.range("evolution.parsimony", self.parsimony, 0.0..=1e9);
         check.range("evolution.depth", self.depth, 1..=limits.max_depth.max(1));
         check.range(
             "evolution.proposals_per_parent",

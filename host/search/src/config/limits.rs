@@ -77,6 +77,10 @@ pub struct Confirmation {
     /// How many of the best losses are measured again at first, `0..=1000`; 0 turns everything after the search
     /// off. Default 8.
     pub top: usize,
+    /// Least distance between the gradients of two losses that are measured again, as in `equivalence.near`, so that
+    /// those are not spellings of one idea; of two that are closer the one with the better score is. 0 where closeness
+    /// does not count, as in `equivalence.mode = "paper"`. Default 0.15, ours.
+    pub apart: f64,
     /// How many of the task's reference losses are rows of the final table, in the task's order, `0..=1000`.
     /// Default 1.
     pub references: usize,
@@ -91,6 +95,7 @@ impl Default for Confirmation {
         Self {
             seeds: 6,
             top: 8,
+            apart: 0.15,
             references: 1,
             random: false,
             split: "selection".into(),
@@ -102,6 +107,7 @@ impl Confirmation {
     pub(super) fn check(&self, check: &mut Checker, searched_split: &str) {
         check.range("confirmation.seeds", self.seeds, 1..=1000);
         check.range("confirmation.top", self.top, 0..=1000);
+        check.range("confirmation.apart", self.apart, 0.0..=2.0);
         check.range("confirmation.references", self.references, 0..=1000);
         check.holds(
             "confirmation.split",

@@ -419,6 +419,8 @@ pub(crate) struct Evaluated {
     directions: Vec<(CandidateId, Direction)>,
     /// Steps of a projection within which two losses are one to the proxy; none where they never are.
     near: Option<f64>,
+    /// Width of such a step.
+    resolution: f64,
     /// Fitness of every candidate whose evaluation has ended; none where it has no score.
     fitness: HashMap<CandidateId, Option<Fitness>>,
 }
@@ -429,6 +431,7 @@ impl Evaluated {
         let near = config.enabled && config.near > 0.0;
         Self {
             near: near.then(|| config.near / config.resolution),
+            resolution: config.resolution,
             ..Self::default()
         }
     }
@@ -442,6 +445,17 @@ impl Evaluated {
         nearest
             .filter(|(distance, _)| *distance <= near)
             .map(|(_, id)| id)
+    }
+
+    /// How far apart the gradients of two evaluated losses are, as `equivalence.near` measures it; none where the
+    /// direction of one is not known.
+    pub(crate) fn distance(&self, one: CandidateId, other: CandidateId) -> Option<f64> {
+        let direction = |id| {
+            let mut known = self.directions.iter();
+            known.find_map(|(known, direction)| (*known == id).then_some(direction))
+        };
+        let steps = direction(one)?.distance(direction(other)?)?;
+        Some(steps * self.resolution)
     }
 
     /// Looks a loss up and, where it is new, notes it. Forms and keys are absent where their
@@ -469,9 +483,7 @@ impl Evaluated {
 
     /// Notes the direction of a loss that is evaluated itself.
     pub(crate) fn add(&mut self, id: CandidateId, key: Option<&GradientKey>) {
-        let direction = key
-            .filter(|_| self.near.is_some())
-            .and_then(GradientKey::direction);
+        let direction = key.and_then(GradientKey::direction);
         self.directions
             .extend(direction.map(|direction| (id, direction)));
     }

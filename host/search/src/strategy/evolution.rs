@@ -5,9 +5,10 @@
 //! again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use autoloss_graph::LossGraph;
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
 use super::child::{Child, Children, Mutating};
 use super::population::{Member, Population};
@@ -64,6 +65,12 @@ impl Evolution {
         })
     }
 
+    /// A loss of the population to make children from.
+    fn tournament(&self, rng: &mut impl Rng) -> Option<Arc<Parent>> {
+        let (fraction, parsimony) = (self.settings.tournament_fraction, self.settings.parsimony);
+        self.population.tournament(rng, fraction, parsimony)
+    }
+
     /// Plans the child whose first proposal is `start`.
     fn plan(&self, start: CandidateId) -> Child {
         let source = &self.children.source;
@@ -72,9 +79,7 @@ impl Evolution {
             || rng.random_bool(self.settings.fresh_probability);
         let drawn = match fresh {
             true => None,
-            false => self
-                .population
-                .tournament(&mut rng, self.settings.tournament_fraction),
+            false => self.tournament(&mut rng),
         };
         match drawn {
             None => Child::fresh(start, source),
@@ -82,9 +87,7 @@ impl Evolution {
                 let changed = rng.random_range(1..=source.all());
                 let shares = self.shares.now();
                 let mate = match shares[Shares::ADDITION] > 0.0 {
-                    true => self
-                        .population
-                        .tournament(&mut rng, self.settings.tournament_fraction),
+                    true => self.tournament(&mut rng),
                     false => None,
                 };
                 let how = Mutating {
