@@ -78,13 +78,17 @@ impl Promoted {
 }
 
 impl FinalTable {
-    /// Whether a candidate is one of the other rows but for a factor: every branch is known by its name.
-    pub(crate) fn is_a_row(&self, id: CandidateId, branches: usize) -> bool {
-        let Some(names) = self.known.get(&id).filter(|names| names.len() == branches) else {
-            return false;
-        };
+    /// The row that a candidate is but for a factor: every branch is known by its name.
+    pub(crate) fn row_of(
+        &self,
+        id: CandidateId,
+        branches: usize,
+        rows: &[Contender],
+    ) -> Option<usize> {
+        let names = self.known.get(&id)?;
         let is = |row: &Contender| names.values().all(|known| known.loss == row.name);
-        self.others.iter().any(is)
+        rows.iter()
+            .position(|row| names.len() == branches && is(row))
     }
 
     /// Whether some branch of a candidate has a loss that nobody knows by a name. What was not looked at

@@ -658,11 +658,13 @@ impl<J: Journal> Search<J> {
         seeds.map(|n| self.later_seed(n)).collect()
     }
 
-    /// Trains the best of the confirmation, and the stage's references, as a second stage says.
+    /// Trains the best of the confirmation, and the stage's references, as a second stage says. One that
+    /// is a reference but for a factor that changes no training has the reference's trainings.
     fn promote(
         &mut self,
         confirmed: &[&Confirmed],
         stage: &SecondStage,
+        table: &FinalTable,
         executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
@@ -685,8 +687,18 @@ impl<J: Journal> Search<J> {
         let seeds: Vec<u64> = self.table_seeds();
         let seeds = &seeds[..stage.seeds.min(seeds.len())];
         let split = self.config.confirmation.split.clone();
+        let branches = self.task.branches.len();
+        let reference = |loss: &Promoted| {
+            let id = loss.candidate.filter(|_| self.config.normalised)?;
+            let row = table.row_of(id, branches, &stage.references)?;
+            Some(confirmed.len() + row)
+        };
+        let same: Vec<Option<usize>> = promoted.iter().map(reference).collect();
         let mut trainings = Vec::new();
         for (number, loss) in promoted.iter().enumerate() {
+            if same[number].is_some() {
+                continue;
+            }
             let id = loss.candidate;
             let id = id.unwrap_or_else(|| CandidateId::of_reference(number - confirmed.len()));
             for &seed in seeds {
@@ -702,8 +714,15 @@ impl<J: Journal> Search<J> {
         let Some(ended) = ended else {
             return Ok(None);
         };
-        for (promoted, ended) in promoted.iter_mut().zip(ended.chunks(seeds.len())) {
-            promoted.evaluations = ended.to_vec();
+        let mut ended = ended.chunks(seeds.len());
+        let trained = promoted.iter_mut().zip(&same);
+        for (promoted, _) in trained.filter(|(_, same)| same.is_none()) {
+            promoted.evaluations = ended.next().unwrap_or_default().to_vec();
+        }
+        for (number, same) in same.into_iter().enumerate() {
+            if let Some(reference) = same {
+                promoted[number].evaluations = promoted[reference].evaluations.clone();
+            }
         }
         promoted.sort_by_cached_key(|loss| Reverse(loss.mean().and_then(Fitness::new)));
         Ok(Some(promoted))
@@ -737,7 +756,7 @@ impl<J: Journal> Search<J> {
             if !finalists.iter().any(|loss| is_new(&loss)) {
                 finalists.extend(ranked.iter().find(is_new));
             }
-            let promoted = self.promote(&finalists, stage, executor, observer, stop)?;
+            let promoted = self.promote(&finalists, stage, table, executor, observer, stop)?;
             let Some(promoted) = promoted else {
                 return Ok(None);
             };
@@ -759,7 +778,10 @@ impl<J: Journal> Search<J> {
         };
         let mut contenders = Vec::new();
         // A multiple of a reference has that reference's row, where a factor changes no training.
-        let has_a_row = self.config.normalised && table.is_a_row(chosen.loss.id, branches);
+        let has_a_row = self.config.normalised
+            && table
+                .row_of(chosen.loss.id, branches, &table.others)
+                .is_some();
         if new.is_none() || !has_a_row {
             contenders.push(contender(&table.found, chosen));
         }

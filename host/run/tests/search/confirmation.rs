@@ -339,4 +339,26 @@ fn the_second_stage_chooses_and_its_trainings_are_not_repeated() {
         failed.count()
     };
     assert_eq!(long, conclusion.second.iter().map(failed).sum::<usize>());
+
+    // What is a multiple of the reference has the reference's trainings.
+    let known = KnownAs {
+        loss: "cross entropy".into(),
+        factor: 2.0,
+    };
+    let id = first.unwrap();
+    let table = FinalTable {
+        known: BTreeMap::from([(id, BTreeMap::from([("b0".to_owned(), known)]))]),
+        ..table
+    };
+    let mut idle = FakeTrainer::default();
+    let named = search.conclude(&table, &mut idle, &mut (), &stop);
+    let second = named.unwrap().unwrap().second;
+    let of = |candidate| {
+        let mut found = second.iter().filter(|loss| loss.candidate == candidate);
+        &found.next().unwrap().evaluations
+    };
+    assert_eq!(of(Some(id)), of(None));
+    let others = |loss: &&Promoted| loss.candidate.is_none_or(|candidate| candidate != id);
+    let before: Vec<_> = conclusion.second.iter().filter(others).collect();
+    assert_eq!(second.iter().filter(others).collect::<Vec<_>>(), before);
 }
