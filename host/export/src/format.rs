@@ -143,6 +143,35 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_has_its_row() {
+        let mut loss = loss(&[("seg", "mul(y, yhat)", dense())]);
+        let render = |loss: &Loss, format| render(loss, format, &Options::default()).unwrap();
+        let bare = render(&loss, Format::Mathml);
+        assert!(!bare.contains("trained"));
+        for (scale, shown) in [
+            (0.012_345_6, "0.01235"),
+            (1234.5678, "1235"),
+            (2.0, "2.000"),
+        ] {
+            for branch in loss.branches.values_mut() {
+                branch.scale = scale;
+            }
+            let latex = render(&loss, Format::Latex);
+            let row = format!("\\text{{trained: }} & {shown} \\cdot \\ell_{{\\text{{seg}}}}\n");
+            assert!(latex.contains(&row), "{latex}");
+            let mathml = render(&loss, Format::Mathml);
+            assert!(
+                mathml.contains(&format!("<mn>{shown}</mn><mo>·</mo><msub>")),
+                "{mathml}"
+            );
+            assert!(
+                mathml.contains(&format!("times {shown} in training")),
+                "{mathml}"
+            );
+        }
+    }
+
+    #[test]
     fn formulas_of_several_branches_are_aligned() {
         let loss = loss(&[
             ("seg", "neg(mul(y, log(yhat)))", dense()),

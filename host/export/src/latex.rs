@@ -41,6 +41,9 @@ pub(crate) fn block(loss: &Loss) -> String {
         let infix = Infix::of(&branch.graph, &branch.convention.inputs, &Latex);
         let name = format!("\\ell_{{\\text{{{}}}}}", escaped(name.as_str()));
         all.extend(rows(&infix, &name));
+        if let Some(scale) = branch.shown_scale() {
+            all.push(format!("\\text{{trained: }} & {scale} \\cdot {name}"));
+        }
     }
     format!(
         "\\begin{{aligned}}\n{}\n\\end{{aligned}}\n",

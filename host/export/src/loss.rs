@@ -37,6 +37,14 @@ pub struct Branch {
     pub scale: f64,
 }
 
+impl Branch {
+    /// The scale for a reader, four digits that count; none where it is 1.
+    pub(crate) fn shown_scale(&self) -> Option<String> {
+        let digits = (3.0 - self.scale.log10().floor()).clamp(0.0, 300.0) as usize;
+        (self.scale != 1.0).then(|| format!("{:.digits$}", self.scale))
+    }
+}
+
 impl Loss {
     /// The loss of a file. `known` are the conventions of branches for which the file has none.
     ///

@@ -43,7 +43,16 @@ pub(crate) fn block(loss: &Loss) -> String {
             xml(name.as_str())
         );
         all.push_str(&rows(&infix, &symbol, &ALIGNED));
-        alternatives.push(format!("{name}: {}", branch.graph.formula(inputs)));
+        let mut alternative = format!("{name}: {}", branch.graph.formula(inputs));
+        if let Some(scale) = branch.shown_scale() {
+            let [left, right] = ALIGNED;
+            all.push_str(&format!(
+                "<mtr><mtd{left}><mtext>trained:</mtext></mtd>\
+                 <mtd{right}><mrow><mn>{scale}</mn><mo>·</mo>{symbol}</mrow></mtd></mtr>"
+            ));
+            alternative.push_str(&format!(", times {scale} in training"));
+        }
+        alternatives.push(alternative);
     }
     let content = format!("<mtable>{all}</mtable>");
     format!("{}\n", element(&alternatives.join("; "), &content))
