@@ -274,7 +274,7 @@ fn build(root: &Path, name: &str) -> Result<Program> {
     });
     Ok(Program {
         path: executable.context("cargo named no built program")?,
-        plugin: root.join("target/release/libvoc_seg.so"),
+        plugin: process::released(root, "libvoc_seg.so")?,
     })
 }
 

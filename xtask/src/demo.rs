@@ -34,7 +34,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         options.arguments.clone()
     };
     process::run(
-        std::process::Command::new(root.join("target/release/autoloss-host"))
+        std::process::Command::new(process::released(root, "autoloss-host")?)
             .current_dir(root)
             .args(["--plugin", "libvoc_seg.so"])
             .args(arguments),

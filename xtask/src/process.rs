@@ -1,7 +1,7 @@
 //! Running other programs with errors that name them.
 
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs `command` to its end with our own output streams; a status other than 0 is an error that
@@ -33,6 +33,14 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// The cargo that started us, so that a toolchain override holds for what we start.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A file of a release build, wherever cargo puts it.
+pub(crate) fn released(root: &Path, file: &str) -> Result<PathBuf> {
+    let mut metadata = cargo_metadata::MetadataCommand::new();
+    let metadata = metadata.current_dir(root).no_deps().exec();
+    let target = metadata.context("cargo metadata")?.target_directory;
+    Ok(target.join("release").join(file).into())
 }
 
 /// `pip download` of what a requirements file pins, into a folder; pip checks every hash. With `local` the
