@@ -101,6 +101,29 @@ fn how_many_losses_are_screened_at_a_time_decides_nothing() {
 }
 
 #[test]
+fn what_happens_after_a_search_may_change_and_nothing_else() {
+    let (_folder, out) = uninterrupted("1");
+    for (pair, message) in [
+        ("seed=3", "another value of seed"),
+        ("evolution.initial=4", "another value of evolution.initial"),
+        ("task.size=3", "goes on with the task that it began with"),
+        ("confirmation.to=3", "no key 'confirmation.to'"),
+    ] {
+        run(&mut resume(&out, &["--set", pair])).failed(&[message]);
+    }
+    let sets = [
+        "--set",
+        "confirmation.top=2",
+        "--set",
+        "confirmation.seeds=3",
+    ];
+    run(&mut resume(&out, &sets)).succeeded();
+    let again = "SELECT count(*) FROM evaluations WHERE purpose = 'confirmation'";
+    // The best new loss may be a third.
+    assert!((2.0..=3.0).contains(&number(&out, again)));
+}
+
+#[test]
 fn a_search_leaves_what_it_found() {
     let (_folder, out) = place();
     let ended = run(&mut search(&out, &["--json", "--seed", "1"]));

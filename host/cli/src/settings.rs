@@ -1,7 +1,7 @@
 //! The configuration: the general defaults, the task's, the network's, the file, the flags, in rising
 //! rank.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use autoloss_plugin_api::{NetworkInfo, Split, TaskInfo};
 use autoloss_search::{ConfigBuilder, SearchConfig};
 use std::collections::BTreeMap;
@@ -54,6 +54,26 @@ impl Overrides {
     /// The network's own settings.
     pub(crate) fn network(&self) -> &OwnSettings {
         &self.network
+    }
+
+    /// A stored configuration with these settings over it.
+    pub(crate) fn over(&self, config: &SearchConfig) -> Result<SearchConfig> {
+        let own = [("task", &self.task), ("network", &self.network)];
+        for (kind, settings) in own {
+            if let Some(key) = settings.keys().next() {
+                bail!("--set {kind}.{key}: a run goes on with the {kind} that it began with");
+            }
+        }
+        let mut builder = ConfigBuilder::default();
+        builder.merge(&config.to_toml()?, "the run's configuration")?;
+        for (key, value) in &self.config {
+            builder
+                .set(key, value.clone())
+                .with_context(|| format!("--set {key}={value}"))?;
+        }
+        let config = builder.build()?;
+        config.validate()?;
+        Ok(config)
     }
 
     /// Adds a setting as if by `--set`.

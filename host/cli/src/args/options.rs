@@ -134,6 +134,10 @@ pub(crate) struct ResumeArgs {
     pub(crate) plugins: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
+    /// A setting by its dotted key, of those that decide only what happens after the search: confirmation.KEY,
+    /// promotion.KEY, retrain.KEY (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Device for training: auto, cpu or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,

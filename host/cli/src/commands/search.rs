@@ -50,7 +50,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let store = Store::open(&args.run)?;
     let header = store.reader().header()?;
     let spec = store.reader().spec()?;
-    let mut config = header.config;
+    let mut config = Overrides::parse(&args.set)?.over(&header.config)?;
     change_budget(&mut config.budget, &args.budget);
     let machine = Machine {
         device: &args.device,
