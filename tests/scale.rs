@@ -49,6 +49,7 @@ fn trained(workbench: &mut Workbench, loss: &str) -> Evaluation {
         split: "reward".into(),
         stop_invalid: true,
         pruning: None,
+        keep: None,
     };
     workbench.evaluate(&job).unwrap()
 }

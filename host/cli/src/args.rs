@@ -120,6 +120,8 @@ pub(crate) enum Command {
         after_help = "Example: autoloss-host write-data scenes --plugin libvoc_seg.so --set task.size=128"
     )]
     WriteData(WriteDataArgs),
+    /// Train for another autoloss-host, which starts this one and speaks to it through pipes
+    Worker,
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),

@@ -4,9 +4,7 @@ use crate::session::Session;
 use crate::terminal::steps::StepProgress;
 use anyhow::Result;
 use autoloss_plugin_api::{Scores, Split};
-use autoloss_search::{
-    Contender, Evaluation, Evaluator, Fault, FinalTable, Job, Row, TrainingBudget,
-};
+use autoloss_search::{Contender, Evaluation, Evaluator, Fault, FinalTable, Job, TrainingBudget};
 use autoloss_train::{Network, Trial, Workbench};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -24,15 +22,15 @@ pub(crate) struct Measured {
     pub(crate) waited_seconds: f64,
 }
 
-/// Trains once and scores on the whole of a split. The network is there where its training came to its end.
-pub(crate) fn once(
+/// A training that is scored on the whole of a split.
+pub(crate) fn job(
     workbench: &Workbench,
     contender: &Contender,
     budget: &TrainingBudget,
     seed: u64,
     split: Split,
-) -> Result<(Measured, Option<Network>)> {
-    let job = Job {
+) -> Job {
+    Job {
         task: workbench.info().name.clone(),
         network: workbench.network().name.clone(),
         run_spec: String::new(),
@@ -45,7 +43,19 @@ pub(crate) fn once(
         split: split.name().to_owned(),
         stop_invalid: true,
         pruning: None,
-    };
+        keep: None,
+    }
+}
+
+/// Trains once and scores on the whole of a split. The network is there where its training came to its end.
+pub(crate) fn once(
+    workbench: &Workbench,
+    contender: &Contender,
+    budget: &TrainingBudget,
+    seed: u64,
+    split: Split,
+) -> Result<(Measured, Option<Network>)> {
+    let job = job(workbench, contender, budget, seed, split);
     let Trial {
         trained, scored, ..
     } = watched(workbench, &contender.name, &job)?;
@@ -57,22 +67,6 @@ pub(crate) fn once(
         waited_seconds: trained.waited_seconds,
     };
     Ok((measured, network))
-}
-
-/// Trains a contender with every seed and scores it on the whole of a split.
-pub(crate) fn measure(
-    workbench: &Workbench,
-    contender: &Contender,
-    budget: &TrainingBudget,
-    seeds: &[u64],
-    split: Split,
-) -> Result<Row> {
-    let mut scores = Vec::new();
-    for &seed in seeds {
-        let (measured, _) = once(workbench, contender, budget, seed, split)?;
-        scores.push(measured.scores);
-    }
-    Ok(contender.row(scores))
 }
 
 /// Runs a job with its progress on the screen, under a name.

@@ -28,6 +28,11 @@ impl Album {
         }
     }
 
+    /// Whether it has a network of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.networks.iter().any(|(known, _)| known == name)
+    }
+
     /// Draws samples of a split with every network's predictions into a run folder.
     pub(crate) fn write(&self, workbench: &Workbench, split: Split, run: &Path) {
         if let Err(error) = self.draw(workbench, split, run) {

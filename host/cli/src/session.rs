@@ -56,6 +56,9 @@ impl Session {
             let seed = i64::try_from(seed).context("--seed: at most 9223372036854775807")?;
             overrides.push("seed", seed);
         }
+        if let Some(workers) = args.workers {
+            overrides.push("workers", i64::from(workers));
+        }
         adjust(&mut overrides);
         let named = args.network.as_deref();
         let network = registry.choose_network(&info, named, args.weights.as_deref())?;
@@ -109,19 +112,32 @@ impl Session {
         config: SearchConfig,
         machine: Machine<'_>,
     ) -> Result<Self> {
-        let device = runtime::device(machine.device)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        runtime::keep_freed_memory();
-        runtime::set_threads(machine.threads.map_or(cores, usize::from));
-        let loaders = machine.loaders.map(usize::from);
-        Self::on(
-            registry,
-            spec,
-            config,
-            device,
-            loaders,
-            interrupt::stop_flag()?,
-        )
+        let (device, loaders) = begin(machine)?;
+        let stop = interrupt::stop_flag()?;
+        Self::on(registry, spec, config, device, loaders, stop)
+    }
+
+    /// Opens what a worker's host has open, with the worker's own flag.
+    pub(crate) fn of_worker(
+        spec: RunSpec,
+        config: SearchConfig,
+        plugins: &[PathBuf],
+        machine: Machine<'_>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        let registry = Registry::load(plugins)?;
+        let (device, loaders) = begin(machine)?;
+        Self::on(registry, spec, config, device, loaders, stop)
+    }
+
+    /// The device as `--device` names it.
+    pub(crate) fn device_name(&self) -> String {
+        runtime::device_name(self.device)
+    }
+
+    /// Threads that load batches, where the user said how many.
+    pub(crate) fn loaders(&self) -> Option<u16> {
+        self.loaders.and_then(|loaders| loaders.try_into().ok())
     }
 
     fn on(
@@ -248,6 +264,15 @@ impl Session {
             versions,
         }
     }
+}
+
+/// Sets libtorch up for a machine; the device, and the threads that load batches.
+fn begin(machine: Machine<'_>) -> Result<(Device, Option<usize>)> {
+    let device = runtime::device(machine.device)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    runtime::keep_freed_memory();
+    runtime::set_threads(machine.threads.map_or(cores, usize::from));
+    Ok((device, machine.loaders.map(usize::from)))
 }
 
 /// The user's folder for what can be made again, as the XDG base directories have it.

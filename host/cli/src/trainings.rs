@@ -2,18 +2,22 @@
 //! stopped go on where they were.
 
 use crate::loss_input;
-use crate::measure::{Measured, once};
+use crate::measure::{Measured, job, once};
 use crate::session::Session;
 use crate::terminal::logging;
-use anyhow::{Context, Result};
+use crate::terminal::workers::{LOOK_EVERY, PoolProgress};
+use anyhow::{Context, Result, bail};
+use autoloss_jobs::ProcessPool;
 use autoloss_plugin_api::Split;
 use autoloss_run::{RunLock, write_whole};
-use autoloss_search::{Contender, Row, TrainingBudget};
+use autoloss_search::{Contender, Executor, Fault, Outcome, Row, Ticket, TrainingBudget};
+use autoloss_train::TrainError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Name of the file that holds finished trainings, one JSON object a line.
 const FILE: &str = "trainings.jsonl";
@@ -94,46 +98,19 @@ impl Plan {
         }
     }
 
-    /// Trains a loss with every seed; what is recorded is not trained again.
-    pub(crate) fn row(
+    /// Trains losses with every seed; see [`rows`].
+    pub(crate) fn rows(
         &self,
         session: &Session,
-        contender: &Contender,
-        mut records: Option<&mut Records>,
-    ) -> Result<Row> {
-        let workbench = &session.workbench;
-        let mut scores = Vec::new();
-        for &seed in &self.seeds {
-            let setting = self.setting(session, contender, seed);
-            let known = records.as_ref().and_then(|records| records.find(&setting));
-            let measured = match known {
-                Some(measured) => measured,
-                None => {
-                    let (measured, _) = once(workbench, contender, &self.budget, seed, self.split)?;
-                    let score = measured
-                        .scores
-                        .as_ref()
-                        .and_then(|s| s.get(workbench.score()));
-                    logging::line(&format!(
-                        "{}, seed {seed}: {} in {:.0} s ({:.1} % waiting for data)",
-                        contender.name,
-                        match (score, &measured.scores) {
-                            (Some(score), _) => format!("{} {score:.4}", workbench.score()),
-                            (None, Some(_)) => format!("{} –", workbench.score()),
-                            (None, None) => "invalid".to_owned(),
-                        },
-                        measured.train_seconds,
-                        100.0 * measured.waited_seconds / measured.train_seconds.max(1e-9)
-                    ));
-                    if let Some(records) = &mut records {
-                        records.add(setting, &measured)?;
-                    }
-                    measured
-                }
-            };
-            scores.push(measured.scores);
-        }
-        Ok(contender.row(scores))
+        contenders: &[Contender],
+        records: Option<&mut Records>,
+        pool: Option<&mut ProcessPool>,
+    ) -> Result<Vec<Row>> {
+        let wanted: Vec<(&Plan, &Contender)> = contenders
+            .iter()
+            .map(|contender| (self, contender))
+            .collect();
+        rows(session, &wanted, records, pool)
     }
 
     /// Everything that decides the outcome of a training.
@@ -149,6 +126,141 @@ impl Plan {
             "normalised": session.config.normalised,
         })
     }
+}
+
+/// Trains each loss as its plan says, in this process or in a pool's; what is recorded is not trained again.
+pub(crate) fn rows(
+    session: &Session,
+    wanted: &[(&Plan, &Contender)],
+    mut records: Option<&mut Records>,
+    pool: Option<&mut ProcessPool>,
+) -> Result<Vec<Row>> {
+    let mut measured: Vec<Vec<Option<Measured>>> = Vec::new();
+    let mut open = Vec::new();
+    for (row, (plan, contender)) in wanted.iter().enumerate() {
+        let known = plan.seeds.iter().map(|&seed| {
+            let setting = plan.setting(session, contender, seed);
+            records.as_ref().and_then(|records| records.find(&setting))
+        });
+        measured.push(known.collect());
+        let missing = measured[row].iter().zip(&plan.seeds).enumerate();
+        let missing = missing.filter(|(_, (known, _))| known.is_none());
+        open.extend(missing.map(|(column, (_, &seed))| Open {
+            place: (row, column),
+            plan,
+            contender,
+            seed,
+        }));
+    }
+    let mut ended = |open: &Open<'_>, result: Measured| {
+        tell(session, open, &result);
+        if let Some(records) = &mut records {
+            let setting = open.plan.setting(session, open.contender, open.seed);
+            records.add(setting, &result)?;
+        }
+        let (row, column) = open.place;
+        measured[row][column] = Some(result);
+        Ok(())
+    };
+    match pool {
+        Some(pool) => in_pool(session, &open, pool, &mut ended)?,
+        None => {
+            for open in &open {
+                let (plan, workbench) = (open.plan, &session.workbench);
+                let (budget, split) = (&plan.budget, plan.split);
+                let (result, _) = once(workbench, open.contender, budget, open.seed, split)?;
+                ended(open, result)?;
+            }
+        }
+    }
+    let rows = wanted.iter().zip(measured).map(|((_, contender), row)| {
+        let scores = row.into_iter().flatten().map(|measured| measured.scores);
+        contender.row(scores.collect())
+    });
+    Ok(rows.collect())
+}
+
+/// A training that is still to be run.
+struct Open<'a> {
+    /// Its row and its place there.
+    place: (usize, usize),
+    plan: &'a Plan,
+    contender: &'a Contender,
+    seed: u64,
+}
+
+fn tell(session: &Session, open: &Open<'_>, measured: &Measured) {
+    let target = session.workbench.score();
+    let score = measured.scores.as_ref().and_then(|s| s.get(target));
+    logging::line(&format!(
+        "{}, seed {}: {} in {:.0} s ({:.1} % waiting for data)",
+        open.contender.name,
+        open.seed,
+        match (score, &measured.scores) {
+            (Some(score), _) => format!("{target} {score:.4}"),
+            (None, Some(_)) => format!("{target} –"),
+            (None, None) => "invalid".to_owned(),
+        },
+        measured.train_seconds,
+        100.0 * measured.waited_seconds / measured.train_seconds.max(1e-9)
+    ));
+}
+
+/// Runs trainings in a pool, in the order in which workers get free. The first that fails ends it all.
+fn in_pool(
+    session: &Session,
+    open: &[Open<'_>],
+    pool: &mut ProcessPool,
+    ended: &mut dyn FnMut(&Open<'_>, Measured) -> Result<()>,
+) -> Result<()> {
+    let name = |ticket: Ticket| {
+        let open = &open[ticket.0 as usize];
+        format!("{}, seed {}", open.contender.name, open.seed)
+    };
+    let mut progress = PoolProgress::new();
+    let (mut next, mut done) = (0, 0);
+    while done < open.len() {
+        while next < open.len() && next - done < pool.capacity() {
+            let Open {
+                plan,
+                contender,
+                seed,
+                ..
+            } = open[next];
+            let workbench = &session.workbench;
+            let mut job = job(workbench, contender, &plan.budget, seed, plan.split);
+            job.run_spec = session.spec.hash();
+            pool.submit(Ticket(next as u64), &job);
+            next += 1;
+        }
+        let result = pool.wait(Some(Instant::now() + LOOK_EVERY));
+        progress.draw((done, Some(open.len())), &pool.status(), &name);
+        let Some((ticket, result)) = result else {
+            continue;
+        };
+        done += 1;
+        let evaluation = match result {
+            Ok(evaluation) => evaluation,
+            Err(Fault::Interrupted) => return Err(TrainError::Interrupted.into()),
+            Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
+                bail!("the training with {}: {reason}", name(ticket))
+            }
+        };
+        let scores = match &evaluation.outcome {
+            Outcome::Scored { .. } => Some(evaluation.metrics),
+            Outcome::Failed { reason } => bail!("the training with {}: {reason}", name(ticket)),
+            _ => None,
+        };
+        let measured = Measured {
+            seed: open[ticket.0 as usize].seed,
+            scores,
+            train_seconds: evaluation.train_seconds,
+            waited_seconds: evaluation.waited_seconds,
+        };
+        ended(&open[ticket.0 as usize], measured)?;
+    }
+    progress.finish();
+    Ok(())
 }
 
 #[derive(Serialize, Deserialize)]

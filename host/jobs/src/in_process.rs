@@ -30,6 +30,7 @@ use autoloss_search::{Evaluator, Executor, Finished, Job, Ticket};
 ///     split: "reward".into(),
 ///     stop_invalid: true,
 ///     pruning: None,
+///     keep: None,
 /// };
 /// executor.submit(Ticket(7), &job);
 /// job.seed = 4;

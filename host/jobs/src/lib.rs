@@ -5,5 +5,9 @@
 //! processes and clusters are further executors of the same trait.
 
 mod in_process;
+mod pool;
+pub mod protocol;
+pub mod worker;
 
 pub use in_process::InProcess;
+pub use pool::{Doing, Limits, Make, ProcessPool, WorkerStatus};

@@ -4,7 +4,8 @@ use thiserror::Error;
 
 /// What kept a backend from its work. A loss that trains badly is an
 /// [`Outcome`](crate::Outcome), never a fault.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The caller's stop flag was raised. The work is repeated when the run goes on.
     #[error("the work was interrupted")]

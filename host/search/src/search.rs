@@ -516,6 +516,7 @@ impl<J: Journal> Search<J> {
                 split: split.to_owned(),
                 stop_invalid: self.config.proxy.stop_invalid,
                 pruning: None,
+                keep: None,
             },
         }
     }
@@ -826,6 +827,7 @@ impl<J: Journal> Search<J> {
                     split: table.split.clone(),
                     stop_invalid: true,
                     pruning: None,
+                    keep: None,
                 };
                 (contender, job)
             })

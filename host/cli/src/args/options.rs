@@ -56,6 +56,10 @@ pub(crate) struct TaskArgs {
     /// Threads of libtorch [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    /// Worker processes, each of which trains on one thread, beside one another [default: none; one
+    /// training at a time, in this process]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: Option<u16>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

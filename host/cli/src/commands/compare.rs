@@ -6,6 +6,7 @@ use crate::formats::Comparison;
 use crate::session::Session;
 use crate::terminal::logging;
 use crate::trainings::{Plan, Records, contenders};
+use crate::workers;
 use anyhow::{Result, bail};
 use autoloss_plugin_api::Split;
 
@@ -23,10 +24,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     }
     let mut records = args.out.as_deref().map(Records::open).transpose()?;
     session.prepare(&[Split::Train, plan.split])?;
-    let mut rows = Vec::new();
-    for contender in &contenders {
-        rows.push(plan.row(&session, contender, records.as_mut())?);
-    }
+    let mut pool = workers::of(&session)?;
+    let rows = plan.rows(&session, &contenders, records.as_mut(), pool.as_mut())?;
     let seeds = plan.seeds.clone();
     let comparison = Comparison::new(&session, plan.split, Some(&plan.budget), seeds, rows);
     if let Some(folder) = &args.out {

@@ -4,8 +4,9 @@ use crate::Outcome;
 use crate::args::EvaluateArgs;
 use crate::formats::{Comparison, Format};
 use crate::loss_input;
-use crate::measure::measure;
 use crate::session::Session;
+use crate::trainings::Plan;
+use crate::workers;
 use anyhow::Result;
 use autoloss_plugin_api::Split;
 use autoloss_search::{Contender, Row};
@@ -17,8 +18,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| ())?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = args.split;
-    let seeds: Vec<u64> = (config.seed..config.seed + u64::from(args.seeds)).collect();
     let budget = &config.proxy.budget;
+    let plan = Plan::new(&session, budget, args.seeds, split);
     let comparison = match (&args.trained, &args.loss) {
         (Some(file), _) => {
             let row = scored(&session, file, split)?;
@@ -31,8 +32,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
                 losses: loss_input::read(workbench, named, &config.limits)?,
             };
             session.prepare(&[Split::Train, split])?;
-            let row = measure(workbench, &contender, budget, &seeds, split)?;
-            Comparison::new(&session, split, Some(budget), seeds, vec![row])
+            let mut pool = workers::of(&session)?;
+            let rows = plan.rows(&session, &[contender], None, pool.as_mut())?;
+            Comparison::new(&session, split, Some(budget), plan.seeds, rows)
         }
     };
     comparison.print(args.task.json, Format::Text)?;

@@ -5,7 +5,9 @@ use crate::args::FidelityArgs;
 use crate::session::Session;
 use crate::terminal::{logging, output, table};
 use crate::trainings::{self, Plan, Records, contenders, shown, write_results};
+use crate::workers;
 use anyhow::{Context, Result, bail};
+use autoloss_jobs::ProcessPool;
 use autoloss_plugin_api::Split;
 use autoloss_report::{Fidelity, TrainedBy};
 use autoloss_run::RunReader;
@@ -93,8 +95,9 @@ impl<'a> Trainings<'a> {
         })
     }
 
-    fn row(&mut self, loss: &Contender) -> Result<Row> {
-        self.plan.row(self.session, loss, Some(&mut self.records))
+    fn rows(&mut self, losses: &[Contender], pool: Option<&mut ProcessPool>) -> Result<Vec<Row>> {
+        let records = Some(&mut self.records);
+        self.plan.rows(self.session, losses, records, pool)
     }
 
     fn described(&self) -> TrainedBy {
@@ -132,7 +135,7 @@ fn of_a_run(session: &Session, run: &Path, count: usize) -> Result<Vec<Contender
     scored.iter().step_by(step).map(contender).collect()
 }
 
-/// Trains all losses: each first on the proxy, then long, so that what is there can be read on the way.
+/// Trains all losses on the proxy, then long.
 fn measure(
     losses: &[Contender],
     mut proxy: Trainings<'_>,
@@ -142,13 +145,13 @@ fn measure(
     for trainings in [&proxy, &long] {
         trainings.session.prepare(&[Split::Train, split])?;
     }
-    let mut rows = [Vec::new(), Vec::new()];
-    for loss in losses {
-        rows[0].push(proxy.row(loss)?);
-        rows[1].push(long.row(loss)?);
+    let mut pool = workers::of(proxy.session)?;
+    if let Some(pool) = &pool {
+        workers::open(pool, long.session)?;
     }
+    let on_proxy = proxy.rows(losses, pool.as_mut())?;
+    let on_long = long.rows(losses, pool.as_mut())?;
     let workbench = &proxy.session.workbench;
-    let [on_proxy, on_long] = rows;
     Ok(Fidelity::new(
         &workbench.info().name,
         workbench.score(),

@@ -12,9 +12,10 @@ use crate::settings::Overrides;
 use crate::terminal::bar::clock;
 use crate::terminal::logging;
 use crate::terminal::progress::Progress;
+use crate::workers::{self, Gallery};
 use anyhow::{Result, bail};
 use autoloss_graph::{Limits, LossGraph};
-use autoloss_jobs::InProcess;
+use autoloss_jobs::{InProcess, ProcessPool};
 use autoloss_plugin_api::Split;
 use autoloss_run::{Findings, Store};
 use autoloss_search::{
@@ -173,8 +174,14 @@ fn drive(
     let names = names(&session, &search, &mut screener)?;
     let mut progress = Progress::new(config.budget, &score, best, before).with_names(names);
     let stop = session.stop.clone();
-    let mut executor = InProcess::new(&mut session.workbench);
-    let summary = search.run(&mut screener, &mut executor, &mut progress, &stop);
+    let mut pool = workers::of(&session)?;
+    let summary = match &mut pool {
+        Some(pool) => search.run(&mut screener, pool, &mut progress, &stop),
+        None => {
+            let mut here = InProcess::new(&mut session.workbench);
+            search.run(&mut screener, &mut here, &mut progress, &stop)
+        }
+    };
     progress.finish();
     let summary = match summary {
         Err(error) => return Err(failed(error, &folder)),
@@ -189,8 +196,11 @@ fn drive(
         summary.end
     ));
     let mut findings = Findings::of_search(search.journal(), &summary, &score)?;
-    if !args.no_final && !conclude(&mut session, &mut search, &mut screener, &mut findings)? {
-        return Ok(interrupted(&folder));
+    if !args.no_final {
+        let parts = (&mut session, pool.as_mut());
+        if !conclude(parts, &mut search, &mut screener, &mut findings)? {
+            return Ok(interrupted(&folder));
+        }
     }
     findings.write(&folder)?;
     findings::print(&session, &findings, json)?;
@@ -248,7 +258,7 @@ fn interrupted(folder: &Path) -> Outcome {
 /// Measures the best losses again on the selection split, then compares the chosen one with the
 /// reference loss on the test split. False where it was interrupted.
 fn conclude(
-    session: &mut Session,
+    (session, pool): (&mut Session, Option<&mut ProcessPool>),
     search: &mut Search<Store>,
     screener: &mut TaskScreener,
     findings: &mut Findings,
@@ -292,15 +302,29 @@ fn conclude(
         rows: &rows,
         row: None,
     };
-    let mut exhibit = Exhibit {
-        workbench: &mut session.workbench,
-        table: &table,
-        rows: &rows,
-        second: second.as_mut(),
-        keep: |name, network| album.keep(name, network),
+    let folder = search.journal().folder().to_owned();
+    let concluded = match pool {
+        Some(pool) => {
+            if let Some(second) = &second {
+                workers::open(pool, second)?;
+            }
+            let mut gallery = Gallery::new(pool, &session.workbench, &table, &rows, &folder)?;
+            let concluded = search.conclude(&table, &mut gallery, &mut narrator, &stop);
+            album = gallery.finish();
+            concluded
+        }
+        None => {
+            let mut exhibit = Exhibit {
+                workbench: &mut session.workbench,
+                table: &table,
+                rows: &rows,
+                second: second.as_mut(),
+                keep: |name, network| album.keep(name, network),
+            };
+            let mut here = InProcess::new(&mut exhibit);
+            search.conclude(&table, &mut here, &mut narrator, &stop)
+        }
     };
-    let mut executor = InProcess::new(&mut exhibit);
-    let concluded = search.conclude(&table, &mut executor, &mut narrator, &stop);
     let concluded = match concluded {
         Err(error) => return Err(failed(error, search.journal().folder())),
         Ok(concluded) => concluded,

@@ -5,7 +5,8 @@ use crate::args::SensitivityArgs;
 use crate::loss_input;
 use crate::session::Session;
 use crate::terminal::{logging, output, table};
-use crate::trainings::{Plan, Records, shown, write_results};
+use crate::trainings::{Plan, Records, rows, shown, write_results};
+use crate::workers;
 use anyhow::Result;
 use autoloss_graph::{Limits, LossGraph, sum};
 use autoloss_plugin_api::Split;
@@ -29,12 +30,21 @@ pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
     let settings = settings(&session, &contender)?;
     let mut records = Records::open(&args.out)?;
     session.prepare(&[Split::Train, args.split])?;
-    let mut variants = Vec::new();
-    for (label, contender, budget) in settings {
-        let plan = Plan::new(&session, &budget, args.seeds, args.split);
-        let row = plan.row(&session, &contender, Some(&mut records))?;
-        variants.push(Variant { label, row });
-    }
+    let plan = |(_, _, budget): &(String, Contender, TrainingBudget)| {
+        Plan::new(&session, budget, args.seeds, args.split)
+    };
+    let plans: Vec<Plan> = settings.iter().map(plan).collect();
+    let wanted = plans
+        .iter()
+        .zip(settings.iter().map(|(_, contender, _)| contender));
+    let wanted: Vec<(&Plan, &Contender)> = wanted.collect();
+    let mut pool = workers::of(&session)?;
+    let rows = rows(&session, &wanted, Some(&mut records), pool.as_mut())?;
+    let variants = settings.iter().zip(rows).map(|((label, ..), row)| Variant {
+        label: label.clone(),
+        row,
+    });
+    let variants = variants.collect();
     let sensitivity = Sensitivity {
         task: workbench.info().name.clone(),
         network: workbench.network().name.clone(),

@@ -10,3 +10,4 @@ pub(crate) mod progress;
 pub(crate) mod samples;
 pub(crate) mod steps;
 pub(crate) mod table;
+pub(crate) mod workers;

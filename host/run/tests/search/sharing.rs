@@ -39,6 +39,7 @@ fn stored_scores_are_the_recomputed_ones() {
             split: header.config.proxy.split.clone(),
             stop_invalid: header.config.proxy.stop_invalid,
             pruning: None,
+            keep: None,
         };
         assert_eq!(evaluation(&job).fitness(), Some(fitness));
         assert_eq!(record.fitness, Some(fitness));

@@ -7,7 +7,9 @@ use super::job::{Evaluation, Job};
 use crate::fault::Fault;
 
 /// Names a job between [`Executor::submit`] and its end.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Ticket(pub u64);
 
 /// A job that ended, or why it did not come to its end.

@@ -18,6 +18,7 @@
 //!     split: "reward".into(),
 //!     stop_invalid: true,
 //!     pruning: None,
+//!     keep: None,
 //! };
 //! let line = serde_json::to_string(&job)?;
 //! assert_eq!(serde_json::from_str::<Job>(&line)?, job);
@@ -25,6 +26,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use autoloss_spec::TrainingBudget;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,10 @@ pub struct Job {
     /// When the training is scored on its way, and pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruning: Option<PruningRule>,
+    /// File that the trained network is written to, where it has scores; who trains in the process of the one who
+    /// asks need not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<PathBuf>,
 }
 
 /// When a training is scored before its end, and pruned.
@@ -186,7 +192,7 @@ impl Evaluation {
     /// Drops values that are no numbers, since JSON has no word for them, and turns an outcome that no
     /// evaluation can have into a failure.
     #[must_use]
-    pub(crate) fn checked(mut self) -> Self {
+    pub fn checked(mut self) -> Self {
         let finite = |value: &f64| value.is_finite();
         self.final_loss = self.final_loss.filter(finite);
         self.pruning_score = self.pruning_score.filter(finite);

@@ -25,6 +25,23 @@ pub struct Plugin {
     module: Module,
 }
 
+/// SHA-256 of a plugin's file in hexadecimal, without loading it.
+///
+/// # Errors
+/// [`LoadError::Unloadable`] where it cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, LoadError> {
+    let bytes = std::fs::read(path).map_err(|error| LoadError::Unloadable {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })?;
+    Ok(hexadecimal(&bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Plugin {
     /// Admits a library: preflight, layout check, description.
     ///
@@ -39,10 +56,7 @@ impl Plugin {
         if let Some(why) = cut_short(&bytes) {
             return Err(unloadable(why));
         }
-        let sha256 = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = hexadecimal(&bytes);
         // SAFETY: running a library's initialisers is what loading a plugin means; the user named
         // it. A hostile library can do all that the user can, and the manual says so.
         let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }

@@ -47,6 +47,13 @@ pub(crate) fn strike(method: &str) -> Result<()> {
     if is(&format!("hang:{method}")) {
         hang();
     }
+    if is(&format!("abort:{method}")) {
+        eprintln!("{TEXT} in {method}");
+        std::process::abort();
+    }
+    if is(&format!("abort_once:{method}")) && begin_once() {
+        std::process::abort();
+    }
     if is(&format!("error:{method}")) {
         return Err(format!("{TEXT} in {method}").into());
     }
@@ -81,6 +88,12 @@ impl Drop for Bomb {
             std::panic::panic_any("a bomb went off");
         }
     }
+}
+
+/// Whether nobody has made the marker yet; then it is made.
+fn begin_once() -> bool {
+    let marker = PathBuf::from(std::env::var_os(MARKER).unwrap_or_default());
+    std::fs::File::create_new(marker).is_ok()
 }
 
 /// Waits for the marker to go, but not for ever, should a test leave the process behind.

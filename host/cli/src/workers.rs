@@ -1,0 +1,325 @@
+//! Worker processes: how this program starts them, and what it does as one.
+
+use crate::Outcome;
+use crate::pictures::Album;
+use crate::session::{Machine, Session};
+use crate::terminal::workers::{LOOK_EVERY, PoolProgress};
+use anyhow::{Context, Result, bail};
+use autoloss_jobs::protocol::{Hello, Opening, PROTOCOL};
+use autoloss_jobs::worker::{Trainer, serve};
+use autoloss_jobs::{Limits, ProcessPool};
+use autoloss_plugin_api::Split;
+use autoloss_run::RunSpec;
+use autoloss_search::{
+    Contender, Evaluation, Executor, Fault, FinalTable, Finished, Job, SearchConfig, Ticket,
+};
+use autoloss_train::Workbench;
+use autoloss_train::plugin::file_sha256;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Between two reports of how far a training is.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// What a worker opens, as host and worker agree on it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recipe {
+    spec: RunSpec,
+    config: SearchConfig,
+    /// Plugins and their SHA-256, hexadecimal.
+    plugins: Vec<(PathBuf, String)>,
+    device: String,
+    threads: u16,
+    loaders: Option<u16>,
+}
+
+/// The workers that a session asks for, ready for its jobs; none where it asks for one training at a time, which
+/// is run in this process. More sessions are opened with [`open`].
+pub(crate) fn of(session: &Session) -> Result<Option<ProcessPool>> {
+    let workers = session.config.workers;
+    if workers < 2 {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().context("this program's own file")?;
+    let make = move |_| {
+        let mut command = Command::new(&program);
+        command.arg("worker");
+        command
+    };
+    let limits = Limits {
+        memory: memory().map(|bytes| bytes / 10 * 9 / workers as u64),
+        ..Limits::default()
+    };
+    let stop = Arc::clone(&session.stop);
+    let pool = ProcessPool::new(workers, Box::new(make), limits, stop);
+    open(&pool, session)?;
+    Ok(Some(pool))
+}
+
+/// Has the workers of a pool open a session.
+pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
+    let plugins = session.workbench.registry().plugins().iter();
+    let recipe = Recipe {
+        spec: session.spec.clone(),
+        config: session.config.clone(),
+        plugins: plugins
+            .map(|plugin| (plugin.path().to_owned(), plugin.sha256().to_owned()))
+            .collect(),
+        device: session.device_name(),
+        threads: 1,
+        loaders: session.loaders().or(Some(0)),
+    };
+    pool.open(Opening {
+        key: session.spec.hash(),
+        spec: serde_json::to_value(recipe)?,
+    });
+    Ok(())
+}
+
+/// The pool that runs the trainings after a search, with their progress, and with the first network of every row of
+/// the final table for the pictures.
+pub(crate) struct Gallery<'a> {
+    pool: &'a mut ProcessPool,
+    workbench: &'a Workbench,
+    table: &'a FinalTable,
+    /// The table's rows, which are known when its trainings begin.
+    rows: &'a RefCell<Vec<Contender>>,
+    /// Where workers leave networks.
+    folder: PathBuf,
+    album: Album,
+    jobs: BTreeMap<Ticket, (String, Job)>,
+    ended: usize,
+    progress: PoolProgress,
+}
+
+impl<'a> Gallery<'a> {
+    /// A gallery for the run in `folder`.
+    pub(crate) fn new(
+        pool: &'a mut ProcessPool,
+        workbench: &'a Workbench,
+        table: &'a FinalTable,
+        rows: &'a RefCell<Vec<Contender>>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let folder = folder.join(NETWORKS);
+        // What an interrupted conclusion left is of other jobs.
+        remove(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self {
+            pool,
+            workbench,
+            table,
+            rows,
+            folder,
+            album: Album::default(),
+            jobs: BTreeMap::new(),
+            ended: 0,
+            progress: PoolProgress::new(),
+        })
+    }
+
+    /// The networks.
+    pub(crate) fn finish(self) -> Album {
+        self.progress.finish();
+        if let Err(error) = remove(&self.folder) {
+            tracing::warn!("{error:#}");
+        }
+        self.album
+    }
+
+    /// What a job is called, and whether it is of the final table.
+    fn name(&self, job: &Job) -> (String, bool) {
+        if job.network != self.workbench.network().name {
+            return (format!("second stage, seed {}", job.seed), false);
+        }
+        if job.split != self.table.split {
+            return (format!("{} split, seed {}", job.split, job.seed), false);
+        }
+        let rows = self.rows.borrow();
+        let row = rows.iter().find(|row| row.losses == job.losses);
+        (
+            row.map_or("final table".into(), |row| row.name.clone()),
+            true,
+        )
+    }
+
+    fn hang(&mut self, name: &str, job: &Job) {
+        let Some(file) = job.keep.as_deref().filter(|file| file.exists()) else {
+            return;
+        };
+        let network = self.workbench.build(&job.budget, job.seed);
+        let network = network.and_then(|network| network.restore(file).map(|()| network));
+        match network {
+            Ok(network) => self.album.keep(name, network),
+            Err(error) => tracing::warn!("the example predictions of {name}: {error}"),
+        }
+    }
+}
+
+impl Executor for Gallery<'_> {
+    fn capacity(&self) -> usize {
+        self.pool.capacity()
+    }
+
+    fn submit(&mut self, ticket: Ticket, job: &Job) {
+        let mut job = job.clone();
+        let (name, of_table) = self.name(&job);
+        if of_table && !self.album.has(&name) && self.jobs.values().all(|(known, _)| *known != name)
+        {
+            job.keep = Some(self.folder.join(format!("{}.safetensors", ticket.0)));
+        }
+        self.pool.submit(ticket, &job);
+        self.jobs.insert(ticket, (name, job));
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Finished> {
+        while !self.jobs.is_empty() {
+            let look = Instant::now() + LOOK_EVERY;
+            let ended = self
+                .pool
+                .wait(Some(deadline.map_or(look, |end| look.min(end))));
+            let name = |ticket: Ticket| {
+                self.jobs
+                    .get(&ticket)
+                    .map_or(String::new(), |job| job.0.clone())
+            };
+            self.progress
+                .draw((self.ended, None), &self.pool.status(), &name);
+            if let Some((ticket, result)) = ended {
+                self.ended += 1;
+                if let Some((name, job)) = self.jobs.remove(&ticket) {
+                    self.hang(&name, &job);
+                }
+                return Some((ticket, result));
+            }
+            if deadline.is_some_and(|end| Instant::now() >= end) {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn cancel(&mut self, ticket: Ticket) {
+        self.pool.cancel(ticket);
+    }
+}
+
+/// The folder of networks in a run folder, while there are any.
+const NETWORKS: &str = "networks.part";
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Memory of this machine in bytes.
+fn memory() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+/// Serves the host that started this process, until it closes the input.
+pub(crate) fn run() -> Result<Outcome> {
+    // A host that is killed closes nothing while another process holds its end.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("the host's end")?;
+    // What libraries print must not get among the messages.
+    let output = rustix::io::dup(rustix::stdio::stdout()).context("standard output")?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("standard output")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let hello = Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let flag = Arc::clone(&stop);
+    // No destructors: libtorch's threads do not survive them while they are at work.
+    let gone = |_: &str| std::process::exit(0);
+    let mut open = move |opening: &Opening| {
+        let bench = Bench::open(opening, &flag).map_err(|error| format!("{error:#}"))?;
+        Ok(Box::new(bench) as Box<dyn Trainer>)
+    };
+    let input = BufReader::new(std::io::stdin());
+    serve(input, File::from(output), hello, &stop, gone, &mut open)?;
+    Ok(Outcome::Done)
+}
+
+/// Trains for one run spec.
+struct Bench {
+    session: Session,
+}
+
+impl Bench {
+    fn open(opening: &Opening, stop: &Arc<AtomicBool>) -> Result<Self> {
+        let recipe: Recipe = serde_json::from_value(opening.spec.clone())
+            .context("what the host says of its session; both must be of one release")?;
+        for (path, sha256) in &recipe.plugins {
+            let found = file_sha256(path)?;
+            if found != *sha256 {
+                bail!(
+                    "{} is no longer the plugin that this run began with",
+                    path.display()
+                );
+            }
+        }
+        let machine = Machine {
+            device: &recipe.device,
+            threads: Some(recipe.threads),
+            loaders: recipe.loaders,
+        };
+        let plugins: Vec<PathBuf> = recipe.plugins.into_iter().map(|(path, _)| path).collect();
+        let stop = Arc::clone(stop);
+        let session = Session::of_worker(recipe.spec, recipe.config, &plugins, machine, stop)?;
+        let split = session.config.proxy.split.parse()?;
+        session.prepare(&[Split::Train, split])?;
+        Ok(Self { session })
+    }
+}
+
+impl Trainer for Bench {
+    fn train(
+        &mut self,
+        job: &Job,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Evaluation, Fault> {
+        let workbench = &self.session.workbench;
+        let mut told: Option<Instant> = None;
+        let trial = workbench.run(job, &mut |step| {
+            if told.is_none_or(|told| told.elapsed() >= REPORT_EVERY) {
+                progress(step.done, job.budget.steps);
+                told = Some(Instant::now());
+            }
+        });
+        let evaluated = trial.and_then(|trial| {
+            if let (Some(file), Some((network, _))) = (&job.keep, &trial.scored) {
+                network.save(file)?;
+            }
+            workbench.evaluation(&trial, job)
+        });
+        evaluated.map_err(|error| self.session.workbench.recover(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn memory_is_that_of_the_machine() {
+        assert!(super::memory().unwrap() > 1 << 28);
+    }
+}

@@ -1,0 +1,183 @@
+//! Trainings in worker processes: the same results as in one process, and nothing but a job is lost with a worker.
+
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+use autoloss_tests::host::{Hanging, host, misbehaving, run, wait_until, with_plugins};
+use autoloss_tests::run::{count, number};
+use std::path::Path;
+use std::process::Command;
+
+fn compare(more: &[&str]) -> Command {
+    let mut command = with_plugins(&["compare"], &[&misbehaving()]);
+    command.args(["ce", "--only", "--seeds", "5", "--threads", "1"]);
+    command.args(more);
+    command
+}
+
+fn search(out: &Path, more: &[&str]) -> Command {
+    let mut command = with_plugins(&["search"], &[&misbehaving()]);
+    command.args([
+        "--set",
+        "evolution.initial=3",
+        "--set",
+        "screening.steps=30",
+    ]);
+    command.args(["--set", "confirmation.seeds=3", "--threads", "1"]);
+    command.args(["--max-explored", "300", "--seed", "1", "--workers", "2"]);
+    command.arg("--out").arg(out).args(more);
+    command
+}
+
+/// The workers of a host.
+fn workers(host: u32) -> Vec<u32> {
+    let told = Command::new("pgrep")
+        .args(["-P", &host.to_string()])
+        .output();
+    let told = String::from_utf8(told.unwrap().stdout).unwrap();
+    told.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn gone(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    // The name in brackets may hold anything; the state follows it.
+    status.map_or(true, |stat| {
+        stat.rsplit(')').next().unwrap().starts_with(" Z")
+    })
+}
+
+#[test]
+fn workers_score_what_one_process_does() {
+    let alone = run(&mut compare(&["--json"])).json();
+    let together = run(&mut compare(&["--json", "--workers", "3"])).json();
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn a_search_with_workers_leaves_what_any_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    run(&mut search(&out, &[])).succeeded();
+    assert_eq!(count(&out, "candidates"), 300);
+    for name in [
+        "best.json",
+        "final.json",
+        "report.html",
+        "pictures/index.json",
+    ] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    assert!(!out.join("networks.part").exists());
+    // Rounds of two children depend on nothing but the seed.
+    let again = folder.path().join("again");
+    run(&mut search(&again, &["--no-final"])).succeeded();
+    let best = |run: &Path| number(run, "SELECT max(score) FROM candidates");
+    assert_eq!(best(&out), best(&again));
+}
+
+#[test]
+fn a_lost_worker_changes_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, harmed) = (folder.path().join("run"), folder.path().join("harmed"));
+    run(&mut search(&out, &["--no-final"])).succeeded();
+    let ended = run(search(&harmed, &["--no-final"])
+        .env("AUTOLOSS_TEST_FAULT", "abort_once:ProxyNetwork::forward")
+        .env("AUTOLOSS_TEST_MARKER", folder.path().join("marker")));
+    ended.succeeded();
+    assert!(
+        ended.stderr.contains("is replaced") && ended.stderr.contains("SIGABRT"),
+        "{ended:#?}"
+    );
+    for what in [
+        "SELECT max(score) FROM candidates",
+        "SELECT sum(id * score) FROM evaluations",
+    ] {
+        assert_eq!(number(&out, what), number(&harmed, what), "{what}");
+    }
+    assert_eq!(
+        number(
+            &harmed,
+            "SELECT count(*) FROM candidates WHERE verdict = 'failed'"
+        ),
+        0.0
+    );
+}
+
+#[test]
+fn a_training_that_always_takes_its_worker_along_is_named() {
+    let mut command = compare(&["--workers", "2"]);
+    command.env("AUTOLOSS_TEST_FAULT", "abort:ProxyNetwork::forward");
+    let parts = [
+        "cross entropy, seed",
+        "3 workers were lost with it",
+        "SIGABRT",
+        "the dog ate it",
+        "MiB",
+    ];
+    run(&mut command).failed(&parts);
+}
+
+#[test]
+fn ctrl_c_ends_workers_too_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let hanging = Hanging::start(
+        &mut search(&out, &["--no-final"]),
+        "hang:ProxyNetwork::forward",
+    );
+    let workers = workers(hanging.id());
+    assert_eq!(workers.len(), 2);
+    hanging.interrupt();
+    hanging.release();
+    let ended = hanging.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    wait_until("the workers are gone", || {
+        workers.iter().all(|&worker| gone(worker))
+    });
+    let mut resume = host(["resume"]);
+    run(resume.arg(&out).args(["--threads", "1", "--no-final"])).succeeded();
+    assert_eq!(count(&out, "candidates"), 300);
+}
+
+#[test]
+fn workers_of_a_killed_host_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let hanging = Hanging::start(
+        &mut search(&out, &["--no-final"]),
+        "hang:ProxyNetwork::forward",
+    );
+    let workers = workers(hanging.id());
+    assert_eq!(workers.len(), 2);
+    hanging.signal("KILL");
+    wait_until("the workers are gone", || {
+        workers.iter().all(|&worker| gone(worker))
+    });
+}
+
+#[test]
+fn a_changed_plugin_is_not_loaded() {
+    // A worker that is told of another hash than its plugin has.
+    use std::io::Write;
+    let mut worker = host(["worker"]);
+    worker.stdin(std::process::Stdio::piped());
+    worker.stdout(std::process::Stdio::piped());
+    let mut worker = worker.spawn().unwrap();
+    let plugin = misbehaving();
+    let spec = serde_json::json!({
+        "spec": {"plugins": [plugin], "task": "misbehaving", "network": "pebble", "score": "mIoU",
+            "data": null, "weights": null, "settings": {}},
+        "config": {}, "plugins": [[plugin, "00"]], "device": "cpu", "threads": 1, "loaders": 0,
+    });
+    let order = serde_json::json!({"open": {"key": "k", "spec": spec}});
+    let mut input = worker.stdin.take().unwrap();
+    writeln!(input, "{order}").unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(worker.stdout.take().unwrap()));
+    assert!(lines.next().unwrap().unwrap().contains("\"hello\""));
+    let refused = lines.next().unwrap().unwrap();
+    assert!(
+        refused.contains("no longer the plugin that this run began with"),
+        "{refused}"
+    );
+    drop(input);
+    assert!(worker.wait().unwrap().success());
+}
