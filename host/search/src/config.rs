@@ -48,9 +48,9 @@ use violation::Checker;
 pub struct SearchConfig {
     /// Seed of the whole run, `0..=2⁶³−1` (what a TOML integer can hold). Default 0.
     pub seed: u64,
-    /// Children proposed from the same population and evaluated at once, `1..=64`. Default 1.
+    /// Trainings that run at the same time, each in a process of its own, `1..=64`. Default 1, in this process.
     ///
-    /// With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
+    /// With several, three children for each are proposed from the same population. With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
     pub workers: usize,
     /// How many of the best losses are kept as files in `best/`, `1..=1000`. Default 10.
     pub keep_best: usize,

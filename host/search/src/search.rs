@@ -1,11 +1,10 @@
 //! The driver: explores candidates, has those that pass the funnel evaluated, and writes down
 //! everything, until the budget is used up or the caller asks it to stop.
 //!
-//! A search advances in *rounds* of as many children as there are workers. All children of a round
-//! are made from the same population and their results are taken in in the order of their numbers,
-//! so a search with several workers repeats itself too, whichever worker is faster; the price is
-//! that workers wait for the slowest of a round, little where all train for the same number of
-//! steps. With one worker a round is one child and the search is the plain sequential one, which a
+//! A search advances in *rounds* of a few children for each worker. All children of a round are made from the same
+//! population and their results are taken in in the order of their numbers, so a search with several workers repeats
+//! itself too, whichever worker is faster; the price is that workers wait for the slowest of a round, and for its
+//! screening. With one worker a round is one child and the search is the plain sequential one, which a
 //! resumed run repeats candidate for candidate wherever it was cut.
 //!
 //! `tests/seams.rs` has a whole search with a strategy, an executor and a journal of its own.
@@ -51,6 +50,10 @@ pub struct Search<J> {
     /// Work was abandoned, so the state knows of candidates that were never settled.
     dirty: bool,
 }
+
+/// Children of a round for each of several workers: half of all trainings are pruned early, and a worker that has
+/// ended one goes on with the next.
+const CHILDREN: usize = 3;
 
 /// The children that are made from one population.
 #[derive(Debug, Default)]
@@ -308,7 +311,11 @@ impl<J: Journal> Search<J> {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<EndReason>, SearchError> {
-        while round.children < self.config.workers {
+        let children = match self.config.workers {
+            0 | 1 => 1,
+            workers => workers * CHILDREN,
+        };
+        while round.children < children {
             if let Some(end) = self.ending(round, stop) {
                 return Ok(Some(end));
             }
