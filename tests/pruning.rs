@@ -29,6 +29,7 @@ fn evaluate(workbench: &mut Workbench, pruning: Option<PruningRule>) -> Evaluati
         split: "reward".into(),
         stop_invalid: true,
         pruning,
+        keep: None,
     };
     workbench.evaluate(&job).unwrap()
 }

@@ -11,7 +11,7 @@ mod supervisor;
 
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -157,10 +157,7 @@ impl Executor for ProcessPool {
             None => self.ended.recv().ok(),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                match self.ended.recv_timeout(left) {
-                    Ok(ended) => Some(ended),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
+                self.ended.recv_timeout(left).ok()
             }
         };
         self.open -= usize::from(ended.is_some());

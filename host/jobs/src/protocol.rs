@@ -29,7 +29,7 @@ pub enum ToWorker {
         /// Names it.
         ticket: Ticket,
         /// What to train.
-        job: Job,
+        job: Box<Job>,
     },
     /// Gives a job up.
     Cancel {

@@ -39,7 +39,7 @@ impl<W: Write> Output<W> {
 /// What the reading thread has for the one that trains.
 enum Order {
     Open(Opening),
-    Run(Ticket, Job),
+    Run(Ticket, Box<Job>),
 }
 
 /// The job at work, which a cancellation may name.

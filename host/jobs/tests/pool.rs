@@ -2,6 +2,11 @@
 //! no harness that would speak on standard output.
 
 #![allow(unsafe_code, reason = "a worker that dies by a signal")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure is a failed test"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Write;

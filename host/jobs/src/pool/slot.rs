@@ -87,7 +87,7 @@ impl Worker {
             child,
             input,
             tail: Tail::of(errors, move |line| {
-                tracing::debug!("worker {number}: {line}")
+                tracing::debug!("worker {number}: {line}");
             }),
             peak: 0,
             since: now,

@@ -194,7 +194,7 @@ impl Supervisor {
             self.finish(ticket, Err(Fault::Interrupted));
             return;
         }
-        let workers = self
+        let mut workers = self
             .places
             .iter_mut()
             .filter_map(|place| place.worker.as_mut());
@@ -204,7 +204,7 @@ impl Supervisor {
                 .as_ref()
                 .is_some_and(|job| job.ticket == ticket)
         };
-        if let Some(worker) = workers.filter(|worker| has(&worker)).next()
+        if let Some(worker) = workers.find(has)
             && self.cancelled.insert(ticket, Instant::now()).is_none()
         {
             // One that cannot be told has ended, which its output tells.
@@ -353,7 +353,7 @@ impl Supervisor {
             {
                 let run = ToWorker::Run {
                     ticket: job.ticket,
-                    job: (*job.job).clone(),
+                    job: job.job.clone(),
                 };
                 gone = worker.tell(&run).is_err();
                 (worker.since, worker.steps) = (Instant::now(), (0, 0));
