@@ -4,7 +4,7 @@ use autoloss_tests::host::{host, run};
 use std::process::{Command, Stdio};
 
 /// Every command, the default one first.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "",
     "search",
     "resume",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 17] = [
     "sensitivity",
     "retrain",
     "write-data",
+    "worker",
     "doctor",
     "export",
     "report",

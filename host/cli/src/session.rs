@@ -56,9 +56,6 @@ impl Session {
             let seed = i64::try_from(seed).context("--seed: at most 9223372036854775807")?;
             overrides.push("seed", seed);
         }
-        if let Some(workers) = args.workers {
-            overrides.push("workers", i64::from(workers));
-        }
         adjust(&mut overrides);
         let named = args.network.as_deref();
         let network = registry.choose_network(&info, named, args.weights.as_deref())?;

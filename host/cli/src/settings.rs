@@ -1,6 +1,7 @@
 //! The configuration: the general defaults, the task's, the network's, the file, the flags, in rising
 //! rank.
 
+use crate::args::WorkerArgs;
 use anyhow::{Context, Result, anyhow, bail};
 use autoloss_plugin_api::{NetworkInfo, Split, TaskInfo};
 use autoloss_search::{ConfigBuilder, SearchConfig};
@@ -74,6 +75,13 @@ impl Overrides {
         let config = builder.build()?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Takes in how many workers there are to be.
+    pub(crate) fn workers(&mut self, args: WorkerArgs) {
+        if let Some(workers) = args.workers {
+            self.push("workers", i64::from(workers));
+        }
     }
 
     /// Adds a setting as if by `--set`.

@@ -56,10 +56,6 @@ pub(crate) struct TaskArgs {
     /// Threads of libtorch [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
-    /// Worker processes, each of which trains on one thread, beside one another [default: none; one
-    /// training at a time, in this process]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) workers: Option<u16>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -73,6 +69,15 @@ pub(crate) struct TaskArgs {
     /// Results as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where trainings run.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct WorkerArgs {
+    /// Worker processes, each of which trains on one thread, beside one another [default: none; one
+    /// training at a time, in this process]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: Option<u16>,
 }
 
 fn branch_and_loss(text: &str) -> Result<(String, String), String> {
@@ -106,6 +111,8 @@ pub(crate) struct BudgetArgs {
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// Run folder [default: runs/TASK-DATE-TIME]
@@ -183,6 +190,8 @@ pub(crate) struct EvaluateArgs {
     pub(crate) trained: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     /// Trainings, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) seeds: u16,
@@ -198,6 +207,8 @@ pub(crate) struct CompareArgs {
     pub(crate) losses: Vec<String>,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     /// Only the losses named; the others are compared with the first
     #[arg(long)]
     pub(crate) only: bool,
@@ -225,6 +236,8 @@ pub(crate) struct FidelityArgs {
     pub(crate) losses: Vec<String>,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     /// Only the losses named, and those of --run
     #[arg(long)]
     pub(crate) only: bool,
@@ -264,6 +277,8 @@ pub(crate) struct SensitivityArgs {
     pub(crate) loss: String,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     /// Trainings of each setting, each with its own seed
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) seeds: u16,

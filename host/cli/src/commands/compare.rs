@@ -12,7 +12,7 @@ use autoloss_plugin_api::Split;
 
 /// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
     let budget = match args.full {
         true => &session.config.retrain.budget,
         false => &session.config.proxy.budget,

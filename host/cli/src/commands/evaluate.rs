@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Trains where it must, scores and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = args.split;
     let budget = &config.proxy.budget;

@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// Trains every loss both ways, correlates, prints.
 pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
     let promotion = &session.config.promotion;
     let own = (&*promotion.network, &*promotion.weights, &*promotion.set);
     let (network, weights, set) = match &args.long_network {

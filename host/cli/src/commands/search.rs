@@ -71,6 +71,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
 }
 
 fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
+    overrides.workers(args.workers);
     let budget = &args.budget;
     if let Some(limit) = budget.max_explored {
         overrides.push(

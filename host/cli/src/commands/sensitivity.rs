@@ -19,7 +19,7 @@ const RATES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// Trains the loss in every setting, prints.
 pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
     let workbench = &session.workbench;
     let losses = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     workbench.losses(&losses)?;
