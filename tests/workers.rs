@@ -89,7 +89,7 @@ fn a_lost_worker_changes_no_result() {
     );
     for what in [
         "SELECT max(score) FROM candidates",
-        "SELECT sum(id * score) FROM evaluations",
+        "SELECT sum(candidate * score) FROM evaluations",
     ] {
         assert_eq!(number(&out, what), number(&harmed, what), "{what}");
     }
