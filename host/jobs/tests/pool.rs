@@ -27,7 +27,7 @@ fn main() {
     if let Ok(kind) = std::env::var(WORKER) {
         be_a_worker(&kind);
     }
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("jobs_come_back_from_several_workers", jobs_come_back),
         (
             "a_lost_worker_is_replaced_and_its_job_tried_again",
@@ -42,6 +42,7 @@ fn main() {
         ("memory_and_time_are_limited", limited),
         ("cancelled_jobs_come_back_as_interrupted", cancelled),
         ("the_stop_flag_cancels_everything", stopped),
+        ("a_deaf_worker_is_killed_when_stopped", deaf_and_stopped),
         ("workers_that_do_not_begin_end_it", none_begins),
         ("another_protocol_and_a_refused_spec_end_it", refused),
         ("dropping_the_pool_leaves_no_process", no_process_stays),
@@ -334,6 +335,21 @@ fn stopped() {
         let (_, result) = pool.wait(soon()).unwrap();
         assert_eq!(result, Err(Fault::Interrupted));
     }
+}
+
+fn deaf_and_stopped() {
+    let (mut pool, stop) = pool_of(1, "plain", quick());
+    pool.submit(Ticket(1), &job("deaf", 0));
+    while !matches!(
+        pool.status().first().map(|worker| &worker.doing),
+        Some(Doing::Running { done: 1, .. })
+    ) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stop.store(true, Ordering::Relaxed);
+    // It sleeps for a minute.
+    let end = Some(Instant::now() + Duration::from_secs(40));
+    assert_eq!(pool.wait(end), Some((Ticket(1), Err(Fault::Interrupted))));
 }
 
 fn none_begins() {

@@ -15,7 +15,7 @@ use crate::protocol::{FromWorker, Hello, Opening, PROTOCOL, ToWorker};
 /// How often clocks and memory are looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How long a cancelled job may take to end before its worker is killed.
-const CANCELLED: Duration = Duration::from_secs(20);
+const CANCELLED: Duration = Duration::from_secs(10);
 /// Workers that fail to start, one after the other, before the pool gives up.
 const STARTS: usize = 4;
 
@@ -204,9 +204,11 @@ impl Supervisor {
                 .as_ref()
                 .is_some_and(|job| job.ticket == ticket)
         };
+        // The first time counts: a stopped search cancels again and again.
         if let Some(worker) = workers.find(has)
-            && self.cancelled.insert(ticket, Instant::now()).is_none()
+            && !self.cancelled.contains_key(&ticket)
         {
+            self.cancelled.insert(ticket, Instant::now());
             // One that cannot be told has ended, which its output tells.
             let _ = worker.tell(&ToWorker::Cancel { ticket });
         }
