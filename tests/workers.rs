@@ -45,6 +45,17 @@ fn gone(process: u32) -> bool {
     })
 }
 
+/// A search whose two workers hang in their first trainings.
+fn hanging(out: &Path) -> (Hanging, Vec<u32>) {
+    let hanging = Hanging::start(
+        &mut search(out, &["--no-final"]),
+        "hang:ProxyNetwork::forward",
+    );
+    let workers = workers(hanging.id());
+    assert_eq!(workers.len(), 2);
+    (hanging, workers)
+}
+
 #[test]
 fn workers_score_what_one_process_does() {
     let alone = run(&mut compare(&["--json"])).json();
@@ -120,12 +131,7 @@ fn a_training_that_always_takes_its_worker_along_is_named() {
 fn ctrl_c_ends_workers_too_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let hanging = Hanging::start(
-        &mut search(&out, &["--no-final"]),
-        "hang:ProxyNetwork::forward",
-    );
-    let workers = workers(hanging.id());
-    assert_eq!(workers.len(), 2);
+    let (hanging, workers) = hanging(&out);
     hanging.interrupt();
     hanging.release();
     let ended = hanging.end();
@@ -142,12 +148,7 @@ fn ctrl_c_ends_workers_too_and_the_run_goes_on() {
 fn workers_of_a_killed_host_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let hanging = Hanging::start(
-        &mut search(&out, &["--no-final"]),
-        "hang:ProxyNetwork::forward",
-    );
-    let workers = workers(hanging.id());
-    assert_eq!(workers.len(), 2);
+    let (hanging, workers) = hanging(&out);
     hanging.signal("KILL");
     wait_until("the workers are gone", || {
         workers.iter().all(|&worker| gone(worker))

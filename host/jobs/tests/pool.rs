@@ -212,6 +212,16 @@ fn failure(result: Result<Evaluation, Fault>) -> String {
     }
 }
 
+/// Waits until the first worker runs a job.
+fn until_running(pool: &ProcessPool) {
+    while !matches!(
+        pool.status().first().map(|worker| &worker.doing),
+        Some(Doing::Running { done: 1, .. })
+    ) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn jobs_come_back() {
     let (mut pool, _) = pool_of(3, "plain", quick());
     assert_eq!(pool.capacity(), 3);
@@ -304,12 +314,7 @@ fn cancelled() {
     let (mut pool, _) = pool_of(1, "plain", quick());
     pool.submit(Ticket(1), &job("wait", 0));
     pool.submit(Ticket(2), &job("score", 0));
-    while !matches!(
-        pool.status().first().map(|worker| &worker.doing),
-        Some(Doing::Running { done: 1, .. })
-    ) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until_running(&pool);
     assert!(pool.wait(Some(Instant::now())).is_none());
     pool.cancel(Ticket(2));
     assert_eq!(
@@ -340,12 +345,7 @@ fn stopped() {
 fn deaf_and_stopped() {
     let (mut pool, stop) = pool_of(1, "plain", quick());
     pool.submit(Ticket(1), &job("deaf", 0));
-    while !matches!(
-        pool.status().first().map(|worker| &worker.doing),
-        Some(Doing::Running { done: 1, .. })
-    ) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until_running(&pool);
     stop.store(true, Ordering::Relaxed);
     // It sleeps for a minute.
     let end = Some(Instant::now() + Duration::from_secs(40));

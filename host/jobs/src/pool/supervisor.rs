@@ -16,7 +16,7 @@ use crate::protocol::{FromWorker, Hello, Opening, PROTOCOL, ToWorker};
 const TICK: Duration = Duration::from_millis(200);
 /// How long a cancelled job may take to end before its worker is killed.
 const CANCELLED: Duration = Duration::from_secs(10);
-/// Workers that fail to start, one after the other, before the pool gives up.
+/// Workers that fail to start, one after the other, before the pool ends every job.
 const STARTS: usize = 4;
 
 /// What the supervisor is told.
@@ -256,7 +256,7 @@ impl Supervisor {
             Some(job) => {
                 let cancelled = self.cancelled.get(&job.ticket);
                 if cancelled.is_some_and(|when| when.elapsed() > CANCELLED) {
-                    return Some("it did not give up a job that was cancelled".into());
+                    return Some("it went on with a job that was cancelled".into());
                 }
                 if let Some(limit) = limits.job.filter(|limit| since > *limit) {
                     return Some(format!("a job took more than {} s", seconds(limit)));
