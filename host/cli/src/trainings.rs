@@ -138,25 +138,27 @@ pub(crate) fn rows(
     let mut measured: Vec<Vec<Option<Measured>>> = Vec::new();
     let mut open = Vec::new();
     for (row, (plan, contender)) in wanted.iter().enumerate() {
-        let known = plan.seeds.iter().map(|&seed| {
+        let mut known = Vec::new();
+        for (column, &seed) in plan.seeds.iter().enumerate() {
             let setting = plan.setting(session, contender, seed);
-            records.as_ref().and_then(|records| records.find(&setting))
-        });
-        measured.push(known.collect());
-        let missing = measured[row].iter().zip(&plan.seeds).enumerate();
-        let missing = missing.filter(|(_, (known, _))| known.is_none());
-        open.extend(missing.map(|(column, (_, &seed))| Open {
-            place: (row, column),
-            plan,
-            contender,
-            seed,
-        }));
+            let found = records.as_ref().and_then(|records| records.find(&setting));
+            if found.is_none() {
+                open.push(Open {
+                    place: (row, column),
+                    plan,
+                    contender,
+                    seed,
+                    setting,
+                });
+            }
+            known.push(found);
+        }
+        measured.push(known);
     }
     let mut ended = |open: &Open<'_>, result: Measured| {
         tell(session, open, &result);
         if let Some(records) = &mut records {
-            let setting = open.plan.setting(session, open.contender, open.seed);
-            records.add(setting, &result)?;
+            records.add(&open.setting, &result)?;
         }
         let (row, column) = open.place;
         measured[row][column] = Some(result);
@@ -187,6 +189,8 @@ struct Open<'a> {
     plan: &'a Plan,
     contender: &'a Contender,
     seed: u64,
+    /// What it is recorded under.
+    setting: serde_json::Value,
 }
 
 fn tell(session: &Session, open: &Open<'_>, measured: &Measured) {
@@ -226,9 +230,9 @@ fn in_pool(
                 contender,
                 seed,
                 ..
-            } = open[next];
+            } = &open[next];
             let workbench = &session.workbench;
-            let mut job = job(workbench, contender, &plan.budget, seed, plan.split);
+            let mut job = job(workbench, contender, &plan.budget, *seed, plan.split);
             job.run_spec = session.spec.hash();
             pool.submit(Ticket(next as u64), &job);
             next += 1;
@@ -315,9 +319,9 @@ impl Records {
         self.known.get(&setting.to_string()).cloned()
     }
 
-    fn add(&mut self, setting: serde_json::Value, measured: &Measured) -> Result<()> {
+    fn add(&mut self, setting: &serde_json::Value, measured: &Measured) -> Result<()> {
         let record = Record {
-            setting,
+            setting: setting.clone(),
             measured: measured.clone(),
         };
         let line = serde_json::to_string(&record)?;

@@ -140,7 +140,7 @@ pub fn send(mut to: impl Write, message: &impl Serialize) -> std::io::Result<()>
 /// Reads a message; nothing where the other end has closed.
 ///
 /// # Errors
-/// [`MessageError::Nonsense`] for a line that is no message, is cut off, or is longer than any message.
+/// [`MessageError::Nonsense`] for a line that cannot be read as a message, is cut off, or is longer than any message.
 pub fn receive<T: DeserializeOwned>(mut from: impl BufRead) -> Result<Option<T>, MessageError> {
     let mut line = Vec::new();
     let read = std::io::Read::take(&mut from, LONGEST).read_until(b'\n', &mut line)?;

@@ -12,7 +12,7 @@
 use crate::graph_eval::is_finite;
 use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network, read_tensors, write_tensors};
-use crate::plugin::{Plugin, RemoteTask};
+use crate::plugin::{Plugin, RemoteTask, hexadecimal};
 use crate::{Result, TrainError};
 use autoloss_graph::hash::{GOLDEN, finalize};
 use autoloss_plugin_api::{Batch, BatchRequest, NetworkInfo, NetworkOptions, Split, Tensors};
@@ -306,10 +306,7 @@ impl Features {
             })?;
             digest.update(bytes);
         }
-        let name: String = digest.finalize()[..12]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hexadecimal(&digest.finalize()[..12]);
         Ok(Some(folder.join(format!("{name}.safetensors"))))
     }
 

@@ -91,21 +91,15 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// Resident memory of a process now, in bytes.
-pub(super) fn resident(process: u32) -> Option<u64> {
-    status_field(process, "VmRSS:")
-}
-
-/// The most resident memory that a process ever had, in bytes.
-pub(super) fn peak(process: u32) -> Option<u64> {
-    status_field(process, "VmHWM:")
-}
-
-fn status_field(process: u32, name: &str) -> Option<u64> {
+/// Resident memory of a process in bytes: now, and the most that it ever had.
+pub(super) fn resident(process: u32) -> Option<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kilobytes << 10)
+    let field = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kilobytes << 10)
+    };
+    Some((field("VmRSS:")?, field("VmHWM:")?))
 }
 
 #[cfg(test)]
@@ -132,7 +126,7 @@ mod tests {
     #[test]
     fn memory_is_that_of_the_process() {
         let process = std::process::id();
-        let (now, most) = (resident(process).unwrap(), peak(process).unwrap());
+        let (now, most) = resident(process).unwrap();
         assert!(now > 1 << 20 && most >= now / 2);
         assert_eq!(resident(u32::MAX), None);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use autoloss_search::{Job, Ticket};
 
-use super::last_words::{Tail, end_of, peak, resident};
+use super::last_words::{Tail, end_of, resident};
 use super::supervisor::Event;
 use crate::protocol::{FromWorker, ToWorker, receive, send};
 
@@ -133,11 +133,22 @@ impl Worker {
         }
     }
 
+    /// Whether it has begun, and opened all that it was asked to.
+    pub(super) fn is_open(&self) -> bool {
+        self.ready && self.opened.len() == self.asked.len()
+    }
+
+    /// Whether it has a job.
+    pub(super) fn has(&self, ticket: Ticket) -> bool {
+        let at_work = self.at_work.as_ref();
+        at_work.is_some_and(|job| job.ticket == ticket)
+    }
+
     /// Resident memory now, in bytes.
     pub(super) fn memory(&mut self) -> u64 {
-        let process = self.process();
-        self.peak = self.peak.max(peak(process).unwrap_or(0));
-        resident(process).unwrap_or(0)
+        let (now, most) = resident(self.process()).unwrap_or_default();
+        self.peak = self.peak.max(most);
+        now
     }
 
     /// Ends the process, whatever it is at, and returns its job and its last words. `closed` tells that its output

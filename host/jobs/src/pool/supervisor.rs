@@ -85,16 +85,24 @@ impl Supervisor {
     }
 
     pub(super) fn run(mut self) {
+        let mut looked = Instant::now();
         loop {
             self.start_missing();
             self.hand_out();
             self.publish();
-            match self.received.recv_timeout(TICK) {
+            match self
+                .received
+                .recv_timeout(TICK.saturating_sub(looked.elapsed()))
+            {
                 Ok(Event::Close) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(event) => self.take(event),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.look();
+            // However many events there are: it reads files of every worker.
+            if looked.elapsed() >= TICK {
+                self.look();
+                looked = Instant::now();
+            }
         }
         for place in &mut self.places {
             if let Some(worker) = place.worker.take() {
@@ -150,11 +158,9 @@ impl Supervisor {
             FromWorker::Refused { reason, .. } => self.broken = Some(reason),
             FromWorker::Pong { .. } => {}
             FromWorker::Progress { ticket, done, of } => {
-                if worker
-                    .at_work
-                    .as_ref()
-                    .is_some_and(|job| job.ticket == ticket)
-                {
+                // One that dies before the next look leaves no other trace of what it used.
+                worker.memory();
+                if worker.has(ticket) {
                     worker.steps = (done, of);
                 }
             }
@@ -198,14 +204,8 @@ impl Supervisor {
             .places
             .iter_mut()
             .filter_map(|place| place.worker.as_mut());
-        let has = |worker: &&mut Worker| {
-            worker
-                .at_work
-                .as_ref()
-                .is_some_and(|job| job.ticket == ticket)
-        };
         // The first time counts: a stopped search cancels again and again.
-        if let Some(worker) = workers.find(has)
+        if let Some(worker) = workers.find(|worker| worker.has(ticket))
             && !self.cancelled.contains_key(&ticket)
         {
             self.cancelled.insert(ticket, Instant::now());
@@ -251,7 +251,7 @@ impl Supervisor {
         }
         let since = worker.since.elapsed();
         let seconds = |limit: Duration| limit.as_secs_f64();
-        let starting = !worker.ready || worker.opened.len() < worker.asked.len();
+        let starting = !worker.is_open();
         match &worker.at_work {
             Some(job) => {
                 let cancelled = self.cancelled.get(&job.ticket);
@@ -348,7 +348,7 @@ impl Supervisor {
                     worker.since = Instant::now();
                 }
             }
-            let idle = worker.at_work.is_none() && worker.opened.len() == worker.asked.len();
+            let idle = worker.at_work.is_none() && worker.is_open();
             if idle
                 && !gone
                 && let Some(job) = self.waiting.pop_front()
@@ -376,11 +376,7 @@ impl Supervisor {
                     done: worker.steps.0,
                     of: worker.steps.1,
                 },
-                Some((worker, None))
-                    if worker.ready && worker.opened.len() == worker.asked.len() =>
-                {
-                    Doing::Idle
-                }
+                Some((worker, None)) if worker.is_open() => Doing::Idle,
                 _ => Doing::Starting,
             };
             WorkerStatus {

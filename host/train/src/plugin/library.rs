@@ -34,12 +34,12 @@ pub fn file_sha256(path: &Path) -> Result<String, LoadError> {
         path: path.to_owned(),
         why: error.to_string(),
     })?;
-    Ok(hexadecimal(&bytes))
+    Ok(hexadecimal(&Sha256::digest(bytes)))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes in hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Plugin {
@@ -56,7 +56,7 @@ impl Plugin {
         if let Some(why) = cut_short(&bytes) {
             return Err(unloadable(why));
         }
-        let sha256 = hexadecimal(&bytes);
+        let sha256 = hexadecimal(&Sha256::digest(bytes));
         // SAFETY: running a library's initialisers is what loading a plugin means; the user named
         // it. A hostile library can do all that the user can, and the manual says so.
         let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }

@@ -11,6 +11,7 @@ mod remote;
 mod weights;
 
 pub use error::{LoadError, PluginError, Trouble};
+pub(crate) use library::hexadecimal;
 pub use library::{Plugin, file_sha256};
 pub use registry::{Registry, locate};
 pub use remote::{RemoteMetric, RemoteNetwork, RemoteScreeningMetric, RemoteTask};
