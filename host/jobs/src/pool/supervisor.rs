@@ -142,6 +142,8 @@ impl Supervisor {
             return;
         };
         worker.heard(matches!(message, FromWorker::Pong { .. }));
+        // One that dies before the next look leaves no other trace of what it used.
+        worker.memory();
         match message {
             FromWorker::Hello(hello) => match refusal(&hello) {
                 None => {
@@ -158,8 +160,6 @@ impl Supervisor {
             FromWorker::Refused { reason, .. } => self.broken = Some(reason),
             FromWorker::Pong { .. } => {}
             FromWorker::Progress { ticket, done, of } => {
-                // One that dies before the next look leaves no other trace of what it used.
-                worker.memory();
                 if worker.has(ticket) {
                     worker.steps = (done, of);
                 }
