@@ -169,7 +169,10 @@ impl Worker {
             words = format!("{words}: {}", end_of(status));
         }
         if self.peak > 0 {
-            words = format!("{words}; it was seen to use at most {} MiB", self.peak >> 20);
+            words = format!(
+                "{words}; it was seen to use at most {} MiB",
+                self.peak >> 20
+            );
         }
         let lines = self.tail.finish(PATIENCE);
         if !lines.is_empty() {
