@@ -4,7 +4,7 @@ use autoloss_tests::host::{host, run};
 use std::process::{Command, Stdio};
 
 /// Every command, the default one first.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "search",
     "resume",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 18] = [
     "export",
     "report",
     "runs",
+    "replay",
     "diff",
     "completions",
 ];

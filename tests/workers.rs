@@ -23,7 +23,10 @@ fn search(out: &Path, more: &[&str]) -> Command {
         "screening.steps=30",
     ]);
     command.args(["--set", "confirmation.seeds=3", "--threads", "1"]);
-    command.args(["--max-explored", "300", "--seed", "1", "--workers", "2"]);
+    command.args(["--seed", "1", "--workers", "2"]);
+    if !more.contains(&"--max-explored") {
+        command.args(["--max-explored", "300"]);
+    }
     command.arg("--out").arg(out).args(more);
     command
 }
@@ -78,19 +81,22 @@ fn a_search_with_workers_leaves_what_any_does() {
         assert!(out.join(name).is_file(), "{name}");
     }
     assert!(!out.join("networks.part").exists());
-    // Rounds of two children depend on nothing but the seed.
-    let again = folder.path().join("again");
-    run(&mut search(&again, &["--no-final"])).succeeded();
-    let best = |run: &Path| number(run, "SELECT max(score) FROM candidates");
-    assert_eq!(best(&out), best(&again));
+    sound(&out);
+}
+
+/// What a run holds follows from what was settled before it, and every training belongs to a candidate.
+fn sound(out: &Path) -> serde_json::Value {
+    let told = run(host(["replay", "--verify", "--json"]).arg(out)).json();
+    assert_eq!(told["verification"]["different"], 0);
+    assert_eq!(told["verification"]["open"], 0);
+    told
 }
 
 #[test]
-fn a_lost_worker_changes_no_result() {
+fn a_lost_worker_costs_no_candidate() {
     let folder = tempfile::tempdir().unwrap();
-    let (out, harmed) = (folder.path().join("run"), folder.path().join("harmed"));
-    run(&mut search(&out, &["--no-final"])).succeeded();
-    let ended = run(search(&harmed, &["--no-final"])
+    let out = folder.path().join("run");
+    let ended = run(search(&out, &["--no-final"])
         .env("AUTOLOSS_TEST_FAULT", "abort_once:ProxyNetwork::forward")
         .env("AUTOLOSS_TEST_MARKER", folder.path().join("marker")));
     ended.succeeded();
@@ -98,19 +104,33 @@ fn a_lost_worker_changes_no_result() {
         ended.stderr.contains("is replaced") && ended.stderr.contains("SIGABRT"),
         "{ended:#?}"
     );
-    for what in [
-        "SELECT max(score) FROM candidates",
-        "SELECT sum(candidate * score) FROM evaluations",
-    ] {
-        assert_eq!(number(&out, what), number(&harmed, what), "{what}");
+    assert_eq!(count(&out, "candidates"), 300);
+    let failed = "SELECT count(*) FROM candidates WHERE verdict = 'failed'";
+    assert_eq!(number(&out, failed), 0.0);
+    sound(&out);
+}
+
+#[test]
+fn a_run_goes_on_with_another_number_of_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    run(&mut search(&out, &["--no-final", "--max-explored", "150"])).succeeded();
+    for (explored, workers) in [("220", "3"), ("300", "1")] {
+        let mut resume = host(["resume"]);
+        resume.arg(&out).args(["--threads", "1", "--no-final"]);
+        resume.args(["--max-explored", explored, "--workers", workers]);
+        run(&mut resume).succeeded();
     }
-    assert_eq!(
-        number(
-            &harmed,
-            "SELECT count(*) FROM candidates WHERE verdict = 'failed'"
-        ),
-        0.0
-    );
+    assert_eq!(count(&out, "candidates"), 300);
+    let told = sound(&out);
+    let workers: std::collections::BTreeSet<Option<u64>> = told["trainings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|training| training["worker"].as_u64())
+        .collect();
+    let in_workers = workers.iter().any(Option::is_some);
+    assert!(in_workers && workers.contains(&None), "{workers:?}");
 }
 
 #[test]
@@ -142,6 +162,7 @@ fn ctrl_c_ends_workers_too_and_the_run_goes_on() {
     let mut resume = host(["resume"]);
     run(resume.arg(&out).args(["--threads", "1", "--no-final"])).succeeded();
     assert_eq!(count(&out, "candidates"), 300);
+    sound(&out);
 }
 
 #[test]

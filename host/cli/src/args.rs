@@ -134,6 +134,9 @@ pub(crate) enum Command {
     /// List the runs in a folder, newest first
     #[command(after_help = "Example: autoloss-host runs --json")]
     Runs(RunsArgs),
+    /// Show a search's trainings in the order in which they were settled
+    #[command(after_help = "Example: autoloss-host replay runs/voc_seg-1 --verify")]
+    Replay(ReplayArgs),
     /// Show how two runs differ: settings and results
     #[command(after_help = "Example: autoloss-host diff runs/voc_seg-1 runs/voc_seg-2")]
     Diff(DiffArgs),

@@ -65,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Export(options)) => export::run(&options),
         Some(Command::Report(options)) => report::run(&options),
         Some(Command::Runs(options)) => runs::run(&options),
+        Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Completions(options)) => shell::completions(&options),
         Some(Command::Man(options)) => shell::man(&options),

@@ -140,8 +140,9 @@ impl ProcessPool {
 }
 
 impl Executor for ProcessPool {
+    /// One more than there are workers, so that one that ends a job has the next at once.
     fn capacity(&self) -> usize {
-        self.workers
+        self.workers + 1
     }
 
     fn submit(&mut self, ticket: Ticket, job: &Job) {

@@ -224,7 +224,7 @@ fn until_running(pool: &ProcessPool) {
 
 fn jobs_come_back() {
     let (mut pool, _) = pool_of(3, "plain", quick());
-    assert_eq!(pool.capacity(), 3);
+    assert_eq!(pool.capacity(), 4);
     assert!(pool.wait(None).is_none());
     for seed in 0..20 {
         pool.submit(Ticket(seed), &job("score", seed));

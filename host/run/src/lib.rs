@@ -27,6 +27,7 @@ mod spec;
 mod store;
 mod summary;
 mod tally;
+mod verify;
 
 pub use error::StoreError;
 pub use files::{write_loss_file, write_whole};
@@ -38,6 +39,7 @@ pub use spec::{OwnSettings, RunSpec};
 pub use store::{FLUSH_AFTER, FLUSH_ROWS, Store};
 pub use summary::{Run, RunState, RunSummary, date, is_run, run_folders, timestamp};
 pub use tally::{Effort, SessionTime, Tally};
+pub use verify::Verification;
 
 #[cfg(test)]
 mod tests;

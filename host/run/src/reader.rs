@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use autoloss_search::{
     BestLoss, CandidateId, CandidateRecord, Counts, Entry, EvaluationKey, EvaluationRecord,
-    Fitness, OutcomeKind, Provenance, Purpose, RunHeader, SearchConfig, Stage, StageTimes,
+    Fitness, OpenCandidate, OutcomeKind, Provenance, Purpose, RunHeader, SearchConfig, Stage,
+    StageTimes,
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
 
 use crate::error::StoreError;
 use crate::rows::{self, RowError};
@@ -184,15 +185,16 @@ impl RunReader {
     pub fn curve(&self) -> Result<Vec<CurvePoint>, StoreError> {
         let mut curve: Vec<CurvePoint> = Vec::new();
         let query = format!(
-            "SELECT id, score, elapsed FROM candidates WHERE {} ORDER BY id",
+            "SELECT id, score, elapsed FROM candidates WHERE {} ORDER BY elapsed, id",
             rows::evaluated()
         );
         self.each(&query, [], |row| {
             let score: Option<f64> = row.get(1)?;
             let before = curve.last().and_then(|point| point.best);
+            let explored = curve.last().map_or(0, |point| point.explored);
             curve.push(CurvePoint {
                 evaluations: curve.len() as u64 + 1,
-                explored: row.get::<_, i64>(0)? as u64 + 1,
+                explored: explored.max(row.get::<_, i64>(0)? as u64 + 1),
                 elapsed: row.get(2)?,
                 score,
                 best: score.map_or(before, |s| Some(before.map_or(s, |b| b.max(s)))),
@@ -253,6 +255,25 @@ impl RunReader {
         })
     }
 
+    /// The candidates whose outcome waits for a training, in the order of exploration.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn open_candidates(&self) -> Result<Vec<OpenCandidate>, StoreError> {
+        let mut open = Vec::new();
+        // A run of an earlier version that is only read has no such table.
+        let there = "SELECT 1 FROM sqlite_schema WHERE name = 'open'";
+        if self.one(there, [], |_| Ok(()))?.is_some() {
+            let query = "SELECT candidate FROM open ORDER BY id";
+            self.each(query, [], |row| {
+                open.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
+                Ok(())
+            })?;
+        }
+        Ok(open)
+    }
+
     /// Every evaluation of a purpose, by candidate and seed.
     ///
     /// # Errors
@@ -274,13 +295,22 @@ impl RunReader {
     ///
     /// [`StoreError`] as the database says.
     pub fn update(&self, tally: &mut Tally) -> Result<(), StoreError> {
+        // What is open and what is settled must be of one moment.
+        let transaction = self.connection.unchecked_transaction();
+        let _transaction = transaction.map_err(|error| StoreError::sqlite(&self.folder, error))?;
         let after = tally.last.map_or(-1, |id| id.0 as i64);
+        let waited: Vec<u64> = tally.open.iter().map(|id| id.0).collect();
+        let waited = serde_json::to_string(&waited)
+            .map_err(|error| StoreError::damaged(&self.folder, error.to_string()))?;
         let query = "SELECT verdict, verdict = 'non_finite' AND detail IS NOT NULL, count(*), max(id), \
                      max(elapsed), sum(generate_ns), sum(static_ns), sum(canonical_ns), \
                      sum(probe_ns), sum(reject_ns), sum(evaluate_ns) \
-                     FROM candidates WHERE id > ?1 GROUP BY 1, 2";
+                     FROM candidates WHERE id > ?1 OR id IN (SELECT value FROM json_each(?2)) \
+                     GROUP BY 1, 2";
         let mut next = tally.clone();
-        self.each(query, [after], |row| {
+        let open = self.open_candidates()?.into_iter();
+        next.open = open.map(|open| open.id).collect();
+        self.each(query, params![after, waited], |row| {
             let code: String = row.get(0)?;
             let kind = OutcomeKind::from_code(&code).ok_or_else(|| rows::unreadable(&code))?;
             let count = row.get::<_, i64>(2)? as u64;
@@ -502,18 +532,27 @@ impl RunReader {
     }
 
     /// Tells a search everything that it needs to go on.
-    pub(crate) fn replay(&self, visit: &mut dyn FnMut(Entry)) -> Result<(), StoreError> {
+    /// Tells everything that a search needs to go on, or to be gone through again
+    /// ([`autoloss_search::verify`]).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn replay(&self, visit: &mut dyn FnMut(Entry)) -> Result<(), StoreError> {
         self.each("SELECT * FROM screens ORDER BY id", [], |row| {
             visit(Entry::Screen(rows::read_screen(row)?));
             Ok(())
         })?;
-        // An evaluation whose candidate a kill has lost is met again when the candidate is.
+        // That of a candidate which is not settled is met when it is.
         let query = "SELECT look FROM evaluations WHERE purpose = 'search' AND look IS NOT NULL \
-                     AND candidate <= (SELECT max(id) FROM candidates) ORDER BY candidate";
+                     AND candidate IN (SELECT id FROM candidates) ORDER BY candidate";
         self.each(query, [], |row| {
             visit(Entry::PruningScore(row.get(0)?));
             Ok(())
         })?;
+        for open in self.open_candidates()? {
+            visit(Entry::Open(open));
+        }
         self.for_each_candidate(|record| visit(Entry::Candidate(record)))
     }
 

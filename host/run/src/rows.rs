@@ -6,9 +6,10 @@ use std::path::Path;
 
 use autoloss_search::{
     CandidateId, CandidateRecord, Evaluation, EvaluationKey, EvaluationRecord, Fitness,
-    GradientKey, Outcome, OutcomeKind, Passed, Purpose, RunHeader, ScreenRecord, SearchConfig,
-    Stage, StageTimes,
+    GradientKey, OpenCandidate, Outcome, OutcomeKind, Passed, Purpose, RunHeader, ScreenRecord,
+    SearchConfig, Stage, StageTimes,
 };
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
 use thiserror::Error;
 
@@ -93,9 +94,9 @@ pub(super) fn update_session(
 
 const INSERT_CANDIDATE: &str = "INSERT INTO candidates (id, child, parent, origins, losses, \
     canonical, gradient_key, verdict, detail, branch, passed, equivalent_of, score, joined, \
-    ends_child, generate_ns, static_ns, canonical_ns, probe_ns, reject_ns, evaluate_ns, elapsed) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-    ?20, ?21, ?22)";
+    ends_child, generate_ns, static_ns, canonical_ns, probe_ns, reject_ns, evaluate_ns, elapsed, \
+    settled_before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+    ?18, ?19, ?20, ?21, ?22, ?23)";
 
 pub(super) fn insert_candidates(
     connection: &Connection,
@@ -127,7 +128,29 @@ pub(super) fn insert_candidates(
             time(Stage::Reject),
             time(Stage::Evaluate),
             record.elapsed,
+            record.settled_before.map(|id| id.0 as i64),
         ])?;
+    }
+    Ok(())
+}
+
+/// Writes candidates that wait for a training, and drops those that were settled.
+pub(super) fn write_open(
+    connection: &Connection,
+    open: &[OpenCandidate],
+    settled: &[CandidateRecord],
+) -> Result<(), RowError> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO open (id, candidate) VALUES (?1, ?2)")?;
+    for open in open {
+        insert.execute(params![open.id.0 as i64, serde_json::to_string(open)?])?;
+    }
+    let mut delete = connection.prepare_cached("DELETE FROM open WHERE id = ?1")?;
+    for record in settled
+        .iter()
+        .filter(|record| record.settled_before.is_some())
+    {
+        delete.execute([record.id.0 as i64])?;
     }
     Ok(())
 }
@@ -168,7 +191,7 @@ pub(super) fn insert_evaluation(
         .prepare_cached(
             "INSERT OR REPLACE INTO evaluations (candidate, purpose, seed, split, losses, verdict, \
              detail, score, metrics, steps, train_seconds, eval_seconds, final_loss, elapsed, \
-             look) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             look, worker) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             key.candidate.0 as i64,
@@ -186,6 +209,7 @@ pub(super) fn insert_evaluation(
             evaluation.final_loss,
             record.elapsed,
             evaluation.pruning_score,
+            evaluation.worker.map(|worker| worker as i64),
         ])?;
     Ok(())
 }
@@ -223,6 +247,7 @@ pub(super) fn read_candidate(row: &Row<'_>) -> Result<CandidateRecord, RowError>
         fitness: row.get::<_, Option<f64>>("score")?.and_then(Fitness::new),
         joined: row.get("joined")?,
         ends_child: row.get("ends_child")?,
+        settled_before: later_column(row, "settled_before")?.map(|id: i64| CandidateId(id as u64)),
         times,
         elapsed: row.get("elapsed")?,
     })
@@ -299,15 +324,16 @@ pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowErro
             eval_seconds: row.get("eval_seconds")?,
             waited_seconds: 0.0,
             final_loss: row.get("final_loss")?,
-            pruning_score: read_look(row)?,
+            pruning_score: later_column(row, "look")?,
+            worker: later_column(row, "worker")?.map(|number: i64| number as usize),
         },
         elapsed: row.get("elapsed")?,
     })
 }
 
-/// A run of an earlier version that is only read has no such column.
-fn read_look(row: &Row<'_>) -> rusqlite::Result<Option<f64>> {
-    match row.get("look") {
+/// A column that a run of an earlier version, which is only read, does not have.
+fn later_column<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    match row.get(column) {
         Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
         other => other,
     }

@@ -9,14 +9,21 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 
 /// Version of the tables below.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 /// The earliest version that a search can go on with. What version 1 has explored was looked up and
 /// pruned by other rules.
 const RESUMABLE: i64 = 2;
 
-/// What turns a run of a version into one of the next: the run spec was a file of its own in version 2.
+/// The run spec was a file of its own in version 2.
 const TO_3: &str = "ALTER TABLE run ADD COLUMN spec TEXT;";
+
+/// Version 3 had candidates settled in the order of their numbers.
+const TO_4: &str = "ALTER TABLE candidates ADD COLUMN settled_before INTEGER;
+ALTER TABLE evaluations ADD COLUMN worker INTEGER;";
+
+/// Candidates whose outcome waits for a training, as JSON: few, and gone when they are settled.
+const OPEN: &str = "CREATE TABLE open (id INTEGER PRIMARY KEY, candidate TEXT NOT NULL);";
 
 /// `canonical` holds a 64-bit hash, bit for bit as a signed integer. `passed` has bit b set where
 /// branch b passed its screens. A candidate's `branch` is the one that decided its verdict, and
@@ -57,7 +64,8 @@ CREATE TABLE candidates (
     probe_ns INTEGER NOT NULL,
     reject_ns INTEGER NOT NULL,
     evaluate_ns INTEGER NOT NULL,
-    elapsed REAL NOT NULL
+    elapsed REAL NOT NULL,
+    settled_before INTEGER
 );
 CREATE INDEX candidates_joined ON candidates (id) WHERE joined = 1;
 CREATE INDEX candidates_scored ON candidates (score DESC, id) WHERE verdict = 'scored';
@@ -87,6 +95,7 @@ CREATE TABLE evaluations (
     final_loss REAL,
     elapsed REAL NOT NULL,
     look REAL,
+    worker INTEGER,
     UNIQUE (candidate, purpose, seed, split)
 );
 ";
@@ -94,7 +103,7 @@ CREATE TABLE evaluations (
 /// Creates the tables in an empty database.
 pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN; {TABLES} {OPEN} PRAGMA user_version = {VERSION}; COMMIT;"
     ))
 }
 
@@ -114,11 +123,18 @@ pub(super) fn migrate(
         });
     }
     if found < VERSION {
-        let spec = spec()?;
+        let spec = match found {
+            2 => spec()?,
+            _ => None,
+        };
         let migrate = || {
             let transaction = connection.unchecked_transaction()?;
-            transaction.execute_batch(TO_3)?;
-            transaction.execute("UPDATE run SET spec = ?1", [spec])?;
+            if found == 2 {
+                transaction.execute_batch(TO_3)?;
+                transaction.execute("UPDATE run SET spec = ?1", [spec])?;
+            }
+            transaction.execute_batch(TO_4)?;
+            transaction.execute_batch(OPEN)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()
         };

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use autoloss_graph::LossFile;
 use autoloss_search::{
     BestLoss, CandidateRecord, Entry, EvaluationKey, EvaluationRecord, Journal, JournalError,
-    RunHeader, ScreenRecord, SearchConfig, Settled,
+    OpenCandidate, RunHeader, ScreenRecord, SearchConfig, Settled,
 };
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -52,6 +52,7 @@ pub struct Store {
     _lock: RunLock,
     spec: Option<RunSpec>,
     header: Option<RunHeader>,
+    open: Vec<OpenCandidate>,
     candidates: Vec<CandidateRecord>,
     screens: Vec<ScreenRecord>,
     flushed: Instant,
@@ -116,6 +117,7 @@ impl Store {
             _lock: lock,
             spec: None,
             header: None,
+            open: Vec::new(),
             candidates: Vec::new(),
             screens: Vec::new(),
             flushed: Instant::now(),
@@ -151,6 +153,7 @@ impl Store {
         self.flushed = Instant::now();
         self.writing += start.elapsed();
         written.map_err(|error| rows::sorted(self.folder(), error))?;
+        self.open.clear();
         self.candidates.clear();
         self.screens.clear();
         Ok(())
@@ -160,6 +163,7 @@ impl Store {
         let connection = self.reader.connection();
         let transaction =
             rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        rows::write_open(&transaction, &self.open, &self.candidates)?;
         rows::insert_candidates(&transaction, &self.candidates)?;
         rows::insert_screens(&transaction, &self.screens)?;
         if let Some(evaluation) = evaluation {
@@ -235,6 +239,16 @@ impl Journal for Store {
             .session
             .map_or(0.0, |_| self.started.elapsed().as_secs_f64());
         self.before + session
+    }
+
+    fn opened(
+        &mut self,
+        open: &OpenCandidate,
+        screens: Vec<ScreenRecord>,
+    ) -> Result<(), JournalError> {
+        self.open.push(open.clone());
+        self.screens.extend(screens);
+        Ok(())
     }
 
     /// Buffers a candidate, and writes the buffer where it is large or old.

@@ -1,7 +1,7 @@
 //! What a report asks of a run beyond its losses: where candidates ended, how fast it went, what its
-//! trainings cost. Candidates are only ever added, in the order of their numbers, so a tally is brought up
-//! to date with what came since; a page that follows a run of millions must not count them all every
-//! second.
+//! trainings cost. Candidates are only ever added, in the order of their numbers but for those that wait for a training,
+//! so a tally is brought up to date with what came since; a page that follows a run of millions must not count
+//! them all every second.
 
 use autoloss_search::{CandidateId, Counts};
 
@@ -22,6 +22,8 @@ pub struct Tally {
     pub elapsed: f64,
     /// The last of them.
     pub(crate) last: Option<CandidateId>,
+    /// What was not settled then.
+    pub(crate) open: Vec<CandidateId>,
 }
 
 /// What the evaluations of a purpose have cost.

@@ -63,6 +63,7 @@ fn candidate(id: u64, outcome: Outcome) -> CandidateRecord {
         passed: 1,
         joined: true,
         ends_child: true,
+        settled_before: None,
         times,
         elapsed: 1.5,
     }
@@ -149,7 +150,7 @@ fn a_run_of_version_1_is_read_but_cannot_go_on() {
     drop(store);
     let error = Store::open(folder.path()).unwrap_err().to_string();
     assert!(
-        error.contains("an earlier version (schema 1, this one writes 3)"),
+        error.contains("an earlier version (schema 1, this one writes 4)"),
         "{error}"
     );
     let reader = RunReader::open(folder.path()).unwrap();

@@ -116,6 +116,35 @@ pub struct Settled {
     pub screens: Vec<ScreenRecord>,
 }
 
+/// A candidate behind the screens, as the journal keeps it while its outcome waits for a training: its own, or that of
+/// the candidate that it repeats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenCandidate {
+    /// Its number.
+    pub id: CandidateId,
+    /// The first proposal for the same child.
+    pub child: CandidateId,
+    /// The candidate it was made from; absent for a fresh loss.
+    pub parent: Option<CandidateId>,
+    /// How each branch's graph came about, in branch order.
+    pub origins: Vec<Origin>,
+    /// Text form of the graph of each branch, by branch name.
+    pub losses: BTreeMap<String, String>,
+    /// Hash of the canonical forms, where it was computed.
+    pub canonical: Option<u64>,
+    /// Gradient key of all branches, where it was computed.
+    pub key: Option<GradientKey>,
+    /// What the screens say of it; absent where it is trained.
+    pub outcome: Option<Outcome>,
+    /// Bit b: branch b passed its screens.
+    pub passed: u32,
+    /// Whether the next candidate begins another child.
+    pub ends_child: bool,
+    /// Where its time went.
+    pub times: StageTimes,
+}
+
 /// One explored candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CandidateRecord {
@@ -145,6 +174,9 @@ pub struct CandidateRecord {
     pub joined: bool,
     /// Whether the next candidate begins another child.
     pub ends_child: bool,
+    /// The first candidate that was proposed with its outcome known; absent where it was known at once, so that the
+    /// next one was.
+    pub settled_before: Option<CandidateId>,
     /// Where its time went.
     pub times: StageTimes,
     /// Seconds of the run when it was recorded.

@@ -50,7 +50,7 @@ pub struct SearchConfig {
     pub seed: u64,
     /// Trainings that run at the same time, each in a process of its own, `1..=64`. Default 1, in this process.
     ///
-    /// With several, three children for each are proposed from the same population. With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
+    /// With several, a child is planned from what has ended by then, so that chance decides too, and the run tells what followed from what (`replay --verify`). With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
     pub workers: usize,
     /// How many of the best losses are kept as files in `best/`, `1..=1000`. Default 10.
     pub keep_best: usize,
@@ -215,7 +215,7 @@ impl SearchConfig {
     /// on with the other, as a dotted path.
     ///
     /// `[budget]`, `[confirmation]`, `[promotion]`, `[retrain]` and `keep_best` decide only where a run ends and what is kept
-    /// of it, so they may change on resume.
+    /// of it, and the journal tells what `workers` decided, so they may change on resume.
     pub(crate) fn first_difference(&self, other: &Self) -> Option<String> {
         let mut other = other.clone();
         other.budget = self.budget;
@@ -223,6 +223,7 @@ impl SearchConfig {
         other.promotion = self.promotion.clone();
         other.retrain = self.retrain.clone();
         other.keep_best = self.keep_best;
+        other.workers = self.workers;
         if *self == other {
             return None;
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use crate::candidate::{BestLoss, CandidateRecord, Settled};
+use crate::candidate::{BestLoss, CandidateRecord, OpenCandidate, Settled};
 use crate::config::SearchConfig;
 use crate::evaluation::Evaluation;
 use crate::id::CandidateId;
@@ -87,8 +87,10 @@ pub struct EvaluationRecord {
 pub enum Entry {
     /// What was learnt of a graph, in the order in which it was.
     Screen(ScreenRecord),
-    /// The score of a search training at its pruning rule's step, in the order of the candidates.
+    /// The score of a settled candidate's training at its pruning rule's step.
     PruningScore(f64),
+    /// A candidate that was not settled, in the order of their numbers; all of them before the settled ones.
+    Open(OpenCandidate),
     /// A settled candidate, in the order of their numbers.
     Candidate(CandidateRecord),
 }
@@ -127,8 +129,20 @@ pub trait Journal {
         0.0
     }
 
-    /// Takes a candidate, in the order of their numbers. It may be written as late as the next
-    /// [`evaluated`](Self::evaluated) or [`flush`](Self::flush).
+    /// Takes a candidate that waits for a training, and what was newly learnt of its graphs. It may be written as late
+    /// as the next [`evaluated`](Self::evaluated) or [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn opened(
+        &mut self,
+        open: &OpenCandidate,
+        screens: Vec<ScreenRecord>,
+    ) -> Result<(), JournalError>;
+
+    /// Takes a candidate in the order in which they are settled, which is that of their numbers where one training
+    /// runs at a time. It may be written as late as [`opened`](Self::opened) says, but not before what was taken
+    /// earlier.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -157,8 +171,8 @@ pub trait Journal {
         Ok(())
     }
 
-    /// Tells everything that is needed to go on. Entries of one kind come in their order, those of
-    /// different kinds in any.
+    /// Tells everything that is needed to go on. Entries of one kind come in their order, and open candidates before
+    /// settled ones.
     ///
     /// # Errors
     /// Where it cannot be read.

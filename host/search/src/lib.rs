@@ -42,9 +42,12 @@ mod strategy;
 mod summary;
 mod task;
 mod timing;
+mod verify;
 
 pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
-pub use candidate::{BestLoss, CandidateRecord, Origin, Parent, Proposal, Screened, Settled};
+pub use candidate::{
+    BestLoss, CandidateRecord, OpenCandidate, Origin, Parent, Proposal, Screened, Settled,
+};
 pub use comparison::{Contender, Row, Scores, Standing, noise_floor};
 pub use conclusion::{Conclusion, FinalTable, Promoted, SecondStage};
 pub use config::{
@@ -78,3 +81,4 @@ pub use strategy::{Evolution, Next, RandomSearch, Strategy};
 pub use summary::{EndReason, Summary};
 pub use task::{BranchSpec, MAX_BRANCHES, TaskSpec};
 pub use timing::{Stage, StageTimes, Timed};
+pub use verify::{Deviation, Verified, verify};

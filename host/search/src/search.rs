@@ -1,30 +1,31 @@
 //! The driver: explores candidates, has those that pass the funnel evaluated, and writes down
 //! everything, until the budget is used up or the caller asks it to stop.
 //!
-//! A search advances in *rounds* of a few children for each worker. All children of a round are made from the same
-//! population and their results are taken in in the order of their numbers, so a search with several workers repeats
-//! itself too, whichever worker is faster; the price is that workers wait for the slowest of a round, and for its
-//! screening. With one worker a round is one child and the search is the plain sequential one, which a
-//! resumed run repeats candidate for candidate wherever it was cut.
+//! A search is *steady*: whatever ends is settled before the next child is planned, and its place is filled at once, so
+//! that no worker waits for a slower one. Which of several trainings ends first is chance; so the journal holds before
+//! which candidate each was settled, and a run is a function of its journal, though not of its seed alone. With one
+//! worker nothing is left to chance: a resumed run repeats it candidate for candidate wherever it was cut.
 //!
 //! `tests/seams.rs` has a whole search with a strategy, an executor and a journal of its own.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::candidate::BestLoss;
 use crate::comparison::{Contender, Row, noise_floor};
 use crate::conclusion::{self, Conclusion, FinalTable, Promoted, SecondStage};
 use crate::config::SearchConfig;
 use crate::error::SearchError;
-use crate::evaluation::{Confirmed, Evaluation, Executor, Halt, Job, Training, run_jobs};
+use crate::evaluation::{Confirmed, Evaluation, Executor, Flights, Halt, Job, Training, run_jobs};
 use crate::fault::Fault;
 use crate::fitness::Fitness;
 use crate::id::CandidateId;
-use crate::journal::{EvaluationKey, EvaluationRecord, Journal, Purpose, RunHeader};
+use crate::journal::{
+    Entry, EvaluationKey, EvaluationRecord, Journal, JournalError, Purpose, RunHeader,
+};
 use crate::observer::{Event, Observer};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::provenance::Provenance;
@@ -51,16 +52,13 @@ pub struct Search<J> {
     dirty: bool,
 }
 
-/// Children of a round for each of several workers: half of all trainings are pruned early, and a worker that has
-/// ended one goes on with the next.
-const CHILDREN: usize = 3;
-
-/// The children that are made from one population.
-#[derive(Debug, Default)]
-struct Round {
-    waiting: Vec<Waiting>,
-    evaluations: usize,
-    children: usize,
+/// The trainings of a search.
+struct Work<'a> {
+    flights: Flights<'a, Training>,
+    /// Those at the same time: with several workers one more than there are, so that none waits for the next.
+    most: usize,
+    /// Those that are to begin.
+    queue: VecDeque<(CandidateId, Purpose)>,
 }
 
 impl<J: Journal> Search<J> {
@@ -217,7 +215,9 @@ impl<J: Journal> Search<J> {
     fn reload(&mut self) -> Result<(), SearchError> {
         let strategy = (self.make_strategy)(&self.config, &self.task);
         self.state = State::new(&self.config, &self.task, strategy);
-        self.state.replay(&self.journal, &self.config, &self.task)
+        let journal = &self.journal;
+        let tell = |visit: &mut dyn FnMut(Entry)| journal.replay(visit);
+        self.state.replay(&tell, (&self.config, &self.task), None)
     }
 
     /// Searches until the budget is used up, `stop` is raised or a child cannot be made. `stop` is
@@ -250,7 +250,7 @@ impl<J: Journal> Search<J> {
         // A kill between two writes may have left the files of the best behind.
         self.write_best()?;
         let written_before = self.journal.writing_seconds();
-        let ended = self.rounds(screener, executor, observer, stop);
+        let ended = self.explore(screener, executor, observer, stop);
         let flushed = self.journal.flush();
         let end = ended?;
         flushed?;
@@ -266,190 +266,221 @@ impl<J: Journal> Search<J> {
         })
     }
 
-    fn rounds(
+    /// Explores, and gives up what is still open at the end.
+    fn explore(
         &mut self,
         screener: &mut dyn Screener,
         executor: &mut dyn Executor,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<EndReason, SearchError> {
-        loop {
-            let mut round = Round::default();
-            let end = self.gather(&mut round, screener, observer, stop)?;
-            if end == Some(EndReason::Stopped) {
-                return Ok(EndReason::Stopped);
-            }
-            let evaluations = self.evaluate(&round, executor, observer, stop)?;
-            let evaluations = match evaluations {
-                Some(ended) => self.repeat_best(&round, ended, executor, observer, stop)?,
-                None => None,
-            };
-            let Some(evaluations) = evaluations else {
-                return Ok(EndReason::Stopped);
-            };
-            let mut evaluations = evaluations.iter();
-            for waiting in round.waiting {
-                let evaluation = if waiting.is_new() {
-                    evaluations.next()
-                } else {
-                    None
-                };
-                self.settle(waiting, evaluation, observer)?;
-            }
-            if let Some(end) = end {
-                return Ok(end);
+        let flights = Flights::new(executor);
+        let most = match self.config.workers {
+            0 | 1 => 1,
+            workers => flights.capacity().min(workers + 1),
+        };
+        let open = self.state.open.iter();
+        let new = open.filter(|(_, waiting)| waiting.is_new());
+        let mut work = Work {
+            flights,
+            most,
+            queue: new.map(|(id, _)| (*id, Purpose::Search)).collect(),
+        };
+        let end = self.steadily(&mut work, screener, observer, stop);
+        work.flights.cancel();
+        while let Some((training, result)) = work.flights.ended(None) {
+            if let Ok(evaluation) = result {
+                // What the next session need not train again.
+                let kept = keep(&mut self.journal, training, evaluation, observer);
+                if end.is_ok() {
+                    kept?;
+                }
             }
         }
+        end
     }
 
-    /// Explores until the round is full. Rejected candidates before the first child of the round
-    /// are settled at once; those behind it wait, so that nothing is stored out of order.
-    fn gather(
+    fn steadily(
         &mut self,
-        round: &mut Round,
+        work: &mut Work<'_>,
         screener: &mut dyn Screener,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<EndReason>, SearchError> {
-        let children = match self.config.workers {
-            0 | 1 => 1,
-            workers => workers * CHILDREN,
-        };
-        while round.children < children {
-            if let Some(end) = self.ending(round, stop) {
-                return Ok(Some(end));
+    ) -> Result<EndReason, SearchError> {
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(EndReason::Stopped);
             }
-            let id = CandidateId(self.state.next + round.waiting.len() as u64);
-            let waiting = match self.state.explore(id, &self.config, screener) {
-                Ok(waiting) => waiting,
-                Err(Fault::Interrupted) => return Ok(Some(EndReason::Stopped)),
-                Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
-                    return Err(SearchError::Screening {
-                        candidate: id,
-                        reason,
-                    });
+            while work.flights.len() < work.most
+                && let Some((id, purpose)) = work.queue.pop_front()
+            {
+                self.begin_training(id, purpose, work, observer)?;
+            }
+            let end = self.ending();
+            // A child is planned from one population.
+            if self.state.between || end.is_some() {
+                for id in self.state.ready() {
+                    if let Some(waiting) = self.state.open.remove(&id) {
+                        self.settle(waiting, observer)?;
+                    }
                 }
+            }
+            let full = work.flights.len() >= work.most;
+            let deadline = match end.is_some() || full {
+                true => None,
+                false => Some(Instant::now()),
             };
-            round.evaluations += usize::from(waiting.is_new());
-            let child = waiting.screened.accepted;
-            round.children += usize::from(child);
-            if child || !round.waiting.is_empty() {
-                round.waiting.push(waiting);
-            } else {
-                self.settle(waiting, None, observer)?;
+            if let Some((training, result)) = work.flights.ended(deadline) {
+                match result {
+                    Ok(evaluation) => {
+                        let (id, purpose) = (training.key.candidate, training.key.purpose);
+                        let evaluation = keep(&mut self.journal, training, evaluation, observer)?;
+                        self.trained(id, purpose, evaluation, work);
+                    }
+                    Err(Fault::Interrupted) => return Ok(EndReason::Stopped),
+                    Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
+                        return Err(SearchError::Evaluation {
+                            candidate: training.key.candidate,
+                            reason,
+                        });
+                    }
+                }
+                continue;
+            }
+            match self.ending() {
+                Some(end) if self.state.open.is_empty() => return Ok(end),
+                Some(_) => {}
+                None => {
+                    if let Some(end) = self.explore_next(work, screener, observer)? {
+                        return Ok(end);
+                    }
+                }
             }
         }
+    }
+
+    /// Explores one candidate; why that ends the session, where it does.
+    fn explore_next(
+        &mut self,
+        work: &mut Work<'_>,
+        screener: &mut dyn Screener,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<EndReason>, SearchError> {
+        let candidate = CandidateId(self.state.next);
+        let mut waiting = match self.state.explore(&self.config, &self.task, screener) {
+            Ok(waiting) => waiting,
+            Err(Fault::Interrupted) => return Ok(Some(EndReason::Stopped)),
+            Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
+                return Err(SearchError::Screening { candidate, reason });
+            }
+        };
+        if !waiting.is_open() {
+            self.settle(waiting, observer)?;
+            return Ok(None);
+        }
+        let screens = std::mem::take(&mut waiting.screens);
+        self.journal.opened(&waiting.candidate, screens)?;
+        if waiting.is_new() {
+            work.queue.push_back((candidate, Purpose::Search));
+        }
+        self.state.open.insert(candidate, waiting);
         Ok(None)
     }
 
-    fn ending(&self, round: &Round, stop: &AtomicBool) -> Option<EndReason> {
-        if stop.load(Ordering::Relaxed) {
-            return Some(EndReason::Stopped);
-        }
+    fn ending(&self) -> Option<EndReason> {
         let budget = &self.config.budget;
-        let waiting = round.waiting.len() as u64;
         let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
-        if reached(budget.max_explored, self.state.next + waiting) {
+        if reached(budget.max_explored, self.state.next) {
             return Some(EndReason::Explored);
         }
-        let proxies = self.state.counts.proxies() + round.evaluations as u64;
-        if reached(budget.max_proxies, proxies) {
+        let open = self.state.open.values();
+        let new = open.filter(|waiting| waiting.is_new()).count() as u64;
+        if reached(budget.max_proxies, self.state.counts.proxies() + new) {
             return Some(EndReason::Proxies);
         }
         let after = self.after as f64 * self.state.training_seconds().unwrap_or(0.0);
+        let after = after / self.config.workers.max(1) as f64;
         if budget
             .max_seconds
             .is_some_and(|limit| self.journal.elapsed() + after.min(0.5 * limit) >= limit)
         {
             return Some(EndReason::Seconds);
         }
-        let attempts = self.state.idle + waiting;
-        let exhausted = round.evaluations == 0 && attempts >= self.config.evolution.max_proposals;
+        let attempts = self.state.idle;
+        let exhausted = new == 0 && attempts >= self.config.evolution.max_proposals;
         exhausted.then_some(EndReason::Exhausted { attempts })
     }
 
-    /// Has the round's new candidates evaluated, in their order. Nothing where it was interrupted. All
-    /// train with the run's own seed: what initial weights and image order do to a score they then do to
-    /// every candidate's.
-    fn evaluate(
+    /// Begins a training of an open candidate, or takes what an earlier session stored of it. All train with the
+    /// run's own seed: what initial weights and image order do to a score they then do to every candidate's.
+    fn begin_training(
         &mut self,
-        round: &Round,
-        executor: &mut dyn Executor,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
-        let pruning = self.state.pruner.next(&self.config.proxy);
-        let (seed, split) = (self.config.seed, self.config.proxy.split.clone());
-        let new = round.waiting.iter().filter(|waiting| waiting.is_new());
-        let trainings: Vec<Training> = new
-            .map(|waiting| {
-                let proposal = &waiting.screened.proposal;
-                let losses = self.task.texts(&proposal.graphs);
-                let of = (proposal.id, Purpose::Search);
-                let mut training = self.training(of, &losses, seed, &split);
-                training.job.pruning = pruning;
-                training
-            })
-            .collect();
-        self.run_trainings(&trainings, executor, observer, stop)
-    }
-
-    /// Trains what scored more than every loss before it once more, and takes the mean. Nothing where it was
-    /// interrupted; the first training is stored, so the next session goes on here.
-    fn repeat_best(
-        &mut self,
-        round: &Round,
-        mut evaluations: Vec<Evaluation>,
-        executor: &mut dyn Executor,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Option<Vec<Evaluation>>, SearchError> {
-        if !self.config.proxy.repeat_best {
-            return Ok(Some(evaluations));
-        }
-        let split = self.config.proxy.split.clone();
-        // Beyond those of the trainings after the search.
-        let seed = self.config.seed.wrapping_add(1 << 32) & (i64::MAX as u64);
-        let mut best = self.state.best.first().map(|best| best.fitness);
-        let new = round.waiting.iter().filter(|waiting| waiting.is_new());
-        for (waiting, evaluation) in new.zip(&mut evaluations) {
-            let Some(first) = evaluation.fitness().filter(|fitness| Some(*fitness) > best) else {
-                continue;
-            };
-            let proposal = &waiting.screened.proposal;
-            let losses = self.task.texts(&proposal.graphs);
-            let training = self.training((proposal.id, Purpose::Repeat), &losses, seed, &split);
-            let ended = self.run_trainings(&[training], executor, observer, stop)?;
-            let Some(again) = ended.and_then(|ended| ended.into_iter().next()) else {
-                return Ok(None);
-            };
-            evaluation.train_seconds += again.train_seconds;
-            evaluation.eval_seconds += again.eval_seconds;
-            evaluation.outcome = match (again.fitness(), again.outcome) {
-                (Some(second), _) => {
-                    let mean = 0.5 * (first.score() + second.score());
-                    let fitness = Fitness::new(mean).unwrap_or(first);
-                    Outcome::Scored { fitness }
-                }
-                // It says nothing of the loss.
-                (None, Outcome::Failed { .. }) => Outcome::Scored { fitness: first },
-                (None, other) => other,
-            };
-            best = best.max(evaluation.fitness());
-        }
-        Ok(Some(evaluations))
-    }
-
-    fn settle(
-        &mut self,
-        waiting: Waiting,
-        evaluation: Option<&Evaluation>,
+        id: CandidateId,
+        purpose: Purpose,
+        work: &mut Work<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), SearchError> {
+        let Some(waiting) = self.state.open.get(&id) else {
+            return Ok(());
+        };
+        let seed = match purpose {
+            // Beyond those of the trainings after the search.
+            Purpose::Repeat => self.config.seed.wrapping_add(1 << 32) & (i64::MAX as u64),
+            _ => self.config.seed,
+        };
+        let losses = &waiting.candidate.losses;
+        let mut training = self.training((id, purpose), losses, seed, &self.config.proxy.split);
+        if purpose == Purpose::Search {
+            training.job.pruning = self.state.pruner.next(&self.config.proxy);
+        }
+        if let Some(evaluation) = self.stored(&training)? {
+            self.trained(id, purpose, evaluation, work);
+            return Ok(());
+        }
+        self.journal.flush()?;
+        observer.observe(&Event::EvaluationStarted {
+            candidate: id,
+            purpose,
+            job: &training.job,
+        });
+        let job = training.job.clone();
+        work.flights.submit(&job, training);
+        Ok(())
+    }
+
+    /// Takes in what came of an open candidate's training. What scored more than every loss before it is trained once
+    /// more, where the configuration asks for it.
+    fn trained(
+        &mut self,
+        id: CandidateId,
+        purpose: Purpose,
+        evaluation: Evaluation,
+        work: &mut Work<'_>,
+    ) {
+        let best = self.state.best.first().map(|best| best.fitness);
+        let Some(waiting) = self.state.open.get_mut(&id) else {
+            return;
+        };
+        match (purpose, waiting.evaluation.as_mut()) {
+            (Purpose::Repeat, Some(first)) => {
+                first.repeated(evaluation);
+                waiting.is_trained = true;
+            }
+            _ => {
+                let again = self.config.proxy.repeat_best && evaluation.fitness() > best;
+                waiting.evaluation = Some(evaluation);
+                waiting.is_trained = !again;
+                if again {
+                    work.queue.push_front((id, Purpose::Repeat));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, waiting: Waiting, observer: &mut dyn Observer) -> Result<(), SearchError> {
         let before: Vec<CandidateId> = self.kept().iter().map(|best| best.id).collect();
-        let of = (&self.config, &self.task);
         let elapsed = self.journal.elapsed();
-        let settled = self.state.settle(waiting, evaluation, elapsed, of);
+        let settled = self.state.settle(waiting, elapsed, &self.config);
         observer.observe(&Event::Explored {
             record: &settled.record,
             counts: &self.state.counts,
@@ -559,21 +590,10 @@ impl<J: Journal> Search<J> {
             });
         };
         let finished = |index: usize, evaluation: Evaluation| {
-            let Training { key, job } = &trainings[places[index]];
-            let record = EvaluationRecord {
-                key: key.clone(),
-                losses: job.losses.clone(),
-                evaluation,
-                elapsed: journal.elapsed(),
-            };
-            let written = journal.evaluated(&record);
-            observer.borrow_mut().observe(&Event::EvaluationFinished {
-                candidate: key.candidate,
-                purpose: key.purpose,
-                evaluation: &record.evaluation,
-            });
-            ended[places[index]] = Some(record.evaluation);
-            written
+            let training = trainings[places[index]].clone();
+            let kept = keep(journal, training, evaluation, *observer.borrow_mut())?;
+            ended[places[index]] = Some(kept);
+            Ok::<(), JournalError>(())
         };
         match run_jobs(&jobs, executor, stop, started, finished) {
             Ok(()) => Ok(ended.into_iter().collect()),
@@ -870,4 +890,26 @@ impl<J: Journal> Search<J> {
         let row = |contender: &Contender| contender.row(ended.by_ref().take(seeds.len()).collect());
         Ok(Some(contenders.iter().map(row).collect()))
     }
+}
+
+/// Writes a finished evaluation down.
+fn keep(
+    journal: &mut impl Journal,
+    Training { key, job }: Training,
+    evaluation: Evaluation,
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, JournalError> {
+    let record = EvaluationRecord {
+        key,
+        losses: job.losses,
+        evaluation,
+        elapsed: journal.elapsed(),
+    };
+    let written = journal.evaluated(&record);
+    observer.observe(&Event::EvaluationFinished {
+        candidate: record.key.candidate,
+        purpose: record.key.purpose,
+        evaluation: &record.evaluation,
+    });
+    written.map(|()| record.evaluation)
 }

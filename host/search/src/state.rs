@@ -1,5 +1,5 @@
 //! Everything a search remembers between candidates, apart from the journal. It is a function of the
-//! settled candidates alone, so having read them and having lived through them come to the same.
+//! candidates and of when each was settled, so having read them and having lived through them come to the same.
 //!
 //! What a shared outcome means for the population (the method's words leave it open): a candidate
 //! that repeats a scored one, by canonical form or by gradient, joins with the shared fitness, for
@@ -9,32 +9,50 @@
 //! one without a fitness is rejected like it. A failed evaluation is never shared: it says nothing
 //! about the loss.
 
-use crate::candidate::{BestLoss, CandidateRecord, Proposal, Screened, Settled};
+mod replay;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use autoloss_graph::LossGraph;
+
+use crate::candidate::{BestLoss, CandidateRecord, OpenCandidate, Screened, Settled};
 use crate::config::SearchConfig;
 use crate::counts::Counts;
-use crate::error::SearchError;
 use crate::evaluation::{Evaluation, Pruner};
 use crate::fault::Fault;
+use crate::fitness::Fitness;
 use crate::id::CandidateId;
-use crate::journal::{Entry, Journal};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::screening::{Ahead, Answers, Funnel, GradientKey, Probe, Screener};
+use crate::screening::{Ahead, Answers, Funnel, GradientKey, Probe, ScreenRecord, Screener};
 use crate::strategy::{Next, Strategy};
 use crate::task::TaskSpec;
-use crate::timing::{Stage, StageTimes};
+use crate::timing::Stage;
 
-/// A candidate that waits to be settled.
+/// A candidate behind the screens.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) screened: Screened,
-    /// Whether the next candidate begins another child.
-    ends_child: bool,
+    pub(crate) candidate: OpenCandidate,
+    graphs: Vec<LossGraph>,
+    branch: Option<usize>,
+    /// What it shares with the evaluated candidate that it repeats.
+    shared: Option<Fitness>,
+    accepted: bool,
+    pub(crate) screens: Vec<ScreenRecord>,
+    /// What came of its training so far.
+    pub(crate) evaluation: Option<Evaluation>,
+    /// Whether nothing more is to come of it.
+    pub(crate) is_trained: bool,
 }
 
 impl Waiting {
-    /// Whether it has to be evaluated.
+    /// Whether it has to be trained.
     pub(crate) fn is_new(&self) -> bool {
-        self.screened.outcome.is_none()
+        self.candidate.outcome.is_none()
+    }
+
+    /// Whether its outcome needs a training, its own or that of the one it repeats.
+    pub(crate) fn is_open(&self) -> bool {
+        self.accepted && self.shared.is_none()
     }
 }
 
@@ -61,6 +79,10 @@ pub(crate) struct State {
     /// How many trainings were scored, and the seconds that they took.
     scored: (u64, f64),
     ahead: Ahead,
+    /// What is explored and not settled.
+    pub(crate) open: BTreeMap<CandidateId, Waiting>,
+    /// Whether the next candidate begins another child.
+    pub(crate) between: bool,
     /// How many of the best are remembered.
     most: usize,
 }
@@ -83,6 +105,8 @@ impl State {
             joined: 0,
             scored: (0, 0.0),
             ahead: Ahead::default(),
+            open: BTreeMap::new(),
+            between: true,
             most: config.keep_best.max(config.confirmation.top * CHOICE),
         }
     }
@@ -113,93 +137,36 @@ impl State {
         self.funnel.key_of(branch, probe)
     }
 
-    /// Takes in what a journal holds.
-    pub(crate) fn replay(
-        &mut self,
-        journal: &impl Journal,
-        config: &SearchConfig,
-        task: &TaskSpec,
-    ) -> Result<(), SearchError> {
-        let mut damage = Ok(());
-        journal.replay(&mut |entry| match entry {
-            Entry::Screen(screen) => _ = self.funnel.remember(&screen),
-            Entry::PruningScore(score) => self.pruner.push(score),
-            Entry::Candidate(record) if damage.is_ok() => {
-                damage = self.live_again(record, config, task);
+    /// Takes in that a candidate was explored, as far as what follows depends on it.
+    fn explored_again(&mut self, again: &Screened, ends_child: bool) {
+        let id = again.proposal.id;
+        self.strategy.screened(again);
+        if again.branch.is_none() {
+            let evaluated = &mut self.funnel.evaluated;
+            let key = again.key.as_ref();
+            match &again.outcome {
+                Some(Outcome::Equivalent { of } | Outcome::Near { of }) => {
+                    evaluated.note(*of, again.canonical, key);
+                }
+                Some(outcome) if !outcome.kind().evaluated() => {}
+                _ => {
+                    evaluated.note(id, again.canonical, key);
+                    evaluated.add(id, key);
+                }
             }
-            Entry::Candidate(_) => {}
-        })?;
-        self.failures = 0;
-        damage
-    }
-
-    fn live_again(
-        &mut self,
-        record: CandidateRecord,
-        config: &SearchConfig,
-        task: &TaskSpec,
-    ) -> Result<(), SearchError> {
-        let id = record.id;
-        let graphs = match record.passed {
-            0 => Vec::new(),
-            _ => {
-                task.parse(&record.losses, &config.limits)
-                    .map_err(|what| SearchError::Damaged {
-                        candidate: id,
-                        what,
-                    })?
-            }
-        };
-        // What a strategy is told of a candidate that an earlier process screened.
-        let screened = Screened {
-            proposal: Proposal {
-                id,
-                child: record.child,
-                parent: None,
-                graphs,
-                origins: record.origins.clone(),
-                known: 0,
-            },
-            passed: record.passed,
-            canonical: record.canonical,
-            key: record.key.clone(),
-            outcome: Some(record.outcome.clone()),
-            branch: record.branch,
-            shared: None,
-            accepted: record.ends_child,
-            screens: Vec::new(),
-            times: StageTimes::default(),
-        };
-        self.strategy.screened(&screened);
-        let evaluated = &mut self.funnel.evaluated;
-        match (record.branch, record.outcome.kind(), record.outcome.of()) {
-            (None, OutcomeKind::Equivalent | OutcomeKind::Near, Some(of))
-                if evaluated.fitness(of).is_some() =>
-            {
-                evaluated.note(of, record.canonical, record.key.as_ref());
-            }
-            (None, kind, _) if kind.evaluated() && kind != OutcomeKind::Failed => {
-                evaluated.note(id, record.canonical, record.key.as_ref());
-                evaluated.add(id, record.key.as_ref());
-                evaluated.finish(id, record.fitness);
-            }
-            _ => {}
         }
-        self.take_in(&Settled {
-            record,
-            graphs: screened.proposal.graphs,
-            screens: Vec::new(),
-        });
-        Ok(())
+        self.next = id.0 + 1;
+        self.between = ends_child;
     }
 
-    /// Makes and screens candidate `id`.
+    /// Makes and screens the next candidate.
     pub(crate) fn explore(
         &mut self,
-        id: CandidateId,
         config: &SearchConfig,
+        task: &TaskSpec,
         screener: &mut dyn Screener,
     ) -> Result<Waiting, Fault> {
+        let id = CandidateId(self.next);
         let mut tested = self
             .ahead
             .proposal(id, self.strategy.as_ref(), &self.funnel, screener)?;
@@ -226,10 +193,47 @@ impl State {
         if next != Next::Same {
             self.ahead.clear();
         }
+        self.next = id.0 + 1;
+        self.between = next == Next::Child;
+        let proposal = screened.proposal;
         Ok(Waiting {
-            screened,
-            ends_child: next == Next::Child,
+            candidate: OpenCandidate {
+                id,
+                child: proposal.child,
+                parent: proposal.parent.as_ref().map(|parent| parent.id),
+                origins: proposal.origins,
+                losses: task.texts(&proposal.graphs),
+                canonical: screened.canonical,
+                key: screened.key,
+                outcome: screened.outcome,
+                passed: screened.passed,
+                ends_child: self.between,
+                times: screened.times,
+            },
+            graphs: proposal.graphs,
+            branch: screened.branch,
+            shared: screened.shared,
+            accepted: screened.accepted,
+            screens: screened.screens,
+            evaluation: None,
+            is_trained: false,
         })
+    }
+
+    /// The open candidates of which nothing more is to come, those before others that repeat them.
+    pub(crate) fn ready(&self) -> Vec<CandidateId> {
+        let mut ready = BTreeSet::new();
+        for (id, waiting) in &self.open {
+            let repeated = waiting.candidate.outcome.as_ref().and_then(Outcome::of);
+            let done = match repeated {
+                None => waiting.is_trained,
+                Some(of) => !self.open.contains_key(&of) || ready.contains(&of),
+            };
+            if done {
+                ready.insert(*id);
+            }
+        }
+        ready.into_iter().collect()
     }
 
     /// Shares an earlier fitness with a loss that repeats the one it was given to, unless that is
@@ -259,21 +263,22 @@ impl State {
         self.joined >= config.evolution.initial as u64
     }
 
-    /// Settles a candidate; candidates are settled in the order of their numbers.
+    /// Settles a candidate: at once, or before the next is proposed.
     pub(crate) fn settle(
         &mut self,
         waiting: Waiting,
-        evaluation: Option<&Evaluation>,
         elapsed: f64,
-        (config, task): (&SearchConfig, &TaskSpec),
+        config: &SearchConfig,
     ) -> Settled {
+        let is_open = waiting.is_open();
         let Waiting {
-            mut screened,
-            ends_child,
+            mut candidate,
+            shared: mut fitness,
+            accepted: mut joined,
+            ..
         } = waiting;
-        let (id, mut fitness) = (screened.proposal.id, screened.shared);
-        let mut joined = screened.accepted;
-        let outcome = match (screened.outcome, evaluation) {
+        let id = candidate.id;
+        let outcome = match (candidate.outcome, waiting.evaluation) {
             (None, Some(evaluation)) => {
                 fitness = evaluation.fitness();
                 joined = fitness.is_some();
@@ -281,12 +286,8 @@ impl State {
                     self.pruner.push(score);
                 }
                 let seconds = evaluation.train_seconds + evaluation.eval_seconds;
-                screened.times.add(Stage::Evaluate, (seconds * 1e9) as u64);
-                match evaluation.outcome.kind() {
-                    OutcomeKind::Failed => self.funnel.evaluated.forget(id),
-                    _ => self.funnel.evaluated.finish(id, fitness),
-                }
-                evaluation.outcome.clone()
+                candidate.times.add(Stage::Evaluate, (seconds * 1e9) as u64);
+                evaluation.outcome
             }
             // What it repeats was still being evaluated.
             (Some(outcome), _) => {
@@ -303,27 +304,31 @@ impl State {
                 }
             }
         };
-        let proposal = screened.proposal;
+        if is_open {
+            // Drawn before this was known.
+            self.ahead.clear();
+        }
         let settled = Settled {
             record: CandidateRecord {
                 id,
-                child: proposal.child,
-                parent: proposal.parent.as_ref().map(|parent| parent.id),
-                losses: task.texts(&proposal.graphs),
-                origins: proposal.origins,
-                canonical: screened.canonical,
-                key: screened.key,
+                child: candidate.child,
+                parent: candidate.parent,
+                losses: candidate.losses,
+                origins: candidate.origins,
+                canonical: candidate.canonical,
+                key: candidate.key,
                 outcome,
-                branch: screened.branch,
-                passed: screened.passed,
+                branch: waiting.branch,
+                passed: candidate.passed,
                 fitness,
                 joined,
-                ends_child,
-                times: screened.times,
+                ends_child: candidate.ends_child,
+                settled_before: is_open.then_some(CandidateId(self.next)),
+                times: candidate.times,
                 elapsed,
             },
-            graphs: proposal.graphs,
-            screens: screened.screens,
+            graphs: waiting.graphs,
+            screens: waiting.screens,
         };
         self.take_in(&settled);
         settled
@@ -333,6 +338,12 @@ impl State {
     fn take_in(&mut self, settled: &Settled) {
         let record = &settled.record;
         let kind = record.outcome.kind();
+        if record.branch.is_none() && kind.evaluated() {
+            match kind {
+                OutcomeKind::Failed => self.funnel.evaluated.forget(record.id),
+                _ => self.funnel.evaluated.finish(record.id, record.fitness),
+            }
+        }
         self.counts.add(kind, 1, &record.times);
         self.idle = if kind.evaluated() { 0 } else { self.idle + 1 };
         self.failures = match kind {
@@ -344,7 +355,6 @@ impl State {
             self.scored.0 += 1;
             self.scored.1 += record.times.seconds(Stage::Evaluate);
         }
-        self.next = record.id.0 + 1;
         self.joined += u64::from(record.joined);
         self.rank(record);
         self.strategy.tell(settled);

@@ -59,7 +59,7 @@ impl Stage {
 /// assert_eq!(times.seconds(Stage::Probe), 1.5);
 /// assert_eq!(times.total_seconds(), 1.5);
 /// ```
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageTimes([u64; Stage::ALL.len()]);
 
 impl StageTimes {

@@ -71,6 +71,8 @@ impl Executor for Pair {
 #[derive(Default)]
 struct Memory {
     header: Option<RunHeader>,
+    open: Vec<OpenCandidate>,
+    screens: Vec<ScreenRecord>,
     settled: Vec<Settled>,
     evaluations: Vec<EvaluationRecord>,
 }
@@ -91,8 +93,23 @@ impl Journal for Memory {
         Ok(())
     }
 
+    fn opened(
+        &mut self,
+        open: &OpenCandidate,
+        screens: Vec<ScreenRecord>,
+    ) -> Result<(), JournalError> {
+        self.open.push(open.clone());
+        self.screens.extend(screens);
+        Ok(())
+    }
+
     fn settled(&mut self, settled: Settled) -> Result<(), JournalError> {
-        self.settled.push(settled);
+        self.open.retain(|open| open.id != settled.record.id);
+        self.screens.extend(settled.screens.iter().cloned());
+        let place = self
+            .settled
+            .partition_point(|other| other.record.id < settled.record.id);
+        self.settled.insert(place, settled);
         Ok(())
     }
 
@@ -102,8 +119,10 @@ impl Journal for Memory {
     }
 
     fn replay(&self, visit: &mut dyn FnMut(Entry)) -> Result<(), JournalError> {
-        let screens = self.settled.iter().flat_map(|settled| &settled.screens);
-        screens.for_each(|screen| visit(Entry::Screen(screen.clone())));
+        let screens = self.screens.iter().cloned().map(Entry::Screen);
+        screens.for_each(&mut *visit);
+        let open = self.open.iter().cloned().map(Entry::Open);
+        open.for_each(&mut *visit);
         let scores = self
             .evaluations
             .iter()
@@ -209,6 +228,8 @@ fn it_goes_on_from_its_journal_as_if_it_had_not_been_cut() {
     run(&mut first);
     let journal = Memory {
         header: first.journal().header.clone(),
+        open: first.journal().open.clone(),
+        screens: first.journal().screens.clone(),
         settled: first.journal().settled.clone(),
         evaluations: first.journal().evaluations.clone(),
     };

@@ -755,6 +755,7 @@ impl Workbench {
             waited_seconds: trained.waited_seconds,
             final_loss: trained.final_loss,
             pruning_score: trial.pruning_score,
+            worker: None,
             ..ended
         })
     }

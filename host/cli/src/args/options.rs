@@ -74,8 +74,8 @@ pub(crate) struct TaskArgs {
 /// Where trainings run.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WorkerArgs {
-    /// Worker processes, each of which trains on one thread, beside one another [default: none; one
-    /// training at a time, in this process]
+    /// Worker processes, each of which trains on one thread, beside one another [default: 1, which is one
+    /// training at a time in this process; a run goes on with as many as it had]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
 }
@@ -155,6 +155,8 @@ pub(crate) struct ResumeArgs {
     /// Threads of libtorch [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
     /// Results as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -328,6 +330,20 @@ pub(crate) struct RunsArgs {
     /// Folder that holds run folders, or a run folder [default: runs]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `replay`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayArgs {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Make every proposal again and say where it differs
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Results as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod fidelity;
 pub(crate) mod inspect;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod retrain;
 pub(crate) mod runs;

@@ -53,6 +53,9 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let spec = store.reader().spec()?;
     let mut config = Overrides::parse(&args.set)?.over(&header.config)?;
     change_budget(&mut config.budget, &args.budget);
+    if let Some(workers) = args.workers.workers {
+        config.workers = usize::from(workers);
+    }
     let machine = Machine {
         device: &args.device,
         threads: args.threads,

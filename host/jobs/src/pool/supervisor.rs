@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoloss_search::{Fault, Finished, Job, Ticket};
+use autoloss_search::{Evaluation, Fault, Finished, Job, Ticket};
 
 use super::slot::{Assigned, Worker};
 use super::{Doing, Limits, Make, WorkerStatus};
@@ -164,18 +164,19 @@ impl Supervisor {
                     worker.steps = (done, of);
                 }
             }
-            FromWorker::Ended { ticket, evaluation } => self.ended(number, ticket, Ok(evaluation)),
+            FromWorker::Ended { ticket, evaluation } => {
+                let evaluation = Evaluation {
+                    worker: Some(number),
+                    ..evaluation
+                };
+                self.ended(number, ticket, Ok(evaluation));
+            }
             FromWorker::Faulted { ticket, fault } => self.ended(number, ticket, Err(fault)),
         }
     }
 
     /// A job came back from the worker that had it; one that another has is nonsense.
-    fn ended(
-        &mut self,
-        number: usize,
-        ticket: Ticket,
-        result: Result<autoloss_search::Evaluation, Fault>,
-    ) {
+    fn ended(&mut self, number: usize, ticket: Ticket, result: Result<Evaluation, Fault>) {
         let place = &mut self.places[number];
         let has = |job: &mut Assigned| job.ticket == ticket;
         let Some(worker) = &mut place.worker else {
@@ -189,7 +190,7 @@ impl Supervisor {
         self.finish(ticket, result);
     }
 
-    fn finish(&self, ticket: Ticket, result: Result<autoloss_search::Evaluation, Fault>) {
+    fn finish(&self, ticket: Ticket, result: Result<Evaluation, Fault>) {
         // Where the pool is gone nobody wants it.
         let _ = self.ends.send((ticket, result));
     }

@@ -9,7 +9,7 @@ mod confirmation;
 mod failures;
 mod golden;
 mod resume;
-mod rounds;
 mod sharing;
+mod steady;
 mod support;
 mod switches;

@@ -366,7 +366,7 @@ fn a_run_of_the_release_before_goes_on_exactly() {
     run_of_version_2(folder.path());
     finish(&mut resume(folder.path(), 1));
     assert_eq!(trace(folder.path()), include_str!("golden-trace.txt"));
-    assert_eq!(version(folder.path()), 3);
+    assert_eq!(version(folder.path()), 4);
     // The spec has become part of the database.
     std::fs::remove_file(folder.path().join("session.json")).unwrap();
     let spec = RunReader::open(folder.path()).unwrap().spec().unwrap();
@@ -388,4 +388,26 @@ fn version(folder: &Path) -> i64 {
     database
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap()
+}
+
+/// Version 3 knew neither open candidates nor when one was settled.
+#[test]
+fn a_run_of_version_3_is_read_and_goes_on_exactly() {
+    let settings = config(EXPLORED);
+    let (_, expected) = whole_run(1, &settings);
+    let folder = tempfile::tempdir().unwrap();
+    run_until(&mut begin(folder.path(), 1, &settings), 700);
+    let database = rusqlite::Connection::open(folder.path().join("run.db")).unwrap();
+    database
+        .execute_batch(
+            "ALTER TABLE candidates DROP COLUMN settled_before;
+             ALTER TABLE evaluations DROP COLUMN worker;
+             DROP TABLE open; PRAGMA user_version = 3",
+        )
+        .unwrap();
+    drop(database);
+    assert_eq!(trace(folder.path()), lines(&expected, 700));
+    finish(&mut resume(folder.path(), 1));
+    assert_eq!(trace(folder.path()), expected);
+    assert_eq!(version(folder.path()), 4);
 }

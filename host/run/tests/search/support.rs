@@ -111,7 +111,7 @@ pub(crate) struct FakeTrainer {
     pub(crate) fail_at: Option<usize>,
     /// Fails at every evaluation of these, counted from 1.
     pub(crate) failing: std::ops::Range<usize>,
-    /// Reports the evaluations of a round from the last to the first.
+    /// Ends the last of the open trainings first.
     pub(crate) backwards: bool,
 }
 
@@ -174,7 +174,11 @@ impl Executor for FakeTrainer {
         self.open.push_back((ticket, job.clone()));
     }
 
-    fn wait(&mut self, _deadline: Option<Instant>) -> Option<Finished> {
+    /// A training takes as long as somebody waits for it.
+    fn wait(&mut self, deadline: Option<Instant>) -> Option<Finished> {
+        if deadline.is_some() {
+            return None;
+        }
         let next = match self.backwards {
             true => self.open.pop_back(),
             false => self.open.pop_front(),

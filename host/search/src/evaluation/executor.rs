@@ -28,7 +28,8 @@ pub trait Evaluator {
 
 /// Runs jobs: in this process, in worker processes, on other machines.
 pub trait Executor {
-    /// How many jobs it runs at the same time; the search has no more of them open. At least 1.
+    /// How many jobs it takes at the same time, those included that wait in it for a place; the search has no more of
+    /// them open. At least 1.
     fn capacity(&self) -> usize;
 
     /// Takes a job; a ticket is used once.

@@ -145,6 +145,9 @@ pub struct Evaluation {
     /// The score at the pruning rule's step, where the training came so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruning_score: Option<f64>,
+    /// The worker that it ran in, from 0; absent where the executor has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<usize>,
 }
 
 impl Evaluation {
@@ -160,6 +163,7 @@ impl Evaluation {
             waited_seconds: 0.0,
             final_loss: None,
             pruning_score: None,
+            worker: None,
         }
     }
 
@@ -187,6 +191,23 @@ impl Evaluation {
     #[must_use]
     pub fn fitness(&self) -> Option<Fitness> {
         self.outcome.fitness()
+    }
+
+    /// Takes in another training of the same loss: a score is the mean of both. One that failed says nothing of the
+    /// loss.
+    pub(crate) fn repeated(&mut self, again: Self) {
+        self.train_seconds += again.train_seconds;
+        self.eval_seconds += again.eval_seconds;
+        let first = self.fitness();
+        match (first, again.fitness(), again.outcome) {
+            (Some(first), Some(second), _) => {
+                let mean = 0.5 * (first.score() + second.score());
+                let fitness = Fitness::new(mean).unwrap_or(first);
+                self.outcome = Outcome::Scored { fitness };
+            }
+            (_, None, Outcome::Failed { .. }) => {}
+            (_, _, other) => self.outcome = other,
+        }
     }
 
     /// Drops values that are no numbers, since JSON has no word for them, and turns an outcome that no

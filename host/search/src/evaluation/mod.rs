@@ -13,4 +13,4 @@ pub use job::{Evaluation, Job, PruningRule};
 
 pub(crate) use confirm::mean_score;
 pub(crate) use pruning::Pruner;
-pub(crate) use trainings::{Halt, Training, run_jobs};
+pub(crate) use trainings::{Flights, Halt, Training, run_jobs};

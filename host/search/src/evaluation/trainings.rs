@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::executor::{Executor, Ticket};
 use super::job::{Evaluation, Job};
@@ -22,6 +23,76 @@ pub(crate) enum Halt<E> {
     Caller(E),
 }
 
+/// The jobs that an executor has, each with what the caller knows it by.
+pub(crate) struct Flights<'a, T> {
+    executor: &'a mut dyn Executor,
+    open: BTreeMap<Ticket, T>,
+    next: u64,
+}
+
+impl<'a, T> Flights<'a, T> {
+    /// None yet.
+    pub(crate) fn new(executor: &'a mut dyn Executor) -> Self {
+        Self {
+            executor,
+            open: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many jobs the executor takes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.executor.capacity().max(1)
+    }
+
+    pub(crate) fn submit(&mut self, job: &Job, known_by: T) {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.executor.submit(ticket, job);
+        self.open.insert(ticket, known_by);
+    }
+
+    /// Gives all of them up; they come back nevertheless.
+    pub(crate) fn cancel(&mut self) {
+        for &ticket in self.open.keys() {
+            self.executor.cancel(ticket);
+        }
+    }
+
+    /// The next that ends, until the deadline where there is one; nothing where none did by then or there is none.
+    /// One that failed alone is an evaluation.
+    pub(crate) fn ended(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Option<(T, Result<Evaluation, Fault>)> {
+        while !self.open.is_empty() {
+            let Some((ticket, result)) = self.executor.wait(deadline) else {
+                if deadline.is_some() {
+                    return None;
+                }
+                let (ticket, lost) = self.open.pop_first()?;
+                self.executor.cancel(ticket);
+                let reason = "the executor has lost a job".to_owned();
+                return Some((lost, Err(Fault::Fatal(reason))));
+            };
+            let Some(known_by) = self.open.remove(&ticket) else {
+                continue;
+            };
+            let result = match result {
+                Ok(evaluation) => Ok(evaluation.checked()),
+                Err(Fault::Failed(reason)) => Ok(Evaluation::failed(reason)),
+                fault => fault,
+            };
+            return Some((known_by, result));
+        }
+        None
+    }
+}
+
 /// Runs jobs. `started` is told the number of each that begins and `finished` of each that ends, with what
 /// came of it. Where the executor or the caller ends it all, what is still open is cancelled.
 pub(crate) fn run_jobs<E>(
@@ -31,54 +102,34 @@ pub(crate) fn run_jobs<E>(
     mut started: impl FnMut(usize),
     mut finished: impl FnMut(usize, Evaluation) -> Result<(), E>,
 ) -> Result<(), Halt<E>> {
-    let mut open: BTreeMap<Ticket, usize> = BTreeMap::new();
-    let mut next = 0;
+    let mut flights = Flights::new(executor);
+    let mut left = jobs.iter().enumerate();
     let mut halt = None;
     loop {
-        while halt.is_none() && next < jobs.len() && open.len() < executor.capacity().max(1) {
+        while halt.is_none() && flights.len() < flights.capacity() {
+            let Some((number, job)) = left.next() else {
+                break;
+            };
             if stop.load(Ordering::Relaxed) {
                 halt = Some(Halt::Interrupted);
                 break;
             }
-            let ticket = Ticket(next as u64);
-            started(next);
-            executor.submit(ticket, jobs[next]);
-            open.insert(ticket, next);
-            next += 1;
+            started(number);
+            flights.submit(job, number);
         }
-        let Some((&first, &job)) = open.first_key_value() else {
+        if halt.is_some() {
+            flights.cancel();
+        }
+        let Some((job, result)) = flights.ended(None) else {
             return halt.map_or(Ok(()), Err);
         };
-        if halt.is_some() {
-            open.keys().for_each(|&ticket| executor.cancel(ticket));
-        }
-        let (ticket, result) = match executor.wait(None) {
-            Some(ended) => ended,
-            None => {
-                let reason = "the executor has lost a job".to_owned();
-                halt.get_or_insert(Halt::Fatal { job, reason });
-                open.clear();
-                executor.cancel(first);
-                continue;
-            }
+        let fault = match result {
+            Ok(evaluation) => finished(job, evaluation).map_err(Halt::Caller),
+            Err(Fault::Interrupted) => Err(Halt::Interrupted),
+            Err(Fault::Failed(reason) | Fault::Fatal(reason)) => Err(Halt::Fatal { job, reason }),
         };
-        let Some(job) = open.remove(&ticket) else {
-            continue;
-        };
-        let evaluation = match result {
-            Ok(evaluation) => evaluation.checked(),
-            Err(Fault::Failed(reason)) => Evaluation::failed(reason),
-            Err(Fault::Interrupted) => {
-                halt.get_or_insert(Halt::Interrupted);
-                continue;
-            }
-            Err(Fault::Fatal(reason)) => {
-                halt.get_or_insert(Halt::Fatal { job, reason });
-                continue;
-            }
-        };
-        if let Err(error) = finished(job, evaluation) {
-            halt.get_or_insert(Halt::Caller(error));
+        if let Err(fault) = fault {
+            halt.get_or_insert(fault);
         }
     }
 }

@@ -38,11 +38,14 @@
 
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 use super::screener::Probe;
 use crate::config::{EquivalenceConfig, EquivalenceMode};
 
 /// What equivalent losses have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct GradientKey(Box<str>);
 
 impl GradientKey {
