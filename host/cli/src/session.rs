@@ -109,22 +109,23 @@ impl Session {
         config: SearchConfig,
         machine: Machine<'_>,
     ) -> Result<Self> {
-        let (device, loaders) = begin(machine)?;
+        let machine = begin(machine)?;
         let stop = interrupt::stop_flag()?;
-        Self::on(registry, spec, config, device, loaders, stop)
+        Self::on(registry, spec, config, machine, Vec::new(), stop)
     }
 
-    /// Opens what a worker's host has open, with the worker's own flag.
+    /// Opens what a worker's host has open, with the worker's own flag; the host has compared the kept features of the
+    /// `verified` splits with the data.
     pub(crate) fn of_worker(
         spec: RunSpec,
         config: SearchConfig,
         plugins: &[PathBuf],
         machine: Machine<'_>,
+        verified: Vec<Split>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let registry = Registry::load(plugins)?;
-        let (device, loaders) = begin(machine)?;
-        Self::on(registry, spec, config, device, loaders, stop)
+        Self::on(registry, spec, config, begin(machine)?, verified, stop)
     }
 
     /// The device as `--device` names it.
@@ -141,8 +142,8 @@ impl Session {
         registry: Registry,
         spec: RunSpec,
         config: SearchConfig,
-        device: Device,
-        loaders: Option<usize>,
+        (device, loaders): (Device, Option<usize>),
+        verified: Vec<Split>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let choice = Choice {
@@ -166,6 +167,7 @@ impl Session {
             caching: Caching {
                 bytes: config.proxy.features_mb << 20,
                 folder: cache_folder().map(|folder| folder.join("autoloss/features")),
+                verified,
             },
         };
         let workbench =
@@ -204,7 +206,8 @@ impl Session {
         spec.settings.extend(overrides.task().clone());
         spec.network_settings = overrides.network().clone();
         let stop = Arc::clone(&self.stop);
-        Self::on(registry, spec, config, self.device, self.loaders, stop)
+        let machine = (self.device, self.loaders);
+        Self::on(registry, spec, config, machine, Vec::new(), stop)
     }
 
     /// The session of the second stage, where the configuration asks for one.

@@ -80,7 +80,7 @@ impl Overrides {
     /// Takes in how many workers there are to be.
     pub(crate) fn workers(&mut self, args: WorkerArgs) {
         if let Some(workers) = args.workers {
-            self.push("workers", i64::from(workers));
+            self.push("workers", i64::try_from(workers).unwrap_or(i64::MAX));
         }
     }
 

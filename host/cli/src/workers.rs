@@ -41,29 +41,41 @@ struct Recipe {
     device: String,
     threads: u16,
     loaders: Option<u16>,
+    /// Splits whose kept features this host has compared with the data.
+    #[serde(default)]
+    verified: Vec<String>,
 }
 
 /// The workers that a session asks for, ready for its jobs; none where it asks for one training at a time, which
 /// is run in this process. More sessions are opened with [`open`].
 pub(crate) fn of(session: &Session) -> Result<Option<ProcessPool>> {
-    let workers = session.config.workers;
-    if workers < 2 {
-        return Ok(None);
+    match session.config.workers {
+        0 | 1 => Ok(None),
+        workers => start(session, workers).map(Some),
     }
+}
+
+/// So many workers, ready for a session's jobs.
+pub(crate) fn start(session: &Session, workers: usize) -> Result<ProcessPool> {
     let program = std::env::current_exe().context("this program's own file")?;
     let make = move |_| {
         let mut command = Command::new(&program);
         command.arg("worker");
         command
     };
+    let config = session.config.pool;
+    let own = config.memory_mb.map(|megabytes| megabytes << 20);
     let limits = Limits {
-        memory: memory().map(|bytes| bytes / 10 * 9 / workers as u64),
+        silence: Duration::from_secs_f64(config.silence_seconds),
+        job: config.job_seconds.map(Duration::from_secs_f64),
+        memory: own.or_else(|| Some(memory()? / 10 * 9 / workers as u64)),
+        tries: config.tries,
         ..Limits::default()
     };
     let stop = Arc::clone(&session.stop);
     let pool = ProcessPool::new(workers, Box::new(make), limits, stop);
     open(&pool, session)?;
-    Ok(Some(pool))
+    Ok(pool)
 }
 
 /// Has the workers of a pool open a session.
@@ -78,6 +90,12 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
         device: session.device_name(),
         threads: 1,
         loaders: session.loaders().or(Some(0)),
+        verified: session
+            .workbench
+            .prepared()
+            .iter()
+            .map(Split::to_string)
+            .collect(),
     };
     pool.open(Opening {
         key: session.spec.hash(),
@@ -285,9 +303,11 @@ impl Bench {
         };
         let plugins: Vec<PathBuf> = recipe.plugins.into_iter().map(|(path, _)| path).collect();
         let stop = Arc::clone(stop);
-        let session = Session::of_worker(recipe.spec, recipe.config, &plugins, machine, stop)?;
-        let split = session.config.proxy.split.parse()?;
-        session.prepare(&[Split::Train, split])?;
+        let verified = recipe.verified.iter().map(|split| split.parse());
+        let verified: Vec<Split> = verified.collect::<Result<_, _>>()?;
+        let (spec, config) = (recipe.spec, recipe.config);
+        let session = Session::of_worker(spec, config, &plugins, machine, verified.clone(), stop)?;
+        session.prepare(&verified)?;
         Ok(Self { session })
     }
 }

@@ -10,4 +10,4 @@ pub mod protocol;
 pub mod worker;
 
 pub use in_process::InProcess;
-pub use pool::{Doing, Limits, Make, ProcessPool, WorkerStatus};
+pub use pool::{Doing, Limits, Make, PoolWatch, ProcessPool, WorkerStatus};

@@ -86,6 +86,21 @@ pub enum Doing {
     },
 }
 
+/// What the workers of a pool do.
+#[derive(Clone, Debug)]
+pub struct PoolWatch(Arc<Mutex<Vec<WorkerStatus>>>);
+
+impl PoolWatch {
+    /// At this moment.
+    #[must_use]
+    pub fn now(&self) -> Vec<WorkerStatus> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// An executor of worker processes. Dropping it ends them.
 pub struct ProcessPool {
     events: Sender<Event>,
@@ -129,8 +144,13 @@ impl ProcessPool {
     /// What the workers do.
     #[must_use]
     pub fn status(&self) -> Vec<WorkerStatus> {
-        let status = self.status.lock();
-        status.unwrap_or_else(PoisonError::into_inner).clone()
+        self.watch().now()
+    }
+
+    /// Tells what the workers do while somebody else has the pool.
+    #[must_use]
+    pub fn watch(&self) -> PoolWatch {
+        PoolWatch(Arc::clone(&self.status))
     }
 
     fn tell(&self, event: Event) {

@@ -9,7 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ fn main() {
     if let Ok(kind) = std::env::var(WORKER) {
         be_a_worker(&kind);
     }
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 13] = [
         ("jobs_come_back_from_several_workers", jobs_come_back),
         (
             "a_lost_worker_is_replaced_and_its_job_tried_again",
@@ -37,6 +37,7 @@ fn main() {
             "a_job_that_always_kills_fails_with_the_last_words",
             always_kills,
         ),
+        ("streams_break_at_any_message", broken_streams),
         ("nonsense_ends_a_worker", nonsense),
         ("a_stopped_worker_is_silent_and_killed", silent),
         ("memory_and_time_are_limited", limited),
@@ -116,6 +117,52 @@ impl Trainer for Actor {
     }
 }
 
+/// A stream that breaks at the n-th message.
+struct Breaking<S> {
+    stream: S,
+    /// Messages until then; none where it never does.
+    left: Option<usize>,
+}
+
+impl<S> Breaking<S> {
+    /// The stream of a worker of this kind, which may be `read:N` or `write:N`.
+    fn of(stream: S, kind: &str, way: &str) -> Self {
+        let number = kind
+            .strip_prefix(way)
+            .and_then(|rest| rest.strip_prefix(':'));
+        let left = number.map(|number| number.parse().unwrap());
+        Self { stream, left }
+    }
+
+    fn count(&mut self) -> std::io::Result<()> {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                return Err(std::io::Error::other("the wire was cut"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: Write> Write for Breaking<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.count()?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl<S: Read> Read for Breaking<S> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.count()?;
+        self.stream.read(bytes)
+    }
+}
+
 fn be_a_worker(kind: &str) -> ! {
     let stop = Arc::new(AtomicBool::new(false));
     let first = kind == "first";
@@ -129,8 +176,8 @@ fn be_a_worker(kind: &str) -> ! {
     };
     let flag = Arc::clone(&stop);
     let served = serve(
-        std::io::BufReader::new(std::io::stdin()),
-        std::io::stdout(),
+        std::io::BufReader::new(Breaking::of(std::io::stdin(), kind, "read")),
+        Breaking::of(std::io::stdout(), kind, "write"),
         hello,
         &stop,
         |_| std::process::exit(0),
@@ -155,17 +202,16 @@ fn quick() -> Limits {
     }
 }
 
-/// A pool whose workers are of a kind; with `first` only the first of each place is.
-fn pool_of(workers: usize, kind: &'static str, limits: Limits) -> (ProcessPool, Arc<AtomicBool>) {
+/// A pool whose workers are of a kind; only the first of each place is `first`, or breaks at a message.
+fn pool_of(workers: usize, kind: &str, limits: Limits) -> (ProcessPool, Arc<AtomicBool>) {
     let stop = Arc::new(AtomicBool::new(false));
     let begun = AtomicBool::new(false);
+    let kind = kind.to_owned();
+    let once = kind == "first" || kind.contains(':');
     let make = move |_| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let kind = match kind {
-            "first" if begun.swap(true, Ordering::Relaxed) => "later",
-            kind => kind,
-        };
-        command.env(WORKER, kind);
+        let later = once && begun.swap(true, Ordering::Relaxed);
+        command.env(WORKER, if later { "later" } else { &kind });
         command
     };
     let pool = ProcessPool::new(workers, Box::new(make), limits, Arc::clone(&stop));
@@ -256,6 +302,28 @@ fn tried_again() {
         assert_eq!(fitness, Fitness::new(0.5), "{text}");
         let status = pool.status();
         assert_eq!(status[0].restarts, 1, "{text}: {status:?}");
+    }
+}
+
+/// The n-th message that a worker reads or writes breaks its stream, for every n until none does: no job is lost.
+fn broken_streams() {
+    for way in ["read", "write"] {
+        for number in 1.. {
+            let (mut pool, _) = pool_of(1, &format!("{way}:{number}"), quick());
+            for seed in 0..3 {
+                pool.submit(Ticket(seed), &job("score", seed));
+            }
+            let mut seen = BTreeMap::new();
+            while let Some((ticket, result)) = pool.wait(soon()) {
+                seen.insert(ticket.0, result.unwrap().fitness());
+            }
+            let expected = (0..3).map(|seed| (seed, Fitness::new(seed as f64 / 1000.0)));
+            assert_eq!(seen, expected.collect(), "{way} {number}");
+            if pool.status()[0].restarts == 0 {
+                assert!(number > 3, "{way} {number}");
+                break;
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::setup::{self, Setup};
 use crate::shape::{self, Shape};
 use crate::source::Source;
 use crate::summary::{self, Summary};
+use crate::workers::{self, Workers};
 
 /// What a report shows.
 #[derive(Clone, Debug)]
@@ -57,6 +58,7 @@ pub(crate) struct Content {
     pub(crate) pictures: Option<Pictures>,
     pub(crate) setup: Setup,
     pub(crate) costs: Costs,
+    pub(crate) workers: Workers,
 }
 
 /// What is kept from one reading of a run to the next, so that a page that follows a run counts only what
@@ -111,6 +113,7 @@ impl Content {
                 .unwrap_or_default(),
             setup: setup::read(&source)?,
             costs: costs::read(&source, &memory.tally)?,
+            workers: workers::read(&source)?,
             pictures,
             summary,
             best: losses,

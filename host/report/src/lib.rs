@@ -34,6 +34,7 @@ mod statistics;
 mod summary;
 pub mod tensorboard;
 pub mod watch;
+mod workers;
 
 pub use content::Options;
 pub use error::ReportError;

@@ -12,6 +12,7 @@ mod search;
 mod setup;
 mod shapes;
 mod table;
+mod workers;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Value, json};

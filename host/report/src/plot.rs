@@ -109,3 +109,33 @@ pub(crate) fn dots(score: &str, lines: &[(&str, Vec<f64>)]) -> Markup {
         }
     }
 }
+
+/// A line for each worker, with a bar for whatever it was busy with between two moments; what failed is marked.
+pub(crate) fn timeline((from, to): (f64, f64), lines: &[(String, &[(f64, f64, bool)])]) -> Markup {
+    let long = 2.0 * SIDE;
+    let names = 80.0;
+    let (width, bottom) = (names + long + 20.0, LINE * lines.len() as f64);
+    let at = |seconds: f64| names + (seconds - from) / (to - from).max(1e-9) * long;
+    let middle = |place: usize| LINE * (place as f64 + 0.5);
+    html! {
+        div class="scroll" tabindex="0" role="group" aria-label="Timeline of the workers" {
+            svg viewBox={ "0 0 " (width) " " (bottom + 28.0) } width=(width) height=(bottom + 28.0) role="img"
+                aria-label="When each worker was busy" {
+                path d={ "M" (names) " " (bottom) "H" (names + long) } stroke="currentColor" {}
+                @for part in [0.0, 0.5, 1.0] {
+                    @let seconds = from + part * (to - from);
+                    text x=(at(seconds)) y=(bottom + 18.0) text-anchor="middle" font-size="12" fill="currentColor" { (number::duration(seconds)) }
+                }
+                @for (place, (name, bars)) in lines.iter().enumerate() {
+                    text x=(names - 8.0) y=(middle(place) + 4.0) text-anchor="end" font-size="12" fill="currentColor" { (name) }
+                    @for (begin, end, failed) in *bars {
+                        rect x=(format!("{:.1}", at(*begin))) y=(middle(place) - 8.0) width=(format!("{:.1}", (at(*end) - at(*begin)).max(0.5)))
+                            height="16" fill=(if *failed { "#c0392b" } else { "currentColor" }) fill-opacity=(if *failed { "1" } else { "0.55" }) {
+                            title { (number::duration(*begin)) " to " (number::duration(*end)) @if *failed { ": failed" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

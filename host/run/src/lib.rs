@@ -38,7 +38,7 @@ pub use reader::{CurvePoint, RunReader};
 pub use spec::{OwnSettings, RunSpec};
 pub use store::{FLUSH_AFTER, FLUSH_ROWS, Store};
 pub use summary::{Run, RunState, RunSummary, date, is_run, run_folders, timestamp};
-pub use tally::{Effort, SessionTime, Tally};
+pub use tally::{Effort, SessionTime, Tally, Worked};
 pub use verify::Verification;
 
 #[cfg(test)]

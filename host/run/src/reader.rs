@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::rows::{self, RowError};
 use crate::schema;
 use crate::spec::RunSpec;
-use crate::tally::{Effort, SessionTime, Tally};
+use crate::tally::{Effort, SessionTime, Tally, Worked};
 
 /// The losses of a score.
 type Scored = (Fitness, BTreeMap<String, String>);
@@ -253,6 +253,77 @@ impl RunReader {
             visit(rows::read_candidate(row)?);
             Ok(())
         })
+    }
+
+    /// The trainings in worker processes, in the order of their ends; those of the final table are not kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn worked(&self) -> Result<Vec<Worked>, StoreError> {
+        let mut worked = Vec::new();
+        // A run of an earlier version that is only read has no such column.
+        let there = "SELECT 1 FROM pragma_table_info('evaluations') WHERE name = 'worker'";
+        if self.one(there, [], |_| Ok(()))?.is_some() {
+            let query = "SELECT worker, elapsed, train_seconds + eval_seconds, verdict \
+                         FROM evaluations WHERE worker IS NOT NULL ORDER BY elapsed, id";
+            self.each(query, [], |row| {
+                let code: String = row.get(3)?;
+                worked.push(Worked {
+                    worker: row.get::<_, i64>(0)? as usize,
+                    end: row.get(1)?,
+                    seconds: row.get(2)?,
+                    outcome: OutcomeKind::from_code(&code)
+                        .ok_or_else(|| rows::unreadable(&code))?,
+                });
+                Ok(())
+            })?;
+        }
+        Ok(worked)
+    }
+
+    /// How many workers there were, and the part of the time from the first training's begin to the last one's end
+    /// that they were busy; none where there were no workers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn busy(&self) -> Result<Option<(u64, f64)>, StoreError> {
+        let worked = self.worked()?;
+        let begin = |worked: &Worked| worked.end - worked.seconds;
+        let first = worked.iter().map(begin).fold(f64::INFINITY, f64::min);
+        let last = worked.iter().map(|worked| worked.end).fold(0.0, f64::max);
+        let busy: f64 = worked.iter().map(|worked| worked.seconds).sum();
+        let workers = worked.iter().map(|worked| worked.worker).max();
+        Ok(workers.map(|most| {
+            let workers = most as u64 + 1;
+            let all = workers as f64 * (last - first).max(1e-9);
+            (workers, busy / all)
+        }))
+    }
+
+    /// Why candidates could not be evaluated, and how many: most frequent first. Numbers within a reason do not
+    /// count, nor do a lost worker's last words.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as the database says.
+    pub fn failure_reasons(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut counted: BTreeMap<String, (String, u64)> = BTreeMap::new();
+        let query = "SELECT detail FROM candidates WHERE verdict = 'failed' ORDER BY id";
+        self.each(query, [], |row| {
+            let reason = row.get::<_, Option<String>>(0)?.unwrap_or_default();
+            let reason = reason.split("; ").next().unwrap_or_default();
+            let kind = reason.replace(|c: char| c.is_ascii_digit(), "");
+            let entry = counted
+                .entry(kind)
+                .or_insert_with(|| (reason.to_owned(), 0));
+            entry.1 += 1;
+            Ok(())
+        })?;
+        let mut counted: Vec<(String, u64)> = counted.into_values().collect();
+        counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Ok(counted)
     }
 
     /// The candidates whose outcome waits for a training, in the order of exploration.

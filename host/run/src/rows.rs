@@ -7,7 +7,7 @@ use std::path::Path;
 use autoloss_search::{
     CandidateId, CandidateRecord, Evaluation, EvaluationKey, EvaluationRecord, Fitness,
     GradientKey, OpenCandidate, Outcome, OutcomeKind, Passed, Purpose, RunHeader, ScreenRecord,
-    SearchConfig, Stage, StageTimes,
+    SearchConfig, SettledLate, Stage, StageTimes,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, params};
@@ -95,8 +95,8 @@ pub(super) fn update_session(
 const INSERT_CANDIDATE: &str = "INSERT INTO candidates (id, child, parent, origins, losses, \
     canonical, gradient_key, verdict, detail, branch, passed, equivalent_of, score, joined, \
     ends_child, generate_ns, static_ns, canonical_ns, probe_ns, reject_ns, evaluate_ns, elapsed, \
-    settled_before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-    ?18, ?19, ?20, ?21, ?22, ?23)";
+    settled_before, settled_order) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+    ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
 
 pub(super) fn insert_candidates(
     connection: &Connection,
@@ -128,7 +128,8 @@ pub(super) fn insert_candidates(
             time(Stage::Reject),
             time(Stage::Evaluate),
             record.elapsed,
-            record.settled_before.map(|id| id.0 as i64),
+            record.late.map(|late| late.before.0 as i64),
+            record.late.map(|late| late.order as i64),
         ])?;
     }
     Ok(())
@@ -146,10 +147,7 @@ pub(super) fn write_open(
         insert.execute(params![open.id.0 as i64, serde_json::to_string(open)?])?;
     }
     let mut delete = connection.prepare_cached("DELETE FROM open WHERE id = ?1")?;
-    for record in settled
-        .iter()
-        .filter(|record| record.settled_before.is_some())
-    {
+    for record in settled.iter().filter(|record| record.late.is_some()) {
         delete.execute([record.id.0 as i64])?;
     }
     Ok(())
@@ -247,7 +245,7 @@ pub(super) fn read_candidate(row: &Row<'_>) -> Result<CandidateRecord, RowError>
         fitness: row.get::<_, Option<f64>>("score")?.and_then(Fitness::new),
         joined: row.get("joined")?,
         ends_child: row.get("ends_child")?,
-        settled_before: later_column(row, "settled_before")?.map(|id: i64| CandidateId(id as u64)),
+        late: read_late(row)?,
         times,
         elapsed: row.get("elapsed")?,
     })
@@ -329,6 +327,15 @@ pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowErro
         },
         elapsed: row.get("elapsed")?,
     })
+}
+
+fn read_late(row: &Row<'_>) -> rusqlite::Result<Option<SettledLate>> {
+    let before: Option<i64> = later_column(row, "settled_before")?;
+    let order: Option<i64> = later_column(row, "settled_order")?;
+    Ok(before.zip(order).map(|(before, order)| SettledLate {
+        before: CandidateId(before as u64),
+        order: order as u64,
+    }))
 }
 
 /// A column that a run of an earlier version, which is only read, does not have.

@@ -20,6 +20,7 @@ const TO_3: &str = "ALTER TABLE run ADD COLUMN spec TEXT;";
 
 /// Version 3 had candidates settled in the order of their numbers.
 const TO_4: &str = "ALTER TABLE candidates ADD COLUMN settled_before INTEGER;
+ALTER TABLE candidates ADD COLUMN settled_order INTEGER;
 ALTER TABLE evaluations ADD COLUMN worker INTEGER;";
 
 /// Candidates whose outcome waits for a training, as JSON: few, and gone when they are settled.
@@ -65,7 +66,8 @@ CREATE TABLE candidates (
     reject_ns INTEGER NOT NULL,
     evaluate_ns INTEGER NOT NULL,
     elapsed REAL NOT NULL,
-    settled_before INTEGER
+    settled_before INTEGER,
+    settled_order INTEGER
 );
 CREATE INDEX candidates_joined ON candidates (id) WHERE joined = 1;
 CREATE INDEX candidates_scored ON candidates (score DESC, id) WHERE verdict = 'scored';

@@ -58,6 +58,12 @@ pub struct RunSummary {
     pub proxies: u64,
     /// Candidates that could not be evaluated.
     pub failed: u64,
+    /// Worker processes, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u64>,
+    /// The part of the time that they were busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy: Option<f64>,
     /// Target score of the best loss.
     pub best: Option<f64>,
     /// Seconds of searching, over all sessions.
@@ -98,6 +104,7 @@ impl Run {
             (false, Some(_)) => RunState::Ended,
             (false, None) => RunState::Interrupted,
         };
+        let busy = reader.busy()?;
         let summary = RunSummary {
             folder: folder.to_owned(),
             task: header.task.task.clone(),
@@ -109,6 +116,8 @@ impl Run {
             explored,
             proxies: reader.effort(Purpose::Search)?.trainings,
             failed: reader.failures()?,
+            workers: busy.map(|busy| busy.0),
+            busy: busy.map(|busy| busy.1),
             best: reader.best(1)?.first().map(|best| best.fitness.score()),
             seconds: reader.elapsed_seconds()?,
             started: header.created,

@@ -3,7 +3,7 @@
 //! so a tally is brought up to date with what came since; a page that follows a run of millions must not count
 //! them all every second.
 
-use autoloss_search::{CandidateId, Counts};
+use autoloss_search::{CandidateId, Counts, OutcomeKind};
 
 /// Tallies of the candidates so far.
 ///
@@ -37,6 +37,19 @@ pub struct Effort {
     pub train_seconds: f64,
     /// Seconds of evaluation.
     pub eval_seconds: f64,
+}
+
+/// A training in a worker process.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Worked {
+    /// The worker's number, from 0.
+    pub worker: usize,
+    /// When it ended, in seconds of the run.
+    pub end: f64,
+    /// Seconds of training and evaluation.
+    pub seconds: f64,
+    /// How it ended.
+    pub outcome: OutcomeKind,
 }
 
 /// One process's work on a run.

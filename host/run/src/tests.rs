@@ -63,7 +63,7 @@ fn candidate(id: u64, outcome: Outcome) -> CandidateRecord {
         passed: 1,
         joined: true,
         ends_child: true,
-        settled_before: None,
+        late: None,
         times,
         elapsed: 1.5,
     }

@@ -145,6 +145,15 @@ pub struct OpenCandidate {
     pub times: StageTimes,
 }
 
+/// When a candidate was settled whose outcome waited for a training, in the order of which it is compared.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SettledLate {
+    /// The first candidate that was proposed with its outcome known.
+    pub before: CandidateId,
+    /// How many waited and were settled before it.
+    pub order: u64,
+}
+
 /// One explored candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CandidateRecord {
@@ -174,9 +183,8 @@ pub struct CandidateRecord {
     pub joined: bool,
     /// Whether the next candidate begins another child.
     pub ends_child: bool,
-    /// The first candidate that was proposed with its outcome known; absent where it was known at once, so that the
-    /// next one was.
-    pub settled_before: Option<CandidateId>,
+    /// When it was settled, where its outcome waited for a training; absent where it was settled at once.
+    pub late: Option<SettledLate>,
     /// Where its time went.
     pub times: StageTimes,
     /// Seconds of the run when it was recorded.

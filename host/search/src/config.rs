@@ -21,6 +21,7 @@
 mod evolution;
 mod keys;
 mod limits;
+mod pool;
 mod proxy;
 mod screening;
 mod violation;
@@ -28,6 +29,7 @@ mod violation;
 pub use evolution::{EvolutionConfig, SearchMethod};
 pub use keys::{ConfigBuilder, ConfigKey, KeyKind, flatten};
 pub use limits::{Budget, Confirmation, PromotionConfig, PromotionMode};
+pub use pool::PoolConfig;
 pub use proxy::{ProxyConfig, PruningConfig, RetrainConfig};
 pub use screening::{
     EarlyStopping, EquivalenceConfig, EquivalenceMode, ScreeningConfig, ScreeningEngine,
@@ -48,7 +50,7 @@ use violation::Checker;
 pub struct SearchConfig {
     /// Seed of the whole run, `0..=2⁶³−1` (what a TOML integer can hold). Default 0.
     pub seed: u64,
-    /// Trainings that run at the same time, each in a process of its own, `1..=64`. Default 1, in this process.
+    /// Trainings that run at the same time, each in a process of its own, `1..=4096`. Default 1, in this process.
     ///
     /// With several, a child is planned from what has ended by then, so that chance decides too, and the run tells what followed from what (`replay --verify`). With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
     pub workers: usize,
@@ -79,6 +81,8 @@ pub struct SearchConfig {
     pub confirmation: Confirmation,
     /// The second stage.
     pub promotion: PromotionConfig,
+    /// How worker processes are looked after.
+    pub pool: PoolConfig,
 }
 
 impl Default for SearchConfig {
@@ -100,6 +104,7 @@ impl Default for SearchConfig {
             },
             confirmation: Confirmation::default(),
             promotion: PromotionConfig::default(),
+            pool: PoolConfig::default(),
         }
     }
 }
@@ -190,7 +195,7 @@ impl SearchConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let mut check = Checker::default();
         check.range("seed", self.seed, 0..=i64::MAX as u64);
-        check.range("workers", self.workers, 1..=64);
+        check.range("workers", self.workers, 1..=4096);
         check.range("keep_best", self.keep_best, 1..=1000);
         check.range("limits.max_nodes", self.limits.max_nodes, 2..=4096);
         check.range("limits.max_depth", self.limits.max_depth, 1..=256);
@@ -208,6 +213,7 @@ impl SearchConfig {
         self.confirmation
             .check(&mut check, self.proxy.split.as_str());
         self.promotion.check(&mut check);
+        self.pool.check(&mut check);
         check.finish()
     }
 
@@ -215,7 +221,7 @@ impl SearchConfig {
     /// on with the other, as a dotted path.
     ///
     /// `[budget]`, `[confirmation]`, `[promotion]`, `[retrain]` and `keep_best` decide only where a run ends and what is kept
-    /// of it, and the journal tells what `workers` decided, so they may change on resume.
+    /// of it, and the journal tells what `workers` decided, so they may change on resume, as may `[pool]`.
     pub(crate) fn first_difference(&self, other: &Self) -> Option<String> {
         let mut other = other.clone();
         other.budget = self.budget;
@@ -223,7 +229,7 @@ impl SearchConfig {
         other.promotion = self.promotion.clone();
         other.retrain = self.retrain.clone();
         other.keep_best = self.keep_best;
-        other.workers = self.workers;
+        (other.workers, other.pool) = (self.workers, self.pool);
         if *self == other {
             return None;
         }
@@ -363,7 +369,7 @@ mod tests {
             assert!(evolution.remove(later).is_some(), "{later}");
         }
         stored.insert("evolution".into(), evolution.into());
-        for later in ["normalised", "promotion"] {
+        for later in ["normalised", "promotion", "pool"] {
             assert!(stored.remove(later).is_some(), "{later}");
         }
 

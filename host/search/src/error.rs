@@ -55,7 +55,7 @@ pub enum SearchError {
     },
     /// A run cannot go on with another configuration.
     #[error(
-        "the run was started with another value of {key}; resume it with its own configuration, of which only workers, budget, confirmation, promotion, retrain and keep_best may change"
+        "the run was started with another value of {key}; resume it with its own configuration, of which only workers, pool, budget, confirmation, promotion, retrain and keep_best may change"
     )]
     ConfigDiffers {
         /// Dotted path of the first key that differs.

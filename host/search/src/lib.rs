@@ -47,14 +47,15 @@ mod verify;
 pub use autoloss_spec::{MemoryFormat, Optimizer, Precision, Schedule, TrainingBudget};
 pub use candidate::{
     BestLoss, CandidateRecord, OpenCandidate, Origin, Parent, Proposal, Screened, Settled,
+    SettledLate,
 };
 pub use comparison::{Contender, Row, Scores, Standing, noise_floor};
 pub use conclusion::{Conclusion, FinalTable, Promoted, SecondStage};
 pub use config::{
     Budget, ConfigBuilder, ConfigError, ConfigKey, Confirmation, Difference, EarlyStopping,
-    EquivalenceConfig, EquivalenceMode, EvolutionConfig, KeyKind, Place, PromotionConfig,
-    PromotionMode, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig, ScreeningEngine,
-    ScreeningMode, SearchConfig, SearchMethod, Violation, difference, flatten,
+    EquivalenceConfig, EquivalenceMode, EvolutionConfig, KeyKind, Place, PoolConfig,
+    PromotionConfig, PromotionMode, ProxyConfig, PruningConfig, RetrainConfig, ScreeningConfig,
+    ScreeningEngine, ScreeningMode, SearchConfig, SearchMethod, Violation, difference, flatten,
 };
 pub use counts::Counts;
 pub use error::SearchError;

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autoloss_graph::LossGraph;
 
-use crate::candidate::{BestLoss, CandidateRecord, OpenCandidate, Screened, Settled};
+use crate::candidate::{BestLoss, CandidateRecord, OpenCandidate, Screened, Settled, SettledLate};
 use crate::config::SearchConfig;
 use crate::counts::Counts;
 use crate::evaluation::{Evaluation, Pruner};
@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) open: BTreeMap<CandidateId, Waiting>,
     /// Whether the next candidate begins another child.
     pub(crate) between: bool,
+    /// How many were open and are settled.
+    late: u64,
     /// How many of the best are remembered.
     most: usize,
 }
@@ -107,6 +109,7 @@ impl State {
             ahead: Ahead::default(),
             open: BTreeMap::new(),
             between: true,
+            late: 0,
             most: config.keep_best.max(config.confirmation.top * CHOICE),
         }
     }
@@ -323,7 +326,10 @@ impl State {
                 fitness,
                 joined,
                 ends_child: candidate.ends_child,
-                settled_before: is_open.then_some(CandidateId(self.next)),
+                late: is_open.then_some(SettledLate {
+                    before: CandidateId(self.next),
+                    order: self.late,
+                }),
                 times: candidate.times,
                 elapsed,
             },
@@ -356,6 +362,7 @@ impl State {
             self.scored.1 += record.times.seconds(Stage::Evaluate);
         }
         self.joined += u64::from(record.joined);
+        self.late += u64::from(record.late.is_some());
         self.rank(record);
         self.strategy.tell(settled);
     }

@@ -487,6 +487,14 @@ impl Workbench {
         Ok(Some(features.bytes()))
     }
 
+    /// The splits that were prepared, where the network has a frozen part.
+    #[must_use]
+    pub fn prepared(&self) -> Vec<Split> {
+        self.features
+            .as_ref()
+            .map_or_else(Vec::new, Features::prepared)
+    }
+
     fn feed(&self) -> Feed<'_> {
         Feed {
             task: &self.task,

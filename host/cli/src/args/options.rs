@@ -2,9 +2,10 @@
 
 use crate::formats::Format;
 use autoloss_plugin_api::Split;
+use autoloss_train::runtime;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads the name of a split.
 fn split() -> impl TypedValueParser<Value = Split> {
@@ -71,13 +72,56 @@ pub(crate) struct TaskArgs {
     pub(crate) json: bool,
 }
 
+impl TaskArgs {
+    /// A plugin's task as it is without further options.
+    pub(crate) fn of(plugin: &Path) -> Self {
+        Self {
+            plugins: PluginArgs {
+                plugins: vec![plugin.to_owned()],
+            },
+            task: None,
+            network: None,
+            score: None,
+            fixed: Vec::new(),
+            data: None,
+            skip_bad: false,
+            loaders: None,
+            weights: None,
+            device: "auto".to_owned(),
+            threads: None,
+            config: None,
+            set: Vec::new(),
+            seed: None,
+            json: false,
+        }
+    }
+}
+
 /// Where trainings run.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WorkerArgs {
-    /// Worker processes, each of which trains on one thread, beside one another [default: 1, which is one
-    /// training at a time in this process; a run goes on with as many as it had]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) workers: Option<u16>,
+    /// Worker processes, each of which trains on one thread, beside one another: a number, or auto for one
+    /// per core, or per GPU where there is one [default: 1, which is one training at a time in this process;
+    /// a run goes on with as many as it had]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<usize>,
+}
+
+/// Most worker processes of one machine.
+const WORKERS: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    if text == "auto" {
+        let usable = std::thread::available_parallelism().map_or(1, usize::from);
+        return Ok(match runtime::gpus() {
+            // Two trainings on the threads of one core hinder one another.
+            0 => num_cpus::get_physical().min(usable),
+            gpus => gpus,
+        });
+    }
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=WORKERS).contains(number));
+    number.ok_or_else(|| format!("expected auto or a number from 1 to {WORKERS}"))
 }
 
 fn branch_and_loss(text: &str) -> Result<(String, String), String> {

@@ -1,14 +1,20 @@
 //! `doctor`: what this machine and installation can do.
 
-use crate::Outcome;
-use crate::args::DoctorArgs;
+use crate::args::{DoctorArgs, TaskArgs};
+use crate::session::Session;
 use crate::terminal::{color, hint, output};
+use crate::workers;
 use anyhow::{Result, bail};
+use autoloss_search::{Executor, Fault, Job, Outcome, Ticket, TrainingBudget};
 use autoloss_train::plugin::{Plugin, locate};
 use autoloss_train::runtime;
 use serde::Serialize;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
+
+/// How long a worker's two steps may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Something that was tried.
 #[derive(Serialize)]
@@ -24,7 +30,7 @@ impl Check {
 }
 
 /// Prints it; an error at the end where something does not work.
-pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &DoctorArgs) -> Result<crate::Outcome> {
     let machine = [
         || {
             Ok(Check::new(
@@ -49,7 +55,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
         note(check()?)?;
     }
     for name in &args.plugins {
-        note(plugin(name))?;
+        let loaded = plugin(name);
+        let works = loaded.works;
+        note(loaded)?;
+        if works {
+            note(worker(name))?;
+        }
     }
     let broken = checks.iter().filter(|check| !check.works).count();
     if args.json {
@@ -58,7 +69,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
     if broken > 0 {
         bail!("{broken} of the above do not work");
     }
-    Ok(Outcome::Done)
+    Ok(crate::Outcome::Done)
 }
 
 fn line(check: &Check) -> String {
@@ -120,4 +131,65 @@ fn plugin(name: &Path) -> Check {
         }
         Err(error) => Check::new(false, hint::of_plugin(&error)),
     }
+}
+
+/// Has a worker process train a plugin's network for two steps.
+fn worker(plugin: &Path) -> Check {
+    match trained(plugin) {
+        Ok(what) => Check::new(true, what),
+        Err(error) => Check::new(false, format!("a training in a worker process: {error:#}")),
+    }
+}
+
+fn trained(plugin: &Path) -> Result<String> {
+    let session = Session::open(&TaskArgs::of(plugin), |overrides| {
+        // Two steps need the features of few samples.
+        overrides.push("proxy.features_mb", 0);
+    });
+    let session = match session {
+        Ok(session) => session,
+        // Not every plugin has a task, nor every task data of its own.
+        Err(error) => return Ok(format!("no training was tried: {error:#}")),
+    };
+    let workbench = &session.workbench;
+    let references = workbench.whole_references(1)?;
+    let Some(reference) = references.into_iter().next() else {
+        return Ok("no training was tried: the task has no reference loss".to_owned());
+    };
+    let job = Job {
+        task: session.spec.task.clone(),
+        network: session.spec.network.clone(),
+        run_spec: session.spec.hash(),
+        losses: reference.losses,
+        budget: TrainingBudget {
+            steps: 2,
+            eval_images: 2,
+            ..session.config.proxy.budget.clone()
+        },
+        seed: session.config.seed,
+        split: session.config.proxy.split.clone(),
+        stop_invalid: true,
+        pruning: None,
+        keep: None,
+    };
+    let begun = Instant::now();
+    let mut pool = workers::start(&session, 1)?;
+    pool.submit(Ticket(0), &job);
+    let Some((_, ended)) = pool.wait(Some(begun + PATIENCE)) else {
+        bail!("it has not ended after {} s", PATIENCE.as_secs());
+    };
+    match ended {
+        Ok(evaluation) => match evaluation.outcome {
+            Outcome::Failed { reason } => bail!(reason),
+            _ => {}
+        },
+        Err(Fault::Failed(reason) | Fault::Fatal(reason)) => bail!(reason),
+        Err(Fault::Interrupted) => bail!("it was interrupted"),
+    }
+    Ok(format!(
+        "a worker process trained network {} with {} for two steps, {:.1} s from its start",
+        job.network,
+        reference.name,
+        begun.elapsed().as_secs_f64()
+    ))
 }

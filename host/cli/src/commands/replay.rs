@@ -71,9 +71,9 @@ fn trainings(run: &Run) -> Result<Vec<Settled>> {
     })?;
     let before = |record: &CandidateRecord| {
         let next = CandidateId(record.id.0 + 1);
-        record.settled_before.unwrap_or(next)
+        record.late.map_or(next, |late| late.before)
     };
-    settled.sort_by_key(|record| (before(record), record.id));
+    settled.sort_by_key(|record| (before(record), record.late, record.id));
     let evaluations = run.reader.evaluations(Purpose::Search)?;
     let worker = |id: CandidateId| {
         let of = |record: &EvaluationRecord| record.key.candidate.cmp(&id);

@@ -83,6 +83,7 @@ fn text(folder: &Path, listed: &[Listed]) -> Result<String> {
             "state",
             "explored",
             "proxies",
+            "workers busy",
             "best",
             "time",
             "started (UTC)",
@@ -113,6 +114,10 @@ fn row(run: &RunSummary) -> Vec<String> {
         match run.failed {
             0 => run.proxies.to_string(),
             failed => format!("{} ({failed} failed)", run.proxies),
+        },
+        match run.workers.zip(run.busy) {
+            None => "–".to_owned(),
+            Some((workers, busy)) => format!("{workers}, {:.0} %", 100.0 * busy),
         },
         run.best
             .map_or("–".to_owned(), |best| format!("{} {best:.4}", run.score)),

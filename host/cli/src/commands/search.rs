@@ -54,7 +54,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let mut config = Overrides::parse(&args.set)?.over(&header.config)?;
     change_budget(&mut config.budget, &args.budget);
     if let Some(workers) = args.workers.workers {
-        config.workers = usize::from(workers);
+        config.workers = workers;
     }
     let machine = Machine {
         device: &args.device,
@@ -176,9 +176,11 @@ fn drive(
     let score = session.workbench.score().to_owned();
     let before = search.elapsed();
     let names = names(&session, &search, &mut screener)?;
-    let mut progress = Progress::new(config.budget, &score, best, before).with_names(names);
     let stop = session.stop.clone();
     let mut pool = workers::of(&session)?;
+    let mut progress = Progress::new(config.budget, &score, best, before)
+        .with_names(names)
+        .with_workers(pool.as_ref().map(ProcessPool::watch));
     let summary = match &mut pool {
         Some(pool) => search.run(&mut screener, pool, &mut progress, &stop),
         None => {

@@ -2,6 +2,8 @@
 
 use crate::terminal::bar::{Display, Lines, clock};
 use crate::terminal::line::Part;
+use crate::terminal::workers;
+use autoloss_jobs::PoolWatch;
 use autoloss_search::{Budget, Counts, Event, GradientKey, Observer, OutcomeKind};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -28,6 +30,7 @@ struct State {
     last_name: Option<String>,
     score: String,
     activity: &'static str,
+    pool: Option<PoolWatch>,
     before: f64,
     started: Instant,
 }
@@ -44,6 +47,12 @@ impl Progress {
     /// The same, calling known losses by their names.
     pub(crate) fn with_names(mut self, names: HashMap<GradientKey, String>) -> Self {
         self.state.names = names;
+        self
+    }
+
+    /// The same, with what the workers of a pool do.
+    pub(crate) fn with_workers(mut self, pool: Option<PoolWatch>) -> Self {
+        self.state.pool = pool;
         self
     }
 
@@ -73,6 +82,7 @@ impl State {
             last_name: None,
             score: score.to_owned(),
             activity: "screening",
+            pool: None,
             before,
             started: Instant::now(),
         }
@@ -152,9 +162,20 @@ impl State {
                 let name = kind.code().replace('_', " ");
                 Part::new(rank(kind), format!("{name} {count}"))
             });
-        std::iter::once(Part::new(0, self.activity.to_owned()))
-            .chain(counted)
-            .collect()
+        match &self.pool {
+            None => std::iter::once(Part::new(0, self.activity.to_owned()))
+                .chain(counted)
+                .collect(),
+            Some(pool) => {
+                let workers = pool.now();
+                let each = workers.iter().map(workers::doing);
+                workers::summary(&workers, 0)
+                    .into_iter()
+                    .chain(counted)
+                    .chain(each)
+                    .collect()
+            }
+        }
     }
 }
 

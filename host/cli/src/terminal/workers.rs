@@ -40,27 +40,39 @@ impl PoolProgress {
     }
 }
 
+/// How many are busy, and how many were replaced; the first is of this rank.
+pub(crate) fn summary(workers: &[WorkerStatus], rank: u8) -> Vec<Part> {
+    let busy = |worker: &&WorkerStatus| matches!(worker.doing, Doing::Running { .. });
+    let count = workers.iter().filter(busy).count();
+    let replaced: u64 = workers.iter().map(|worker| worker.restarts).sum();
+    let busy = Part::new(rank, format!("{count} of {} workers busy", workers.len()));
+    let replaced = (replaced > 0).then(|| Part::new(1, format!("{replaced} replaced")));
+    std::iter::once(busy).chain(replaced).collect()
+}
+
+/// What one does, and for how long already.
+pub(crate) fn doing(worker: &WorkerStatus) -> Part {
+    let doing = match &worker.doing {
+        Doing::Starting => "starts".to_owned(),
+        Doing::Idle => "idle".to_owned(),
+        Doing::Running { of: 0, .. } => "trains".to_owned(),
+        Doing::Running { done, of, .. } => format!("{} %", 100 * done / of),
+    };
+    let seconds = worker.since.elapsed().as_secs();
+    Part::new(8, format!("[{}] {doing} {seconds} s", worker.number))
+}
+
 fn lines(
     (done, of): (usize, Option<usize>),
     workers: &[WorkerStatus],
     name: &dyn Fn(Ticket) -> String,
 ) -> Lines {
-    let busy = |worker: &&WorkerStatus| matches!(worker.doing, Doing::Running { .. });
-    let count = workers.iter().filter(busy).count();
-    let replaced: u64 = workers.iter().map(|worker| worker.restarts).sum();
-    let mut first = vec![
-        Part::new(
-            0,
-            match of {
-                Some(of) => format!("{done} of {of} trainings"),
-                None => format!("{done} trainings"),
-            },
-        ),
-        Part::new(2, format!("{count} of {} workers busy", workers.len())),
-    ];
-    if replaced > 0 {
-        first.push(Part::new(1, format!("{replaced} replaced")));
-    }
+    let done = match of {
+        Some(of) => format!("{done} of {of} trainings"),
+        None => format!("{done} trainings"),
+    };
+    let mut first = vec![Part::new(0, done)];
+    first.extend(summary(workers, 2));
     let second = workers.iter().enumerate().map(|(rank, worker)| {
         let doing = match &worker.doing {
             Doing::Starting => "starting".to_owned(),

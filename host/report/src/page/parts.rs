@@ -5,7 +5,7 @@ use maud::Markup;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{comparison, family, funnel, overview, pictures, search, setup, shapes};
+use super::{comparison, family, funnel, overview, pictures, search, setup, shapes, workers};
 use crate::content::Content;
 
 /// A section of the page with the data of its charts, by name.
@@ -112,6 +112,12 @@ pub(crate) fn parts(content: &Content) -> Vec<Part> {
             ("Family of the best loss", "Family"),
             family_body,
             family_charts,
+        ),
+        plain(
+            "workers",
+            ("Workers and failures", "Workers"),
+            workers::body(content),
+            Vec::new(),
         ),
         plain(
             "costs",

@@ -228,7 +228,8 @@ pub(crate) fn repeated(folder: &Path, candidates: u64) {
                  INSERT INTO candidates SELECT id + {known}, child + {known}, parent + {known}, origins, losses,
                     canonical, gradient_key, verdict, detail, branch, passed, equivalent_of + {known}, score, joined,
                     ends_child, generate_ns, static_ns, canonical_ns, probe_ns, reject_ns, evaluate_ns,
-                    elapsed + {known} / 1000.0
+                    elapsed + {known} / 1000.0, settled_before + {known},
+                    settled_order + {known}
                     FROM candidates WHERE id < {more};
                  INSERT INTO evaluations (candidate, purpose, seed, split, losses, verdict, detail, score, metrics,
                     steps, train_seconds, eval_seconds, final_loss, elapsed, look)

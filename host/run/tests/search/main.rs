@@ -13,3 +13,4 @@ mod sharing;
 mod steady;
 mod support;
 mod switches;
+mod writes;

@@ -401,6 +401,7 @@ fn a_run_of_version_3_is_read_and_goes_on_exactly() {
     database
         .execute_batch(
             "ALTER TABLE candidates DROP COLUMN settled_before;
+             ALTER TABLE candidates DROP COLUMN settled_order;
              ALTER TABLE evaluations DROP COLUMN worker;
              DROP TABLE open; PRAGMA user_version = 3",
         )

@@ -377,6 +377,8 @@ mod tests {
         config.budget.max_seconds = Some(1.0);
         config.proxy.budget.clip_norm = Some(1.0);
         config.retrain.budget.clip_norm = Some(1.0);
+        config.pool.job_seconds = Some(1.0);
+        config.pool.memory_mb = Some(1);
         let mut paths = BTreeSet::new();
         let table = Table::try_from(&config).unwrap();
         flatten("", &Value::Table(table), &mut |path, _| {

@@ -1,14 +1,14 @@
 //! A run lived through again, from what its journal holds.
 //!
 //! What happened when is told by number. A candidate that was settled at once was settled before the next was proposed;
-//! the others before the one that [`CandidateRecord::settled_before`] names, in the order of their numbers.
+//! of the others [`CandidateRecord::late`] tells.
 
 use std::collections::BTreeMap;
 
 use autoloss_graph::LossGraph;
 
 use super::{State, Waiting};
-use crate::candidate::{CandidateRecord, OpenCandidate, Proposal, Screened, Settled};
+use crate::candidate::{CandidateRecord, OpenCandidate, Proposal, Screened, Settled, SettledLate};
 use crate::config::SearchConfig;
 use crate::error::SearchError;
 use crate::id::CandidateId;
@@ -29,8 +29,8 @@ pub(crate) struct Past<'a> {
     task: &'a TaskSpec,
     /// Open candidates that were not met yet.
     open: BTreeMap<CandidateId, OpenCandidate>,
-    /// Candidates that were met, by the one before which they were settled.
-    later: BTreeMap<(CandidateId, CandidateId), Settled>,
+    /// Candidates that were met and not settled yet.
+    later: BTreeMap<SettledLate, Settled>,
 }
 
 impl State {
@@ -88,15 +88,15 @@ impl Past<'_> {
             times: record.times,
         };
         let graphs = self.explored(&explored, record.branch, check)?;
-        let before = record.settled_before;
+        let late = record.late;
         let settled = Settled {
             record,
             graphs,
             screens: Vec::new(),
         };
-        match before {
+        match late {
             None => self.state.take_in(&settled),
-            Some(before) => _ = self.later.insert((before, id), settled),
+            Some(late) => _ = self.later.insert(late, settled),
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Past<'_> {
     /// Settles what was settled before a candidate was proposed; everything where it is absent.
     fn settle_before(&mut self, next: Option<CandidateId>) {
         while let Some(first) = self.later.first_entry()
-            && next.is_none_or(|next| first.key().0 <= next)
+            && next.is_none_or(|next| first.key().before <= next)
         {
             self.state.take_in(&first.remove());
         }

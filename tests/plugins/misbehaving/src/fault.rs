@@ -54,6 +54,9 @@ pub(crate) fn strike(method: &str) -> Result<()> {
     if is(&format!("abort_once:{method}")) && begin_once() {
         std::process::abort();
     }
+    if is(&format!("mishap:{method}")) {
+        crate::mishap::now_and_then(&marker());
+    }
     if is(&format!("error:{method}")) {
         return Err(format!("{TEXT} in {method}").into());
     }
@@ -92,13 +95,16 @@ impl Drop for Bomb {
 
 /// Whether nobody has made the marker yet; then it is made.
 fn begin_once() -> bool {
-    let marker = PathBuf::from(std::env::var_os(MARKER).unwrap_or_default());
-    std::fs::File::create_new(marker).is_ok()
+    std::fs::File::create_new(marker()).is_ok()
+}
+
+fn marker() -> PathBuf {
+    std::env::var_os(MARKER).unwrap_or_default().into()
 }
 
 /// Waits for the marker to go, but not for ever, should a test leave the process behind.
 fn hang() {
-    let marker = PathBuf::from(std::env::var_os(MARKER).unwrap_or_default());
+    let marker = marker();
     // Without the file the test fails by its own waiting.
     let _ = std::fs::write(&marker, "");
     for _ in 0..PATIENCE {

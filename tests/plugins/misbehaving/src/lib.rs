@@ -13,6 +13,7 @@ mod fault;
 mod guest;
 mod maps;
 mod metric;
+mod mishap;
 mod network;
 
 use data::Misbehaving;

@@ -1,0 +1,113 @@
+//! What worker processes did, and why trainings failed.
+
+use std::collections::BTreeMap;
+
+use autoloss_run::Worked;
+use autoloss_search::OutcomeKind;
+use serde::Serialize;
+
+use crate::error::ReportError;
+use crate::source::Source;
+
+/// Bars of a worker's line are at least this part of the whole time wide, and closer ones are one: a page holds no
+/// more of them however long the run is.
+const FINEST: f64 = 1.0 / 800.0;
+
+/// The workers of a run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Workers {
+    /// Seconds of the run when the first training began and when the last ended.
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) workers: Vec<Worker>,
+    /// Why candidates could not be evaluated, and how many.
+    pub(crate) failures: Vec<(String, u64)>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Worker {
+    pub(crate) number: usize,
+    pub(crate) trainings: u64,
+    pub(crate) failed: u64,
+    /// Seconds of training and evaluation.
+    pub(crate) busy: f64,
+    /// Begin and end of what it was busy with, in seconds of the run; whether that failed.
+    pub(crate) bars: Vec<(f64, f64, bool)>,
+}
+
+impl Workers {
+    /// The part of the time that a worker was busy.
+    pub(crate) fn share(&self, busy: f64) -> f64 {
+        busy / (self.to - self.from).max(1e-9)
+    }
+}
+
+pub(crate) fn read(source: &Source) -> Result<Workers, ReportError> {
+    let failures = source.reader.failure_reasons()?;
+    Ok(of(&source.reader.worked()?, failures))
+}
+
+fn of(worked: &[Worked], failures: Vec<(String, u64)>) -> Workers {
+    let begin = |worked: &Worked| worked.end - worked.seconds;
+    let from = worked.iter().map(begin).fold(f64::INFINITY, f64::min);
+    let to = worked.iter().map(|worked| worked.end).fold(0.0, f64::max);
+    let gap = (to - from) * FINEST;
+    let mut workers: BTreeMap<usize, Worker> = BTreeMap::new();
+    for one in worked {
+        let worker = workers.entry(one.worker).or_insert_with(|| Worker {
+            number: one.worker,
+            trainings: 0,
+            failed: 0,
+            busy: 0.0,
+            bars: Vec::new(),
+        });
+        let failed = one.outcome == OutcomeKind::Failed;
+        worker.trainings += 1;
+        worker.failed += u64::from(failed);
+        worker.busy += one.seconds;
+        match worker.bars.last_mut() {
+            Some(last) if last.2 == failed && begin(one) - last.1 < gap => last.1 = one.end,
+            _ => worker.bars.push((begin(one), one.end, failed)),
+        }
+    }
+    Workers {
+        from: if worked.is_empty() { 0.0 } else { from },
+        to,
+        workers: workers.into_values().collect(),
+        failures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_bars_are_one_and_failures_stand_apart() {
+        let worked = |worker, end, seconds, outcome| Worked {
+            worker,
+            end,
+            seconds,
+            outcome,
+        };
+        let scored = OutcomeKind::Scored;
+        let workers = of(
+            &[
+                worked(1, 10.0, 10.0, scored),
+                worked(0, 30.0, 10.0, scored),
+                worked(1, 40.0, 29.99, OutcomeKind::Failed),
+                worked(0, 50.0, 19.99, scored),
+            ],
+            Vec::new(),
+        );
+        assert_eq!((workers.from, workers.to), (0.0, 50.0));
+        let [first, second] = &workers.workers[..] else {
+            panic!("{workers:?}");
+        };
+        assert_eq!(first.bars, [(20.0, 50.0, false)]);
+        assert_eq!(second.bars.len(), 2);
+        assert_eq!((second.trainings, second.failed), (2, 1));
+        assert!((workers.share(first.busy) - 0.6).abs() < 1e-3);
+    }
+}
