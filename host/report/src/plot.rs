@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::number::{self, shown};
 use crate::page::head;
+use crate::workers::Worker;
 
 /// A page that needs no other file.
 pub(crate) fn small_page(title: &str, body: &Markup) -> String {
@@ -111,7 +112,7 @@ pub(crate) fn dots(score: &str, lines: &[(&str, Vec<f64>)]) -> Markup {
 }
 
 /// A line for each worker, with a bar for whatever it was busy with between two moments; what failed is marked.
-pub(crate) fn timeline((from, to): (f64, f64), lines: &[(String, &[(f64, f64, bool)])]) -> Markup {
+pub(crate) fn timeline((from, to): (f64, f64), lines: &[Worker]) -> Markup {
     let long = 2.0 * SIDE;
     let names = 80.0;
     let (width, bottom) = (names + long + 20.0, LINE * lines.len() as f64);
@@ -126,12 +127,14 @@ pub(crate) fn timeline((from, to): (f64, f64), lines: &[(String, &[(f64, f64, bo
                     @let seconds = from + part * (to - from);
                     text x=(at(seconds)) y=(bottom + 18.0) text-anchor="middle" font-size="12" fill="currentColor" { (number::duration(seconds)) }
                 }
-                @for (place, (name, bars)) in lines.iter().enumerate() {
-                    text x=(names - 8.0) y=(middle(place) + 4.0) text-anchor="end" font-size="12" fill="currentColor" { (name) }
-                    @for (begin, end, failed) in *bars {
-                        rect x=(format!("{:.1}", at(*begin))) y=(middle(place) - 8.0) width=(format!("{:.1}", (at(*end) - at(*begin)).max(0.5)))
-                            height="16" fill=(if *failed { "#c0392b" } else { "currentColor" }) fill-opacity=(if *failed { "1" } else { "0.55" }) {
-                            title { (number::duration(*begin)) " to " (number::duration(*end)) @if *failed { ": failed" } }
+                @for (place, worker) in lines.iter().enumerate() {
+                    text x=(names - 8.0) y=(middle(place) + 4.0) text-anchor="end" font-size="12" fill="currentColor" { "worker " (worker.number) }
+                    @for bar in &worker.bars {
+                        @let (fill, opacity) = if bar.failed { ("#c0392b", "1") } else { ("currentColor", "0.55") };
+                        @let width = (at(bar.end) - at(bar.begin)).max(0.5);
+                        rect x=(format!("{:.1}", at(bar.begin))) y=(middle(place) - 8.0) width=(format!("{width:.1}"))
+                            height="16" fill=(fill) fill-opacity=(opacity) {
+                            title { (number::duration(bar.begin)) " to " (number::duration(bar.end)) @if bar.failed { ": failed" } }
                         }
                     }
                 }

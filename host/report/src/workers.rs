@@ -32,8 +32,16 @@ pub(crate) struct Worker {
     pub(crate) failed: u64,
     /// Seconds of training and evaluation.
     pub(crate) busy: f64,
-    /// Begin and end of what it was busy with, in seconds of the run; whether that failed.
-    pub(crate) bars: Vec<(f64, f64, bool)>,
+    /// What it was busy with when.
+    pub(crate) bars: Vec<Bar>,
+}
+
+/// A stretch of time in which a worker was busy, in seconds of the run.
+#[derive(Copy, Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Bar {
+    pub(crate) begin: f64,
+    pub(crate) end: f64,
+    pub(crate) failed: bool,
 }
 
 impl Workers {
@@ -67,8 +75,14 @@ fn of(worked: &[Worked], failures: Vec<(String, u64)>) -> Workers {
         worker.failed += u64::from(failed);
         worker.busy += one.seconds;
         match worker.bars.last_mut() {
-            Some(last) if last.2 == failed && begin(one) - last.1 < gap => last.1 = one.end,
-            _ => worker.bars.push((begin(one), one.end, failed)),
+            Some(last) if last.failed == failed && begin(one) - last.end < gap => {
+                last.end = one.end;
+            }
+            _ => worker.bars.push(Bar {
+                begin: begin(one),
+                end: one.end,
+                failed,
+            }),
         }
     }
     Workers {
@@ -105,7 +119,12 @@ mod tests {
         let [first, second] = &workers.workers[..] else {
             panic!("{workers:?}");
         };
-        assert_eq!(first.bars, [(20.0, 50.0, false)]);
+        let bar = Bar {
+            begin: 20.0,
+            end: 50.0,
+            failed: false,
+        };
+        assert_eq!(first.bars, [bar]);
         assert_eq!(second.bars.len(), 2);
         assert_eq!((second.trainings, second.failed), (2, 1));
         assert!((workers.share(first.busy) - 0.6).abs() < 1e-3);

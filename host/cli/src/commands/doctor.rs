@@ -179,10 +179,11 @@ fn trained(plugin: &Path) -> Result<String> {
         bail!("it has not ended after {} s", PATIENCE.as_secs());
     };
     match ended {
-        Ok(evaluation) => match evaluation.outcome {
-            Outcome::Failed { reason } => bail!(reason),
-            _ => {}
-        },
+        Ok(evaluation) => {
+            if let Outcome::Failed { reason } = evaluation.outcome {
+                bail!(reason);
+            }
+        }
         Err(Fault::Failed(reason) | Fault::Fatal(reason)) => bail!(reason),
         Err(Fault::Interrupted) => bail!("it was interrupted"),
     }

@@ -143,6 +143,8 @@ mod tests {
             explored: 1_500_000,
             proxies: 1380,
             failed: 0,
+            workers: best.map(|_| 4),
+            busy: best.map(|_| 0.934),
             best,
             seconds: 3725.0,
             started: 1_795_503_661,

@@ -42,14 +42,9 @@ fn timeline(workers: &Workers) -> Markup {
             Cell::number(&percent(share), share),
         ]
     });
-    let lines: Vec<(String, &[(f64, f64, bool)])> = workers
-        .workers
-        .iter()
-        .map(|worker| (format!("worker {}", worker.number), &worker.bars[..]))
-        .collect();
     html! {
         p { "Workers were busy for " (percent(share)) " of " (duration(workers.to - workers.from)) ", the trainings of the final table left out." }
-        (plot::timeline((workers.from, workers.to), &lines))
+        (plot::timeline((workers.from, workers.to), &workers.workers))
         (table("workers-table", "Worker processes", &columns, rows.collect()))
     }
 }

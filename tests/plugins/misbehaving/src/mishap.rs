@@ -24,7 +24,7 @@ unsafe extern "C-unwind" {
 /// Meets the next mishap, where chance has it.
 pub(crate) fn now_and_then(folder: &Path) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let chance = now.map_or(0, |now| now.subsec_nanos() / 1000);
+    let chance = now.map_or(0, |now| now.subsec_micros());
     if !chance.is_multiple_of(ONE_IN) {
         return;
     }
