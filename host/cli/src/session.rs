@@ -111,17 +111,16 @@ impl Session {
     ) -> Result<Self> {
         let machine = begin(machine)?;
         let stop = interrupt::stop_flag()?;
-        Self::on(registry, spec, config, machine, Vec::new(), stop)
+        Self::on(registry, spec, config, machine, BTreeMap::new(), stop)
     }
 
-    /// Opens what a worker's host has open, with the worker's own flag; the host has compared the kept features of the
-    /// `verified` splits with the data.
+    /// Opens what a worker's host has open, with the worker's own flag; `verified` as in [`Caching`].
     pub(crate) fn of_worker(
         spec: RunSpec,
         config: SearchConfig,
         plugins: &[PathBuf],
         machine: Machine<'_>,
-        verified: Vec<Split>,
+        verified: BTreeMap<Split, Vec<u8>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let registry = Registry::load(plugins)?;
@@ -143,7 +142,7 @@ impl Session {
         spec: RunSpec,
         config: SearchConfig,
         (device, loaders): (Device, Option<usize>),
-        verified: Vec<Split>,
+        verified: BTreeMap<Split, Vec<u8>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let choice = Choice {
@@ -207,7 +206,7 @@ impl Session {
         spec.network_settings = overrides.network().clone();
         let stop = Arc::clone(&self.stop);
         let machine = (self.device, self.loaders);
-        Self::on(registry, spec, config, machine, Vec::new(), stop)
+        Self::on(registry, spec, config, machine, BTreeMap::new(), stop)
     }
 
     /// The session of the second stage, where the configuration asks for one.

@@ -41,9 +41,9 @@ struct Recipe {
     device: String,
     threads: u16,
     loaders: Option<u16>,
-    /// Splits whose kept features this host has compared with the data.
+    /// Digests of the splits whose features this host has.
     #[serde(default)]
-    verified: Vec<String>,
+    verified: BTreeMap<String, Vec<u8>>,
 }
 
 /// The workers that a session asks for, ready for its jobs; none where it asks for one training at a time, which
@@ -93,8 +93,8 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
         verified: session
             .workbench
             .prepared()
-            .iter()
-            .map(Split::to_string)
+            .into_iter()
+            .map(|(split, digest)| (split.to_string(), digest))
             .collect(),
     };
     pool.open(Opening {
@@ -303,11 +303,14 @@ impl Bench {
         };
         let plugins: Vec<PathBuf> = recipe.plugins.into_iter().map(|(path, _)| path).collect();
         let stop = Arc::clone(stop);
-        let verified = recipe.verified.iter().map(|split| split.parse());
-        let verified: Vec<Split> = verified.collect::<Result<_, _>>()?;
+        let mut verified = BTreeMap::new();
+        for (split, digest) in recipe.verified {
+            verified.insert(split.parse::<Split>()?, digest);
+        }
+        let splits: Vec<Split> = verified.keys().copied().collect();
         let (spec, config) = (recipe.spec, recipe.config);
-        let session = Session::of_worker(spec, config, &plugins, machine, verified.clone(), stop)?;
-        session.prepare(&verified)?;
+        let session = Session::of_worker(spec, config, &plugins, machine, verified, stop)?;
+        session.prepare(&splits)?;
         Ok(Self { session })
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use autoloss_jobs::protocol::{Hello, Opening, PROTOCOL};
 use autoloss_jobs::worker::{Trainer, serve};
 use autoloss_jobs::{Doing, Limits, ProcessPool};
-use autoloss_search::{Evaluation, Executor, Fault, Fitness, Job, Ticket};
+use autoloss_search::{Evaluation, Executor, Fault, Fitness, Job, Outcome, Ticket};
 use libtest_mimic::{Arguments, Trial};
 
 const WORKER: &str = "AUTOLOSS_TEST_WORKER";
@@ -254,6 +254,12 @@ fn outcome(pool: &mut ProcessPool, text: &str) -> Result<Evaluation, Fault> {
 fn failure(result: Result<Evaluation, Fault>) -> String {
     match result {
         Err(Fault::Failed(reason)) => reason,
+        // That of a lost worker tells which, and how long it was at it.
+        Ok(Evaluation {
+            outcome: Outcome::Failed { reason },
+            worker: Some(_),
+            ..
+        }) => reason,
         other => panic!("{other:?}"),
     }
 }

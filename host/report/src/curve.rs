@@ -44,12 +44,15 @@ pub(crate) struct Whole {
 impl Whole {
     pub(crate) fn read(source: &Source) -> Result<Self, ReportError> {
         let mut whole = Self::default();
-        for record in source.reader.evaluations(Purpose::Search)? {
+        let mut records = source.reader.evaluations(Purpose::Search)?;
+        // With several workers a later candidate's training may end first.
+        records.sort_by(|a, b| a.elapsed.total_cmp(&b.elapsed));
+        let mut explored = 0;
+        for record in records {
             whole.evaluations += 1;
+            explored = explored.max(record.key.candidate.0 + 1);
             if let Some(score) = record.evaluation.fitness().map(Fitness::score) {
-                whole
-                    .scores
-                    .push((record.key.candidate.0 + 1, record.elapsed, score));
+                whole.scores.push((explored, record.elapsed, score));
             }
         }
         Ok(whole)

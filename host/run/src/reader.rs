@@ -11,7 +11,7 @@ use autoloss_search::{
     Fitness, OpenCandidate, OutcomeKind, Provenance, Purpose, RunHeader, SearchConfig, Stage,
     StageTimes,
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, params};
 
 use crate::error::StoreError;
 use crate::rows::{self, RowError};
@@ -367,8 +367,7 @@ impl RunReader {
     /// [`StoreError`] as the database says.
     pub fn update(&self, tally: &mut Tally) -> Result<(), StoreError> {
         // What is open and what is settled must be of one moment.
-        let transaction = self.connection.unchecked_transaction();
-        let _transaction = transaction.map_err(|error| StoreError::sqlite(&self.folder, error))?;
+        let _moment = self.moment()?;
         let after = tally.last.map_or(-1, |id| id.0 as i64);
         let waited: Vec<u64> = tally.open.iter().map(|id| id.0).collect();
         let waited = serde_json::to_string(&waited)
@@ -403,6 +402,12 @@ impl RunReader {
         Ok(())
     }
 
+    /// Until it is dropped, all that is read is of one moment.
+    pub(crate) fn moment(&self) -> Result<Transaction<'_>, StoreError> {
+        let transaction = self.connection.unchecked_transaction();
+        transaction.map_err(|error| StoreError::sqlite(&self.folder, error))
+    }
+
     /// Candidates explored so far, by the last one's number; counting them would visit every row.
     ///
     /// # Errors
@@ -433,7 +438,12 @@ impl RunReader {
             let point = self.one(query, [id], |row| {
                 Ok((row.get::<_, i64>(0)? as u64 + 1, row.get(1)?))
             })?;
-            found.extend(point.filter(|point| found.last().is_none_or(|last| last.0 < point.0)));
+            let last = found.last().copied().unwrap_or_default();
+            let point = point.filter(|point| last.0 < point.0);
+            // A candidate that waited for its training was settled later than those after it.
+            found.extend(
+                point.map(|(explored, seconds): (u64, f64)| (explored, seconds.max(last.1))),
+            );
         }
         Ok(found)
     }
@@ -602,7 +612,6 @@ impl RunReader {
         )
     }
 
-    /// Tells a search everything that it needs to go on.
     /// Tells everything that a search needs to go on, or to be gone through again
     /// ([`autoloss_search::verify`]).
     ///

@@ -21,7 +21,8 @@ const TO_3: &str = "ALTER TABLE run ADD COLUMN spec TEXT;";
 /// Version 3 had candidates settled in the order of their numbers.
 const TO_4: &str = "ALTER TABLE candidates ADD COLUMN settled_before INTEGER;
 ALTER TABLE candidates ADD COLUMN settled_order INTEGER;
-ALTER TABLE evaluations ADD COLUMN worker INTEGER;";
+ALTER TABLE evaluations ADD COLUMN worker INTEGER;
+CREATE INDEX candidates_failed ON candidates (id) WHERE verdict = 'failed';";
 
 /// Candidates whose outcome waits for a training, as JSON: few, and gone when they are settled.
 const OPEN: &str = "CREATE TABLE open (id INTEGER PRIMARY KEY, candidate TEXT NOT NULL);";
@@ -71,6 +72,7 @@ CREATE TABLE candidates (
 );
 CREATE INDEX candidates_joined ON candidates (id) WHERE joined = 1;
 CREATE INDEX candidates_scored ON candidates (score DESC, id) WHERE verdict = 'scored';
+CREATE INDEX candidates_failed ON candidates (id) WHERE verdict = 'failed';
 CREATE TABLE screens (
     id INTEGER PRIMARY KEY,
     candidate INTEGER NOT NULL,

@@ -3,8 +3,8 @@
 //! One database file rather than a log of lines, since resume and reports ask questions of it.
 //! Candidates are cheap and many, so they are buffered and written in one transaction every
 //! [`FLUSH_ROWS`] rows or [`FLUSH_AFTER`]; a finished evaluation is dear and is written at once
-//! with everything before it. A process that is killed therefore loses no evaluation, and what
-//! else it loses is the tail of the exploration, which a resumed run makes again, the same.
+//! with everything before it, as is what is trained, before it begins. A process that is killed therefore loses no evaluation, and what
+//! else it loses is the tail of the exploration, which a resumed run makes again.
 //! `synchronous = NORMAL` keeps that promise for killed processes; after a power cut the last
 //! transactions may be missing, never half there.
 //!

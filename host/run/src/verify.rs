@@ -42,6 +42,8 @@ impl Verification {
     ///
     /// [`StoreError`] where it cannot be read.
     pub fn of(reader: &RunReader) -> Result<Self, StoreError> {
+        // What a search writes meanwhile must not make one half of a candidate.
+        let _moment = reader.moment()?;
         let damaged = |detail: String| StoreError::damaged(reader.folder(), detail);
         let mut deviations = Vec::new();
         let tell = |visit: &mut dyn FnMut(_)| Ok(reader.replay(visit)?);

@@ -1,4 +1,4 @@
-//! The way of a candidate: [`Proposal`] (a strategy) → [`Screened`] (the funnel) →
+//! The way of a candidate: [`Proposal`] (a strategy) → [`Screened`] (the funnel) → [`OpenCandidate`] (while it is trained) →
 //! [`Evaluation`](crate::Evaluation) (an executor) → [`Settled`] (the journal). Each consumes the one
 //! before, so that nothing can be screened, trained or written down twice.
 

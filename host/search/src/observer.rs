@@ -46,6 +46,8 @@ pub enum Event<'a> {
         /// What became of it.
         evaluation: &'a Evaluation,
     },
+    /// Trainings are at work, and nothing else is to be done.
+    Waiting,
     /// The trainings of the final table begin.
     Comparing {
         /// The rows, in their order.

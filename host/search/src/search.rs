@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::candidate::BestLoss;
 use crate::comparison::{Contender, Row, noise_floor};
@@ -46,7 +46,7 @@ pub struct Search<J> {
     journal: J,
     state: State,
     make_strategy: MakeStrategy,
-    /// Trainings that follow the search and are part of its time.
+    /// Trainings that follow the search, one after the other, and are part of its time.
     after: usize,
     /// Work was abandoned, so the state knows of candidates that were never settled.
     dirty: bool,
@@ -60,6 +60,34 @@ struct Work<'a> {
     /// Those that are to begin.
     queue: VecDeque<(CandidateId, Purpose)>,
 }
+
+impl Work<'_> {
+    /// The next training that ended, or that ends within a while where `wait` is set; observers are told of the
+    /// waiting, so that they can show that it goes on.
+    fn ended(
+        &mut self,
+        wait: bool,
+        observer: &mut dyn Observer,
+    ) -> Option<(Training, Result<Evaluation, Fault>)> {
+        let now = Instant::now();
+        if !wait {
+            return self.flights.ended(Some(now));
+        }
+        let deadline = now + LOOK_EVERY;
+        match self.flights.ended(Some(deadline)) {
+            // Nothing will come of it: it says so where it is asked without a deadline.
+            None if Instant::now() < deadline => self.flights.ended(None),
+            None => {
+                observer.observe(&Event::Waiting);
+                None
+            }
+            ended => ended,
+        }
+    }
+}
+
+/// How often observers are told of the waiting.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl<J: Journal> Search<J> {
     /// Begins a run in an unused journal.
@@ -177,7 +205,11 @@ impl<J: Journal> Search<J> {
     pub fn with_conclusion(mut self, rows: usize) -> Self {
         let confirmation = &self.config.confirmation;
         if confirmation.top > 0 {
-            self.after = confirmation.trainings() + rows * confirmation.seeds;
+            let workers = self.config.workers.max(1);
+            let rounds = confirmation.rounds().into_iter();
+            let together = rounds.map(|(losses, seeds)| (losses * seeds).div_ceil(workers));
+            let table = (rows * confirmation.seeds).div_ceil(workers);
+            self.after = together.sum::<usize>() + table;
         }
         self
     }
@@ -326,11 +358,8 @@ impl<J: Journal> Search<J> {
                 }
             }
             let full = work.flights.len() >= work.most;
-            let deadline = match end.is_some() || full {
-                true => None,
-                false => Some(Instant::now()),
-            };
-            if let Some((training, result)) = work.flights.ended(deadline) {
+            let wait = end.is_some() || full;
+            if let Some((training, result)) = work.ended(wait, observer) {
                 match result {
                     Ok(evaluation) => {
                         let (id, purpose) = (training.key.candidate, training.key.purpose);
@@ -345,6 +374,9 @@ impl<J: Journal> Search<J> {
                         });
                     }
                 }
+                continue;
+            }
+            if wait && work.flights.len() > 0 {
                 continue;
             }
             match self.ending() {
@@ -399,7 +431,6 @@ impl<J: Journal> Search<J> {
             return Some(EndReason::Proxies);
         }
         let after = self.after as f64 * self.state.training_seconds().unwrap_or(0.0);
-        let after = after / self.config.workers.max(1) as f64;
         if budget
             .max_seconds
             .is_some_and(|limit| self.journal.elapsed() + after.min(0.5 * limit) >= limit)
@@ -424,8 +455,7 @@ impl<J: Journal> Search<J> {
             return Ok(());
         };
         let seed = match purpose {
-            // Beyond those of the trainings after the search.
-            Purpose::Repeat => self.config.seed.wrapping_add(1 << 32) & (i64::MAX as u64),
+            Purpose::Repeat => self.repeat_seed(),
             _ => self.config.seed,
         };
         let losses = &waiting.candidate.losses;
@@ -434,6 +464,16 @@ impl<J: Journal> Search<J> {
             training.job.pruning = self.state.pruner.next(&self.config.proxy);
         }
         if let Some(evaluation) = self.stored(&training)? {
+            if purpose == Purpose::Search {
+                training.key.purpose = Purpose::Repeat;
+                training.key.seed = self.repeat_seed();
+                // An earlier session found it to be the best of its time.
+                if self.stored(&training)?.is_some() {
+                    work.queue.push_front((id, Purpose::Repeat));
+                    self.state.first_of(id, evaluation);
+                    return Ok(());
+                }
+            }
             self.trained(id, purpose, evaluation, work);
             return Ok(());
         }
@@ -457,24 +497,21 @@ impl<J: Journal> Search<J> {
         evaluation: Evaluation,
         work: &mut Work<'_>,
     ) {
-        let best = self.state.best.first().map(|best| best.fitness);
-        let Some(waiting) = self.state.open.get_mut(&id) else {
-            return;
-        };
-        match (purpose, waiting.evaluation.as_mut()) {
-            (Purpose::Repeat, Some(first)) => {
-                first.repeated(evaluation);
-                waiting.is_trained = true;
-            }
-            _ => {
-                let again = self.config.proxy.repeat_best && evaluation.fitness() > best;
-                waiting.evaluation = Some(evaluation);
-                waiting.is_trained = !again;
-                if again {
-                    work.queue.push_front((id, Purpose::Repeat));
-                }
-            }
+        if purpose == Purpose::Repeat {
+            return self.state.repeated(id, evaluation);
         }
+        let again =
+            self.config.proxy.repeat_best && evaluation.fitness() > self.state.best_so_far();
+        self.state.first_of(id, evaluation);
+        match again {
+            true => work.queue.push_front((id, Purpose::Repeat)),
+            false => self.state.is_trained(id),
+        }
+    }
+
+    /// The seed of a second training; beyond those of the trainings after the search.
+    fn repeat_seed(&self) -> u64 {
+        self.config.seed.wrapping_add(1 << 32) & (i64::MAX as u64)
     }
 
     fn settle(&mut self, waiting: Waiting, observer: &mut dyn Observer) -> Result<(), SearchError> {

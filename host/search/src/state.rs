@@ -149,7 +149,10 @@ impl State {
             let key = again.key.as_ref();
             match &again.outcome {
                 Some(Outcome::Equivalent { of } | Outcome::Near { of }) => {
-                    evaluated.note(*of, again.canonical, key);
+                    // In a run of an earlier version the one that it repeats may have failed already.
+                    if !evaluated.is_forgotten(*of) {
+                        evaluated.note(*of, again.canonical, key);
+                    }
                 }
                 Some(outcome) if !outcome.kind().evaluated() => {}
                 _ => {
@@ -221,6 +224,38 @@ impl State {
             evaluation: None,
             is_trained: false,
         })
+    }
+
+    /// The best score so far, those that are open with a first training included.
+    pub(crate) fn best_so_far(&self) -> Option<Fitness> {
+        let open = self
+            .open
+            .values()
+            .filter_map(|waiting| waiting.evaluation.as_ref());
+        let open = open.filter_map(Evaluation::fitness).max();
+        open.max(self.best.first().map(|best| best.fitness))
+    }
+
+    /// Takes in an open candidate's first training.
+    pub(crate) fn first_of(&mut self, id: CandidateId, evaluation: Evaluation) {
+        if let Some(waiting) = self.open.get_mut(&id) {
+            waiting.evaluation = Some(evaluation);
+        }
+    }
+
+    /// Takes in its second training, after which nothing more is to come.
+    pub(crate) fn repeated(&mut self, id: CandidateId, again: Evaluation) {
+        if let Some(first) = self.open.get_mut(&id).and_then(|w| w.evaluation.as_mut()) {
+            first.repeated(again);
+        }
+        self.is_trained(id);
+    }
+
+    /// Nothing more is to come of an open candidate.
+    pub(crate) fn is_trained(&mut self, id: CandidateId) {
+        if let Some(waiting) = self.open.get_mut(&id) {
+            waiting.is_trained = true;
+        }
     }
 
     /// The open candidates of which nothing more is to come, those before others that repeat them.

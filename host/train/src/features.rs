@@ -7,7 +7,7 @@
 //!
 //! The features lie in memory up to a limit, and on disk for the next run. A file is used only where the
 //! inputs and targets themselves, read again, have the digest it was made from: data that changed in its place makes
-//! the file useless, not wrong. A worker process trusts what the process that started it has compared.
+//! the file useless, not wrong. A worker process is told the digest by the one that started it, which has just read them.
 
 use crate::graph_eval::is_finite;
 use crate::loader::{Loading, Loads, with_batches};
@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 16 << 20;
 /// The files in the folder hold at most this many times what may lie in memory.
 const FILES: u64 = 4;
 /// Name of the tensor of a file that holds the digest of inputs and targets, and what the names of the targets begin with.
-const DIGEST: &str = "digest of the inputs";
+const DIGEST: &str = "digest of inputs and targets";
 const TARGET: &str = "target ";
 /// Of the files; others are not read.
 const LAYOUT: &str = "2";
@@ -43,8 +43,9 @@ pub struct Caching {
     pub bytes: usize,
     /// Folder of files for later runs; none keeps nothing.
     pub folder: Option<PathBuf>,
-    /// Splits whose files another process has compared with the data, so that this one need not.
-    pub verified: Vec<Split>,
+    /// Digests of the inputs and targets of splits, as another process has computed them a moment ago: files with these
+    /// need not be compared with the data again.
+    pub verified: BTreeMap<Split, Vec<u8>>,
 }
 
 /// The features of all samples of a task, as one network sees them.
@@ -64,6 +65,8 @@ struct Table {
     /// Halves, on the CPU.
     features: Mutex<Tensors>,
     targets: Mutex<Tensors>,
+    /// SHA-256 of all inputs and targets.
+    digest: Vec<u8>,
     samples: u64,
     /// None where samples are as they are, without views.
     views: Option<u32>,
@@ -151,20 +154,21 @@ impl Features {
             Some(file) if file.exists() => self.stored(task, &plan, file, pass)?,
             _ => None,
         };
-        let (features, targets) = match stored {
-            Some(tensors) => tensors,
+        let filled = match stored {
+            Some(filled) => filled,
             None => {
                 let filled = plan.run(task, Some((self, &features)), pass)?;
                 if let Some(file) = &file {
                     self.write(file, &filled);
                 }
-                (filled.features, filled.targets)
+                filled
             }
         };
         let table = Table {
-            bytes: bytes(&features) + bytes(&targets),
-            features: Mutex::new(features),
-            targets: Mutex::new(targets),
+            bytes: bytes(&filled.features) + bytes(&filled.targets),
+            features: Mutex::new(filled.features),
+            targets: Mutex::new(filled.targets),
+            digest: filled.digest,
             samples,
             views,
         };
@@ -172,9 +176,13 @@ impl Features {
         Ok(())
     }
 
-    /// The splits that were prepared.
-    pub(crate) fn prepared(&self) -> Vec<Split> {
-        lock(&self.tables).keys().copied().collect()
+    /// Digests of the inputs and targets of the splits that were prepared.
+    pub(crate) fn prepared(&self) -> BTreeMap<Split, Vec<u8>> {
+        let tables = lock(&self.tables);
+        let digest = |(split, table): (&Split, &Option<Arc<Table>>)| {
+            Some((*split, table.as_ref()?.digest.clone()))
+        };
+        tables.iter().filter_map(digest).collect()
     }
 
     /// Bytes of the tables so far.
@@ -321,18 +329,17 @@ impl Features {
         Ok(Some(folder.join(format!("{name}.safetensors"))))
     }
 
-    /// The tensors of a file, if they are of the inputs as they are now.
+    /// What a file holds, if that is of the inputs and targets as they are now.
     fn stored(
         &self,
         task: &RemoteTask,
         plan: &Plan,
         file: &Path,
         pass: &mut Pass<'_>,
-    ) -> Result<Option<(Tensors, Tensors)>> {
-        let verified = self.caching.verified.contains(&plan.split);
-        let found = match verified {
-            true => None,
-            false => Some(plan.run(task, None, pass)?.digest),
+    ) -> Result<Option<Filled>> {
+        let expected = match self.caching.verified.get(&plan.split) {
+            Some(digest) => digest.clone(),
+            None => plan.run(task, None, pass)?.digest,
         };
         let mut stored = match read_tensors(file) {
             Ok(stored) => stored,
@@ -349,7 +356,7 @@ impl Features {
             .get(DIGEST)
             .ok()
             .and_then(|tensor| Vec::try_from(tensor).ok());
-        let same = found.is_none_or(|found| digest.as_deref() == Some(&found[..]));
+        let same = digest.as_ref() == Some(&expected);
         let tensors: Vec<_> = std::mem::take(&mut stored).into_iter().collect();
         if !same || !tensors.iter().all(whole) {
             tracing::info!("the inputs are not those of {}", file.display());
@@ -368,7 +375,11 @@ impl Features {
                 None => features = features.with(name, tensor),
             }
         }
-        Ok(Some((features, targets)))
+        Ok(Some(Filled {
+            features,
+            targets,
+            digest: expected,
+        }))
     }
 
     /// Keeps features for later runs. What fails costs only time.
@@ -425,7 +436,7 @@ struct Filled {
     features: Tensors,
     targets: Tensors,
     /// SHA-256 of all inputs and targets in the order of the rows.
-    digest: [u8; 32],
+    digest: Vec<u8>,
 }
 
 impl Plan {
@@ -496,7 +507,7 @@ impl Plan {
         Ok(Filled {
             features,
             targets,
-            digest: digest.finalize().into(),
+            digest: digest.finalize().to_vec(),
         })
     }
 }

@@ -487,12 +487,12 @@ impl Workbench {
         Ok(Some(features.bytes()))
     }
 
-    /// The splits that were prepared, where the network has a frozen part.
+    /// Digests of the inputs and targets of the splits that were prepared, where the network has a frozen part; see
+    /// [`Caching::verified`].
     #[must_use]
-    pub fn prepared(&self) -> Vec<Split> {
-        self.features
-            .as_ref()
-            .map_or_else(Vec::new, Features::prepared)
+    pub fn prepared(&self) -> BTreeMap<Split, Vec<u8>> {
+        let features = self.features.as_ref();
+        features.map(Features::prepared).unwrap_or_default()
     }
 
     fn feed(&self) -> Feed<'_> {

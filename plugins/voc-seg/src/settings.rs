@@ -10,9 +10,13 @@ use std::collections::BTreeMap;
 /// Pixels that the side of a crop must be a multiple of, so that networks can halve it repeatedly.
 const SIZE_STEP: usize = 16;
 
+/// The largest side of an embedded scene.
+const LARGEST_SCENE: usize = 256;
+
 /// The name of every setting.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "size",
+    "enlarge_scenes",
     "flip",
     "colour",
     "min_scale",
@@ -37,6 +41,8 @@ pub(crate) struct Settings {
     /// Rows and columns of what training sees, pixels, a multiple of 16: the side of an embedded scene,
     /// 32 to 256, or of a crop from a photograph, 32 to 2048.
     pub(crate) size: usize,
+    /// The embedded scenes are so many times as large, 1 to 8, as far as they can be; photographs are not.
+    pub(crate) enlarge_scenes: usize,
     /// Whether half of the training pictures are mirrored.
     pub(crate) flip: bool,
     /// How far augmentation moves the colours, 0 to 1.
@@ -71,6 +77,7 @@ impl Settings {
     pub(crate) fn of_scenes() -> Self {
         Self {
             size: 64,
+            enlarge_scenes: 1,
             flip: true,
             colour: 0.2,
             min_scale: 1.0,
@@ -117,6 +124,7 @@ impl Settings {
                     |size: usize| (32..=2048).contains(&size) && size.is_multiple_of(SIZE_STEP);
                 self.size = setting.whole_where(good, "a multiple of 16 from 32 to 2048")?;
             }
+            "enlarge_scenes" => self.enlarge_scenes = setting.whole(1..=8, "times")?,
             "flip" => self.flip = setting.switch()?,
             "colour" => self.colour = setting.number(0.0..=1.0)? as f32,
             "min_scale" => self.min_scale = setting.number(0.1..=16.0)? as f32,
@@ -133,6 +141,15 @@ impl Settings {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// The side of an embedded scene.
+    pub(crate) fn scene_size(&self) -> usize {
+        match self.enlarge_scenes {
+            // One that is too large is refused by its own value.
+            1 => self.size,
+            times => (self.size * times).min(LARGEST_SCENE),
+        }
     }
 
     /// Refuses settings that only embedded scenes have.
@@ -217,6 +234,20 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn scenes_are_enlarged_as_far_as_they_can_be() {
+        let size = |size, enlarge_scenes| {
+            let scenes = Settings::of_scenes();
+            let settings = Settings {
+                size,
+                enlarge_scenes,
+                ..scenes
+            };
+            settings.scene_size()
+        };
+        assert_eq!([size(64, 1), size(64, 2), size(192, 2)], [64, 128, 256]);
     }
 
     #[test]

@@ -23,7 +23,8 @@ const SIDES: [usize; 2] = [48, 80];
 pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
     let (origin, settings) = match &options.data {
         None => {
-            let settings = Settings::of_scenes().with(&options.settings)?;
+            let mut settings = Settings::of_scenes().with(&options.settings)?;
+            settings.size = settings.scene_size();
             let config = SceneConfig {
                 size: settings.size,
                 min_items: ITEMS[0],

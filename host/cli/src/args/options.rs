@@ -101,14 +101,14 @@ impl TaskArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WorkerArgs {
     /// Worker processes, each of which trains on one thread, beside one another: a number, or auto for one
-    /// per core, or per GPU where there is one [default: 1, which is one training at a time in this process;
+    /// per core, or a single one where there is a GPU [default: 1, which is one training at a time in this process;
     /// a run goes on with as many as it had]
     #[arg(long, value_name = "N", value_parser = workers)]
     pub(crate) workers: Option<usize>,
 }
 
 /// Most worker processes of one machine.
-const WORKERS: usize = 1024;
+const WORKERS: usize = 4096;
 
 fn workers(text: &str) -> Result<usize, String> {
     if text == "auto" {
@@ -116,7 +116,8 @@ fn workers(text: &str) -> Result<usize, String> {
         return Ok(match runtime::gpus() {
             // Two trainings on the threads of one core hinder one another.
             0 => num_cpus::get_physical().min(usable),
-            gpus => gpus,
+            // Of several GPUs a run uses one.
+            _ => 1,
         });
     }
     let number = text.parse().ok();

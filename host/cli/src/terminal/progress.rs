@@ -102,7 +102,7 @@ impl State {
                 // What was explored last is what improved.
                 self.best_name.clone_from(&self.last_name);
             }
-            Event::Comparing { .. } | Event::Compared { .. } => {}
+            Event::Waiting | Event::Comparing { .. } | Event::Compared { .. } => {}
         }
     }
 

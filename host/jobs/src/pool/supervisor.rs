@@ -282,6 +282,7 @@ impl Supervisor {
             return;
         };
         let began = !worker.ready || worker.opened.is_empty();
+        let seconds = worker.since.elapsed().as_secs_f64();
         let (job, words) = worker.bury(why, closed);
         tracing::warn!("worker {number} is replaced: {words}");
         place.lost = Some(words.clone());
@@ -304,7 +305,9 @@ impl Supervisor {
                 1 => format!("its worker was lost: {words}"),
                 lost => format!("{lost} workers were lost with it; the last: {words}"),
             };
-            self.finish(job.ticket, Err(Fault::Failed(reason)));
+            let mut failed = Evaluation::failed(reason);
+            (failed.worker, failed.train_seconds) = (Some(number), seconds);
+            self.finish(job.ticket, Ok(failed));
         } else {
             self.waiting.push_front(job);
         }

@@ -403,7 +403,7 @@ fn a_run_of_version_3_is_read_and_goes_on_exactly() {
             "ALTER TABLE candidates DROP COLUMN settled_before;
              ALTER TABLE candidates DROP COLUMN settled_order;
              ALTER TABLE evaluations DROP COLUMN worker;
-             DROP TABLE open; PRAGMA user_version = 3",
+             DROP INDEX candidates_failed; DROP TABLE open; PRAGMA user_version = 3",
         )
         .unwrap();
     drop(database);

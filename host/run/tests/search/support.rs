@@ -176,7 +176,7 @@ impl Executor for FakeTrainer {
 
     /// A training takes as long as somebody waits for it.
     fn wait(&mut self, deadline: Option<Instant>) -> Option<Finished> {
-        if deadline.is_some() {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return None;
         }
         let next = match self.backwards {

@@ -423,6 +423,8 @@ pub(crate) struct Evaluated {
     resolution: f64,
     /// Fitness of every candidate whose evaluation has ended; none where it has no score.
     fitness: HashMap<CandidateId, Option<Fitness>>,
+    /// Those whose evaluation could not be run.
+    forgotten: HashSet<CandidateId>,
 }
 
 impl Evaluated {
@@ -513,9 +515,15 @@ impl Evaluated {
     /// The evaluation could not be run, which says nothing about the loss: an equivalent one will
     /// be evaluated.
     pub(crate) fn forget(&mut self, id: CandidateId) {
+        self.forgotten.insert(id);
         self.forms.retain(|_, of| *of != id);
         self.keys.retain(|_, of| *of != id);
         self.directions.retain(|(of, _)| *of != id);
+    }
+
+    /// Whether its evaluation could not be run.
+    pub(crate) fn is_forgotten(&self, id: CandidateId) -> bool {
+        self.forgotten.contains(&id)
     }
 
     /// What came of an evaluated candidate: nothing while it is pending, or where it failed.

@@ -1,7 +1,7 @@
 //! Where candidates come from: a search method as asked and told.
 //!
 //! A [`Strategy`] is asked for proposals and told what became of them; it knows neither screens nor
-//! trainings. Its state is a function of what it was told, in the order of the candidates' numbers, so
+//! trainings. Its state is a function of what it was told, candidates in the order of their numbers, each settled when it was, so
 //! no snapshot of it is stored: on resume it is told again what the journal holds. (Storing its state
 //! beside every finished evaluation would write a population of thousands of losses each time.)
 //!
@@ -46,7 +46,8 @@ pub trait Strategy: std::fmt::Debug {
         vec![self.propose(first)]
     }
 
-    /// A proposal went through the screens. Of [`Proposal`] only number, child, graphs and origins can be
+    /// A proposal went through the screens. One that was accepted ends its child: results are told only between
+    /// children. Of [`Proposal`] only number, child, graphs and origins can be
     /// relied on, and graphs only where a branch passed: a resumed search has no more.
     fn screened(&mut self, screened: &Screened) -> Next;
 
