@@ -115,7 +115,7 @@ pub(crate) fn dots(score: &str, lines: &[(&str, Vec<f64>)]) -> Markup {
 pub(crate) fn timeline((from, to): (f64, f64), lines: &[Worker]) -> Markup {
     let long = 2.0 * SIDE;
     let names = 80.0;
-    let (width, bottom) = (names + long + 20.0, LINE * lines.len() as f64);
+    let (width, bottom) = (names + long + 40.0, LINE * lines.len() as f64);
     let at = |seconds: f64| names + (seconds - from) / (to - from).max(1e-9) * long;
     let middle = |place: usize| LINE * (place as f64 + 0.5);
     html! {
