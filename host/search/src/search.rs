@@ -298,7 +298,7 @@ impl<J: Journal> Search<J> {
         })
     }
 
-    /// Explores, and gives up what is still open at the end.
+    /// Explores, and at the end cancels the trainings that are at work.
     fn explore(
         &mut self,
         screener: &mut dyn Screener,

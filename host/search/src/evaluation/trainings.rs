@@ -63,7 +63,7 @@ impl<'a, T> Flights<'a, T> {
         }
     }
 
-    /// The next that ends, until the deadline where there is one; nothing where none did by then or there is none.
+    /// The next job that ends before the deadline. Without a deadline it waits; without jobs there is nothing to wait for.
     /// One that failed alone is an evaluation.
     pub(crate) fn ended(
         &mut self,
