@@ -57,9 +57,7 @@ pub(crate) fn read(source: &Source) -> Result<Workers, ReportError> {
 }
 
 fn of(worked: &[Worked], failures: Vec<(String, u64)>) -> Workers {
-    let begin = |worked: &Worked| worked.end - worked.seconds;
-    let from = worked.iter().map(begin).fold(f64::INFINITY, f64::min);
-    let to = worked.iter().map(|worked| worked.end).fold(0.0, f64::max);
+    let (from, to) = Worked::span(worked).unwrap_or_default();
     let gap = (to - from) * FINEST;
     let mut workers: BTreeMap<usize, Worker> = BTreeMap::new();
     for one in worked {
@@ -75,18 +73,18 @@ fn of(worked: &[Worked], failures: Vec<(String, u64)>) -> Workers {
         worker.failed += u64::from(failed);
         worker.busy += one.seconds;
         match worker.bars.last_mut() {
-            Some(last) if last.failed == failed && begin(one) - last.end < gap => {
+            Some(last) if last.failed == failed && one.begin() - last.end < gap => {
                 last.end = one.end;
             }
             _ => worker.bars.push(Bar {
-                begin: begin(one),
+                begin: one.begin(),
                 end: one.end,
                 failed,
             }),
         }
     }
     Workers {
-        from: if worked.is_empty() { 0.0 } else { from },
+        from,
         to,
         workers: workers.into_values().collect(),
         failures,

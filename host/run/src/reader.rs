@@ -290,12 +290,10 @@ impl RunReader {
     /// [`StoreError`] as the database says.
     pub fn busy(&self) -> Result<Option<(u64, f64)>, StoreError> {
         let worked = self.worked()?;
-        let begin = |worked: &Worked| worked.end - worked.seconds;
-        let first = worked.iter().map(begin).fold(f64::INFINITY, f64::min);
-        let last = worked.iter().map(|worked| worked.end).fold(0.0, f64::max);
+        let span = Worked::span(&worked);
         let busy: f64 = worked.iter().map(|worked| worked.seconds).sum();
         let workers = worked.iter().map(|worked| worked.worker).max();
-        Ok(workers.map(|most| {
+        Ok(workers.zip(span).map(|(most, (first, last))| {
             let workers = most as u64 + 1;
             let all = workers as f64 * (last - first).max(1e-9);
             (workers, busy / all)

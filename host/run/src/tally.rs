@@ -52,6 +52,22 @@ pub struct Worked {
     pub outcome: OutcomeKind,
 }
 
+impl Worked {
+    /// When it began, in seconds of the run.
+    #[must_use]
+    pub fn begin(&self) -> f64 {
+        self.end - self.seconds
+    }
+
+    /// When the first of several began and when the last ended; none where there are none.
+    #[must_use]
+    pub fn span(worked: &[Self]) -> Option<(f64, f64)> {
+        let first = worked.iter().map(Self::begin).reduce(f64::min)?;
+        let last = worked.iter().map(|worked| worked.end).fold(0.0, f64::max);
+        Some((first, last))
+    }
+}
+
 /// One process's work on a run.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct SessionTime {

@@ -64,22 +64,7 @@ fn a_killed_run_loses_no_evaluation_and_goes_on_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let killed = folder.path().join("killed");
         let source = folder.path().join("run");
-        let mut search = begin(&source, 1, &settings);
-        let mut finished = 0;
-        let mut watch = Watch(|event: &Event<'_>| {
-            if let Event::EvaluationFinished { .. } = event {
-                finished += 1;
-                if finished == cut {
-                    copy_run(&source, &killed);
-                }
-            }
-        });
-        let stop = AtomicBool::new(false);
-        let (mut engine, mut trainer) = (FakeEngine::default(), FakeTrainer::default());
-        search
-            .run(&mut engine, &mut trainer, &mut watch, &stop)
-            .unwrap();
-
+        run_killed_at(cut, &source, &killed, &settings);
         let left = RunReader::open(&killed).unwrap();
         assert_eq!(left.evaluations(Purpose::Search).unwrap().len(), cut);
         drop(left);

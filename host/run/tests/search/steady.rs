@@ -161,24 +161,7 @@ fn a_killed_run_keeps_what_was_open_and_what_had_ended() {
     for cut in [1usize, 2, 4, 8, 20] {
         let folder = tempfile::tempdir().unwrap();
         let (source, killed) = (folder.path().join("run"), folder.path().join("killed"));
-        let mut finished = 0;
-        let mut watch = Watch(|event: &Event<'_>| {
-            if let Event::EvaluationFinished { .. } = event {
-                finished += 1;
-                if finished == cut {
-                    copy_run(&source, &killed);
-                }
-            }
-        });
-        let stop = AtomicBool::new(false);
-        begin(&source, 1, &settings)
-            .run(
-                &mut FakeEngine::default(),
-                &mut FakeTrainer::default(),
-                &mut watch,
-                &stop,
-            )
-            .unwrap();
+        run_killed_at(cut, &source, &killed, &settings);
         let before = RunReader::open(&killed).unwrap();
         let open = before.open_candidates().unwrap();
         assert!(!open.is_empty());
@@ -187,6 +170,7 @@ fn a_killed_run_keeps_what_was_open_and_what_had_ended() {
         drop(before);
 
         let mut trainer = FakeTrainer::default();
+        let stop = AtomicBool::new(false);
         let summary = resume(&killed, 1)
             .run(&mut FakeEngine::default(), &mut trainer, &mut (), &stop)
             .unwrap();

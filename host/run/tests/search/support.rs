@@ -268,6 +268,24 @@ pub(crate) fn run_until(search: &mut Search<Store>, candidates: usize) -> Summar
         .unwrap()
 }
 
+/// Runs to the end of the budget, and copies what a process that is killed at the `cut`th finished training would leave.
+pub(crate) fn run_killed_at(cut: usize, run: &Path, killed: &Path, config: &SearchConfig) {
+    let mut finished = 0;
+    let mut watch = Watch(|event: &Event<'_>| {
+        if let Event::EvaluationFinished { .. } = event {
+            finished += 1;
+            if finished == cut {
+                copy_run(run, killed);
+            }
+        }
+    });
+    let (mut engine, mut trainer) = (FakeEngine::default(), FakeTrainer::default());
+    let stop = AtomicBool::new(false);
+    begin(run, 1, config)
+        .run(&mut engine, &mut trainer, &mut watch, &stop)
+        .unwrap();
+}
+
 /// A whole run in a folder of its own, and its trace.
 pub(crate) fn whole_run(branches: usize, config: &SearchConfig) -> (Summary, String) {
     let folder = tempfile::tempdir().unwrap();

@@ -75,7 +75,7 @@ fn say(words: &[u8]) {
     for descriptor in 3..64 {
         let to = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
         let is_pipe = to.is_ok_and(|to| to.to_string_lossy().starts_with("pipe:"));
-        // SAFETY: the system refuses a number that is no descriptor; the bytes outlive the call.
+        // SAFETY: the system refuses a closed descriptor; the bytes outlive the call.
         unsafe {
             let mode = libc::fcntl(descriptor, libc::F_GETFL) & libc::O_ACCMODE;
             if is_pipe && mode == libc::O_WRONLY {
