@@ -30,6 +30,7 @@ fn evaluate(workbench: &mut Workbench, pruning: Option<PruningRule>) -> Evaluati
         stop_invalid: true,
         pruning,
         keep: None,
+        checkpoints: None,
     };
     workbench.evaluate(&job).unwrap()
 }

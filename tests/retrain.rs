@@ -83,6 +83,33 @@ fn a_killed_training_goes_on_to_the_same_network() {
 }
 
 #[test]
+fn seeds_train_beside_one_another_as_they_do_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let (both, one_by_one) = (place.path().join("both"), place.path().join("one_by_one"));
+    let seeds = ["--seeds", "2", "--workers", "2", "--json"];
+    let found = run(&mut retrain(&both, &seeds)).json();
+    let here = run(&mut retrain(&one_by_one, &["--seeds", "2", "--json"])).json();
+    let [first, second] = ["seed-0", "seed-1"].map(|folder| both.join(folder));
+    assert_eq!(network(&one_by_one.join("seed-1")), network(&second));
+    assert_ne!(network(&first), network(&second));
+    assert_eq!(found["seeds"], serde_json::json!([0, 1]));
+    assert_eq!(found, here);
+
+    // Checkpoints are gone on from, whoever left them.
+    fs::remove_file(second.join("network.safetensors")).unwrap();
+    let again = run(&mut retrain(&both, &["--seeds", "2", "--json"]));
+    assert_eq!(
+        again.stderr.matches("going on after 70 steps").count(),
+        2,
+        "{again:#?}"
+    );
+    assert_eq!(again.json(), found);
+    assert_eq!(network(&one_by_one.join("seed-1")), network(&second));
+    // The same seed with other pictures is another training.
+    run(&mut retrain(&second, &["--seed", "1"])).failed(&["data_seed is 0, not 1"]);
+}
+
+#[test]
 fn a_finished_training_is_told_again_and_another_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");

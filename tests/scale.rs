@@ -50,6 +50,7 @@ fn trained(workbench: &mut Workbench, loss: &str) -> Evaluation {
         stop_invalid: true,
         pruning: None,
         keep: None,
+        checkpoints: None,
     };
     workbench.evaluate(&job).unwrap()
 }

@@ -5,14 +5,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// Five minutes with everything: a search is left half of them or more, since few losses are measured again.
-const ARGUMENTS: [&str; 6] = [
-    "--workers",
-    "auto",
-    "--max-seconds",
-    "290",
-    "--set",
-    "confirmation.top=4",
-];
+const ARGUMENTS: [&str; 4] = ["--max-seconds", "290", "--set", "confirmation.top=4"];
 
 /// Options of `demo`.
 #[derive(clap::Args)]

@@ -121,7 +121,11 @@ pub(crate) enum Command {
     )]
     WriteData(WriteDataArgs),
     /// Train for another autoloss-host, which starts this one and speaks to it through pipes
-    Worker,
+    Worker {
+        /// Device for training
+        #[arg(long, default_value = "cpu")]
+        device: String,
+    },
     /// Say what this machine and installation can do
     #[command(after_help = "Example: autoloss-host doctor --plugin libvoc_seg.so")]
     Doctor(DoctorArgs),

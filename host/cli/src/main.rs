@@ -60,7 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Sensitivity(options)) => sensitivity::run(&options),
         Some(Command::Retrain(options)) => retrain::run(&options),
         Some(Command::WriteData(options)) => write_data::run(&options),
-        Some(Command::Worker) => workers::run(),
+        Some(Command::Worker { device }) => workers::run(&device),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Export(options)) => export::run(&options),
         Some(Command::Report(options)) => report::run(&options),

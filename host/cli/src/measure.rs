@@ -22,6 +22,18 @@ pub(crate) struct Measured {
     pub(crate) waited_seconds: f64,
 }
 
+impl Measured {
+    /// What came of an evaluation that did not fail.
+    pub(crate) fn of(seed: u64, evaluation: Evaluation) -> Self {
+        Self {
+            seed,
+            scores: evaluation.fitness().map(|_| evaluation.metrics),
+            train_seconds: evaluation.train_seconds,
+            waited_seconds: evaluation.waited_seconds,
+        }
+    }
+}
+
 /// A training that is scored on the whole of a split.
 pub(crate) fn job(
     workbench: &Workbench,
@@ -44,6 +56,7 @@ pub(crate) fn job(
         stop_invalid: true,
         pruning: None,
         keep: None,
+        checkpoints: None,
     }
 }
 

@@ -36,19 +36,34 @@ pub(crate) struct Machine<'a> {
     pub(crate) loaders: Option<u16>,
 }
 
+impl<'a> Machine<'a> {
+    /// What the command line says.
+    pub(crate) fn of(args: &'a TaskArgs) -> Self {
+        Self {
+            device: &args.device,
+            threads: args.threads,
+            loaders: args.loaders,
+        }
+    }
+}
+
 /// An open session.
 pub(crate) struct Session {
     pub(crate) workbench: Workbench,
     pub(crate) config: SearchConfig,
     pub(crate) spec: RunSpec,
     pub(crate) stop: Arc<AtomicBool>,
-    device: Device,
+    /// Those that workers share, this process's own first; never empty.
+    devices: Vec<Device>,
     loaders: Option<usize>,
 }
 
 impl Session {
     /// Opens what the command line names. `adjust` adds a command's own flags to the settings.
-    pub(crate) fn open(args: &TaskArgs, adjust: impl FnOnce(&mut Overrides)) -> Result<Self> {
+    pub(crate) fn open(
+        args: &TaskArgs,
+        adjust: impl FnOnce(&mut Overrides) -> Result<()>,
+    ) -> Result<Self> {
         let registry = Registry::load(&args.plugins.plugins)?;
         let (_, info) = registry.task(args.task.as_deref())?;
         let mut overrides = Overrides::parse(&args.set)?;
@@ -56,7 +71,8 @@ impl Session {
             let seed = i64::try_from(seed).context("--seed: at most 9223372036854775807")?;
             overrides.push("seed", seed);
         }
-        adjust(&mut overrides);
+        adjust(&mut overrides)?;
+        let machine = Machine::of(args);
         let named = args.network.as_deref();
         let network = registry.choose_network(&info, named, args.weights.as_deref())?;
         if let Some(remark) = &network.remark {
@@ -79,11 +95,6 @@ impl Session {
             fixed: frozen(&args.fixed)?,
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
-        };
-        let machine = Machine {
-            device: &args.device,
-            threads: args.threads,
-            loaders: args.loaders,
         };
         Self::with(registry, spec, config, machine)
     }
@@ -127,9 +138,17 @@ impl Session {
         Self::on(registry, spec, config, begin(machine)?, verified, stop)
     }
 
-    /// The device as `--device` names it.
-    pub(crate) fn device_name(&self) -> String {
-        runtime::device_name(self.device)
+    /// The devices that workers share, as `--device` names them.
+    pub(crate) fn device_names(&self) -> Vec<String> {
+        let devices = self.devices.iter();
+        devices
+            .map(|device| runtime::device_name(*device))
+            .collect()
+    }
+
+    /// Whether trainings run on a GPU.
+    pub(crate) fn on_gpu(&self) -> bool {
+        self.devices[0].is_cuda()
     }
 
     /// Threads that load batches, where the user said how many.
@@ -141,7 +160,7 @@ impl Session {
         registry: Registry,
         spec: RunSpec,
         config: SearchConfig,
-        (device, loaders): (Device, Option<usize>),
+        (devices, loaders): (Vec<Device>, Option<usize>),
         verified: BTreeMap<Split, Vec<u8>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
@@ -169,14 +188,19 @@ impl Session {
                 verified,
             },
         };
-        let workbench =
-            Workbench::open(registry, &choice, device, config.limits, Arc::clone(&stop))?;
+        let workbench = Workbench::open(
+            registry,
+            &choice,
+            devices[0],
+            config.limits,
+            Arc::clone(&stop),
+        )?;
         Ok(Self {
             workbench,
             config,
             spec,
             stop,
-            device,
+            devices,
             loaders,
         })
     }
@@ -205,7 +229,7 @@ impl Session {
         spec.settings.extend(overrides.task().clone());
         spec.network_settings = overrides.network().clone();
         let stop = Arc::clone(&self.stop);
-        let machine = (self.device, self.loaders);
+        let machine = (self.devices.clone(), self.loaders);
         Self::on(registry, spec, config, machine, BTreeMap::new(), stop)
     }
 
@@ -265,13 +289,13 @@ impl Session {
     }
 }
 
-/// Sets libtorch up for a machine; the device, and the threads that load batches.
-fn begin(machine: Machine<'_>) -> Result<(Device, Option<usize>)> {
-    let device = runtime::device(machine.device)?;
+/// Sets libtorch up for a machine; the devices, and the threads that load batches.
+fn begin(machine: Machine<'_>) -> Result<(Vec<Device>, Option<usize>)> {
+    let devices = runtime::devices(machine.device)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     runtime::keep_freed_memory();
     runtime::set_threads(machine.threads.map_or(cores, usize::from));
-    Ok((device, machine.loaders.map(usize::from)))
+    Ok((devices, machine.loaders.map(usize::from)))
 }
 
 /// The user's folder for what can be made again, as the XDG base directories have it.

@@ -1,7 +1,6 @@
 //! The configuration: the general defaults, the task's, the network's, the file, the flags, in rising
 //! rank.
 
-use crate::args::WorkerArgs;
 use anyhow::{Context, Result, anyhow, bail};
 use autoloss_plugin_api::{NetworkInfo, Split, TaskInfo};
 use autoloss_search::{ConfigBuilder, SearchConfig};
@@ -15,6 +14,8 @@ pub(crate) type OwnSettings = BTreeMap<String, serde_json::Value>;
 /// The settings of `--set`.
 #[derive(Default)]
 pub(crate) struct Overrides {
+    /// Of lower rank than the file.
+    suggested: Vec<(String, Value)>,
     config: Vec<(String, Value)>,
     task: OwnSettings,
     network: OwnSettings,
@@ -77,16 +78,14 @@ impl Overrides {
         Ok(config)
     }
 
-    /// Takes in how many workers there are to be.
-    pub(crate) fn workers(&mut self, args: WorkerArgs) {
-        if let Some(workers) = args.workers {
-            self.push("workers", i64::try_from(workers).unwrap_or(i64::MAX));
-        }
-    }
-
     /// Adds a setting as if by `--set`.
     pub(crate) fn push(&mut self, key: &str, value: impl Into<Value>) {
         self.config.push((key.to_owned(), value.into()));
+    }
+
+    /// Adds a setting that a file or `--set` may overrule.
+    pub(crate) fn suggest(&mut self, key: &str, value: impl Into<Value>) {
+        self.suggested.push((key.to_owned(), value.into()));
     }
 }
 
@@ -108,6 +107,9 @@ pub(crate) fn compose(
                 .set(key, value)
                 .with_context(|| format!("{kind} '{name}' suggests settings"))?;
         }
+    }
+    for (key, value) in &overrides.suggested {
+        builder.set(key, value.clone())?;
     }
     let mut chosen = Vec::new();
     if let Some(file) = file {

@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use autoloss_jobs::ProcessPool;
 use autoloss_plugin_api::Split;
 use autoloss_run::{RunLock, write_whole};
-use autoloss_search::{Contender, Executor, Fault, Outcome, Row, Ticket, TrainingBudget};
+use autoloss_search::{
+    Contender, Evaluation, Executor, Fault, Job, Outcome, Row, Ticket, TrainingBudget,
+};
 use autoloss_train::TrainError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -165,7 +167,25 @@ pub(crate) fn rows(
         Ok(())
     };
     match pool {
-        Some(pool) => in_pool(session, &open, pool, &mut ended)?,
+        Some(pool) => {
+            let job = |open: &Open<'_>| {
+                let (plan, workbench) = (open.plan, &session.workbench);
+                let mut job = job(
+                    workbench,
+                    open.contender,
+                    &plan.budget,
+                    open.seed,
+                    plan.split,
+                );
+                job.run_spec = session.spec.hash();
+                (format!("{}, seed {}", open.contender.name, open.seed), job)
+            };
+            let jobs: Vec<(String, Job)> = open.iter().map(job).collect();
+            in_pool(&jobs, pool, &mut |index, evaluation| {
+                let open = &open[index];
+                ended(open, Measured::of(open.seed, evaluation))
+            })?;
+        }
         None => {
             for open in &open {
                 let (plan, workbench) = (open.plan, &session.workbench);
@@ -210,35 +230,23 @@ fn tell(session: &Session, open: &Open<'_>, measured: &Measured) {
     ));
 }
 
-/// Runs trainings in a pool, in the order in which workers get free. The first that fails ends it all.
-fn in_pool(
-    session: &Session,
-    open: &[Open<'_>],
+/// Runs jobs in a pool under their names, in the order in which workers get free; `ended` is told of each by its
+/// place. The first that fails ends it all.
+pub(crate) fn in_pool(
+    jobs: &[(String, Job)],
     pool: &mut ProcessPool,
-    ended: &mut dyn FnMut(&Open<'_>, Measured) -> Result<()>,
+    ended: &mut dyn FnMut(usize, Evaluation) -> Result<()>,
 ) -> Result<()> {
-    let name = |ticket: Ticket| {
-        let open = &open[ticket.0 as usize];
-        format!("{}, seed {}", open.contender.name, open.seed)
-    };
+    let name = |ticket: Ticket| jobs[ticket.0 as usize].0.clone();
     let mut progress = PoolProgress::new();
     let (mut next, mut done) = (0, 0);
-    while done < open.len() {
-        while next < open.len() && next - done < pool.capacity() {
-            let Open {
-                plan,
-                contender,
-                seed,
-                ..
-            } = &open[next];
-            let workbench = &session.workbench;
-            let mut job = job(workbench, contender, &plan.budget, *seed, plan.split);
-            job.run_spec = session.spec.hash();
-            pool.submit(Ticket(next as u64), &job);
+    while done < jobs.len() {
+        while next < jobs.len() && next - done < pool.capacity() {
+            pool.submit(Ticket(next as u64), &jobs[next].1);
             next += 1;
         }
         let result = pool.wait(Some(Instant::now() + LOOK_EVERY));
-        progress.draw((done, Some(open.len())), &pool.status(), &name);
+        progress.draw((done, Some(jobs.len())), &pool.status(), &name);
         let Some((ticket, result)) = result else {
             continue;
         };
@@ -250,18 +258,10 @@ fn in_pool(
                 bail!("the training with {}: {reason}", name(ticket))
             }
         };
-        let scores = match &evaluation.outcome {
-            Outcome::Scored { .. } => Some(evaluation.metrics),
-            Outcome::Failed { reason } => bail!("the training with {}: {reason}", name(ticket)),
-            _ => None,
-        };
-        let measured = Measured {
-            seed: open[ticket.0 as usize].seed,
-            scores,
-            train_seconds: evaluation.train_seconds,
-            waited_seconds: evaluation.waited_seconds,
-        };
-        ended(&open[ticket.0 as usize], measured)?;
+        if let Outcome::Failed { reason } = &evaluation.outcome {
+            bail!("the training with {}: {reason}", name(ticket));
+        }
+        ended(ticket.0 as usize, evaluation)?;
     }
     progress.finish();
     Ok(())

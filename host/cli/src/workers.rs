@@ -1,8 +1,10 @@
 //! Worker processes: how this program starts them, and what it does as one.
 
 use crate::Outcome;
+use crate::args::{WorkerArgs, Workers};
 use crate::pictures::Album;
 use crate::session::{Machine, Session};
+use crate::settings::Overrides;
 use crate::terminal::workers::{LOOK_EVERY, PoolProgress};
 use anyhow::{Context, Result, bail};
 use autoloss_jobs::protocol::{Hello, Opening, PROTOCOL};
@@ -13,8 +15,8 @@ use autoloss_run::RunSpec;
 use autoloss_search::{
     Contender, Evaluation, Executor, Fault, FinalTable, Finished, Job, SearchConfig, Ticket,
 };
-use autoloss_train::Workbench;
 use autoloss_train::plugin::file_sha256;
+use autoloss_train::{Workbench, runtime};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -38,7 +40,6 @@ struct Recipe {
     config: SearchConfig,
     /// Plugins and their SHA-256, hexadecimal.
     plugins: Vec<(PathBuf, String)>,
-    device: String,
     threads: u16,
     loaders: Option<u16>,
     /// Digests of the splits whose features this host has.
@@ -46,21 +47,68 @@ struct Recipe {
     verified: BTreeMap<String, Vec<u8>>,
 }
 
-/// The workers that a session asks for, ready for its jobs; none where it asks for one training at a time, which
-/// is run in this process. More sessions are opened with [`open`].
-pub(crate) fn of(session: &Session) -> Result<Option<ProcessPool>> {
-    match session.config.workers {
+/// Puts into the settings how many workers there are to be.
+pub(crate) fn choose(
+    args: WorkerArgs,
+    machine: Machine<'_>,
+    overrides: &mut Overrides,
+) -> Result<()> {
+    match asked(args, machine)? {
+        Some(workers) => overrides.push("workers", i64::try_from(workers)?),
+        None => overrides.suggest("workers", i64::try_from(fitting(machine, None)?)?),
+    }
+    Ok(())
+}
+
+/// How many workers the command line asks for.
+pub(crate) fn asked(args: WorkerArgs, machine: Machine<'_>) -> Result<Option<usize>> {
+    match (args.workers, args.workers_per_device) {
+        (None, None) => Ok(None),
+        (Some(Workers::Exactly(workers)), None) => Ok(Some(workers)),
+        (Some(Workers::Exactly(_)), Some(_)) => {
+            bail!("--workers says how many there are; --workers-per-device goes with auto")
+        }
+        (_, each) => fitting(machine, each).map(Some),
+    }
+}
+
+/// How many workers a machine has room for, `each` on a GPU.
+fn fitting(machine: Machine<'_>, each: Option<u16>) -> Result<usize> {
+    let devices = runtime::devices(machine.device)?;
+    let gpus = devices.iter().filter(|device| device.is_cuda()).count();
+    if gpus == 0 && each.is_some() {
+        bail!("--workers-per-device: trainings run on the CPU here; see --workers");
+    }
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    // Two trainings on the threads of one core hinder one another.
+    let cores = num_cpus::get_physical().min(usable);
+    Ok(room(gpus, cores, machine.threads, each))
+}
+
+fn room(gpus: usize, cores: usize, threads: Option<u16>, each: Option<u16>) -> usize {
+    match gpus {
+        0 => cores.min(threads.map_or(cores, usize::from)),
+        gpus => gpus * each.map_or(1, usize::from),
+    }
+}
+
+/// The workers that a session asks for, no more than there are trainings, ready for its jobs; none where it asks for
+/// one training at a time, which is run in this process. More sessions are opened with [`open`].
+pub(crate) fn of(session: &Session, trainings: usize) -> Result<Option<ProcessPool>> {
+    match session.config.workers.min(trainings) {
         0 | 1 => Ok(None),
         workers => start(session, workers).map(Some),
     }
 }
 
-/// So many workers, ready for a session's jobs.
+/// So many workers, on the session's devices in turn, ready for its jobs.
 pub(crate) fn start(session: &Session, workers: usize) -> Result<ProcessPool> {
     let program = std::env::current_exe().context("this program's own file")?;
-    let make = move |_| {
+    let devices = session.device_names();
+    let make = move |number: usize| {
         let mut command = Command::new(&program);
-        command.arg("worker");
+        let device = &devices[number % devices.len()];
+        command.args(["worker", "--device", device]);
         command
     };
     let config = session.config.pool;
@@ -87,9 +135,8 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
         plugins: plugins
             .map(|plugin| (plugin.path().to_owned(), plugin.sha256().to_owned()))
             .collect(),
-        device: session.device_name(),
         threads: 1,
-        loaders: session.loaders().or(Some(0)),
+        loaders: session.loaders().or_else(|| own_loaders(session)),
         verified: session
             .workbench
             .prepared()
@@ -102,6 +149,17 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
         spec: serde_json::to_value(recipe)?,
     });
     Ok(())
+}
+
+/// Threads that load batches for a worker where nobody says how many: on a CPU none beside the one that trains, with
+/// GPUs its share of the cores.
+fn own_loaders(session: &Session) -> Option<u16> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = match session.on_gpu() {
+        true => cores / session.config.workers.max(1),
+        false => return Some(0),
+    };
+    share.max(1).try_into().ok()
 }
 
 /// The pool that runs the trainings after a search, with their progress, and with the first network of every row of
@@ -255,7 +313,7 @@ fn memory() -> Option<u64> {
 }
 
 /// Serves the host that started this process, until it closes the input.
-pub(crate) fn run() -> Result<Outcome> {
+pub(crate) fn run(device: &str) -> Result<Outcome> {
     // A host that is killed closes nothing while another process holds its end.
     set_parent_process_death_signal(Some(Signal::KILL)).context("the host's end")?;
     // What libraries print must not get among the messages.
@@ -270,7 +328,7 @@ pub(crate) fn run() -> Result<Outcome> {
     // No destructors: libtorch's threads do not survive them while they are at work.
     let gone = |_: &str| std::process::exit(0);
     let mut open = move |opening: &Opening| {
-        let bench = Bench::open(opening, &flag).map_err(|error| format!("{error:#}"))?;
+        let bench = Bench::open(opening, device, &flag).map_err(|error| format!("{error:#}"))?;
         Ok(Box::new(bench) as Box<dyn Trainer>)
     };
     let input = BufReader::new(std::io::stdin());
@@ -284,7 +342,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn open(opening: &Opening, stop: &Arc<AtomicBool>) -> Result<Self> {
+    fn open(opening: &Opening, device: &str, stop: &Arc<AtomicBool>) -> Result<Self> {
         let recipe: Recipe = serde_json::from_value(opening.spec.clone())
             .context("what the host says of its session; both must be of one release")?;
         for (path, sha256) in &recipe.plugins {
@@ -297,7 +355,7 @@ impl Bench {
             }
         }
         let machine = Machine {
-            device: &recipe.device,
+            device,
             threads: Some(recipe.threads),
             loaders: recipe.loaders,
         };
@@ -341,6 +399,17 @@ impl Trainer for Bench {
 
 #[cfg(test)]
 mod tests {
+    use super::room;
+
+    #[test]
+    fn there_are_as_many_workers_as_the_machine_has_room_for() {
+        assert_eq!(room(0, 8, None, None), 8);
+        assert_eq!(room(0, 8, Some(3), None), 3);
+        assert_eq!(room(0, 8, Some(64), None), 8);
+        assert_eq!(room(4, 2, Some(1), None), 4);
+        assert_eq!(room(4, 2, None, Some(8)), 32);
+    }
+
     #[test]
     fn memory_is_that_of_the_machine() {
         assert!(super::memory().unwrap() > 1 << 28);

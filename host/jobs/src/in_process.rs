@@ -31,6 +31,7 @@ use autoloss_search::{Evaluator, Executor, Finished, Job, Ticket};
 ///     stop_invalid: true,
 ///     pruning: None,
 ///     keep: None,
+///     checkpoints: None,
 /// };
 /// executor.submit(Ticket(7), &job);
 /// job.seed = 4;

@@ -234,6 +234,7 @@ fn job(text: &str, seed: u64) -> Job {
         stop_invalid: true,
         pruning: None,
         keep: None,
+        checkpoints: None,
     }
 }
 

@@ -50,7 +50,7 @@ use violation::Checker;
 pub struct SearchConfig {
     /// Seed of the whole run, `0..=2⁶³−1` (what a TOML integer can hold). Default 0.
     pub seed: u64,
-    /// Trainings that run at the same time, each in a process of its own, `1..=4096`. Default 1, in this process.
+    /// Trainings that run at the same time, each in a process of its own, `1..=4096`; 1 is in this process. Default 1; a command takes as many as the machine has room for (`--workers`).
     ///
     /// With several, a child is planned from what has ended by then, so that chance decides too, and the run tells what followed from what (`replay --verify`). With 1 a resumed run repeats the uninterrupted one exactly, wherever it was cut.
     pub workers: usize,

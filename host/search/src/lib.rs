@@ -60,7 +60,7 @@ pub use config::{
 pub use counts::Counts;
 pub use error::SearchError;
 pub use evaluation::{
-    Confirmed, Evaluation, Evaluator, Executor, Finished, Job, PruningRule, Ticket,
+    Checkpoints, Confirmed, Evaluation, Evaluator, Executor, Finished, Job, PruningRule, Ticket,
 };
 pub use fault::Fault;
 pub use fitness::Fitness;

@@ -592,6 +592,7 @@ impl<J: Journal> Search<J> {
                 stop_invalid: self.config.proxy.stop_invalid,
                 pruning: None,
                 keep: None,
+                checkpoints: None,
             },
         }
     }
@@ -892,6 +893,7 @@ impl<J: Journal> Search<J> {
                     stop_invalid: true,
                     pruning: None,
                     keep: None,
+                    checkpoints: None,
                 };
                 (contender, job)
             })

@@ -9,12 +9,13 @@ use crate::network::{Network, checkpoint, read_tensors, write_tensors};
 use crate::trainer::{Step, Trained};
 use crate::{BranchLoss, Optimizer, OptimizerState, Result, Workbench};
 use autoloss_plugin_api::Split;
-use autoloss_search::TrainingBudget;
+use autoloss_search::{Checkpoints, TrainingBudget};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const NETWORK: &str = "network.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -31,10 +32,8 @@ pub struct Retraining<'a> {
     pub budget: &'a TrainingBudget,
     /// Seed of the training.
     pub seed: u64,
-    /// Folder of the checkpoints.
-    pub folder: &'a Path,
-    /// Steps between two of them.
-    pub every: usize,
+    /// Where they go.
+    pub checkpoints: &'a Checkpoints,
 }
 
 /// Where a checkpoint stands.
@@ -60,7 +59,9 @@ impl Retraining<'_> {
     ) -> Result<(Network, Trained)> {
         workbench.prepare(&[Split::Train], &mut |_, _, _| ())?;
         let network = workbench.build(self.budget, self.seed)?;
-        let training = workbench.training(&network, self.losses, self.budget, self.seed, true);
+        let mut training = workbench.training(&network, self.losses, self.budget, self.seed, true);
+        // A checkpoint loses nothing.
+        training.ending.patience = Duration::ZERO;
         let mut optimizer = training.optimizer()?;
         let first = match self.latest()? {
             None => 0,
@@ -72,11 +73,12 @@ impl Retraining<'_> {
         };
         if first > self.budget.steps {
             let what = format!("{first} steps were made, {} are wanted", self.budget.steps);
-            return Err(checkpoint(self.folder, what));
+            return Err(checkpoint(&self.checkpoints.folder, what));
         }
         let trained = training.run_from(first, &mut optimizer, &mut |step, optimizer| {
             watch(step);
-            let due = step.done.is_multiple_of(self.every) || step.done == self.budget.steps;
+            let due =
+                step.done.is_multiple_of(self.checkpoints.every) || step.done == self.budget.steps;
             if due || step.interrupted {
                 self.save(step.done, &network, optimizer)?;
             }
@@ -86,7 +88,7 @@ impl Retraining<'_> {
     }
 
     fn save(&self, steps: usize, network: &Network, optimizer: &Optimizer) -> Result<()> {
-        let partial = self.folder.join(PARTIAL);
+        let partial = self.checkpoints.folder.join(PARTIAL);
         let state = optimizer.state()?;
         let progress = Progress {
             schema: 1,
@@ -106,7 +108,7 @@ impl Retraining<'_> {
                 .map_err(failed)?;
         }
         let before = self.all()?;
-        let target = self.folder.join(format!("{PREFIX}{steps:08}"));
+        let target = self.checkpoints.folder.join(format!("{PREFIX}{steps:08}"));
         remove(&target).map_err(failed)?;
         fs::rename(&partial, &target).map_err(failed)?;
         for (_, old) in before.iter().filter(|(_, old)| *old != target) {
@@ -122,8 +124,8 @@ impl Retraining<'_> {
 
     /// Every checkpoint with its steps.
     fn all(&self) -> Result<Vec<(usize, PathBuf)>> {
-        let failed = |error: std::io::Error| checkpoint(self.folder, error);
-        let entries = match fs::read_dir(self.folder) {
+        let failed = |error: std::io::Error| checkpoint(&self.checkpoints.folder, error);
+        let entries = match fs::read_dir(&self.checkpoints.folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed)?,
         };

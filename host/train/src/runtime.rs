@@ -61,6 +61,17 @@ pub fn device(name: &str) -> Result<Device> {
     }
 }
 
+/// All that a name stands for: `auto` for every GPU, where there is one, any other for one [`device`].
+///
+/// # Errors
+/// As [`device`].
+pub fn devices(name: &str) -> Result<Vec<Device>> {
+    match (name, gpus()) {
+        ("auto", count @ 1..) => Ok((0..count).map(Device::Cuda).collect()),
+        _ => Ok(vec![device(name)?]),
+    }
+}
+
 /// Number of GPUs libtorch can use.
 pub fn gpus() -> usize {
     if cuda_library().is_err() || !tch::Cuda::is_available() {

@@ -15,7 +15,7 @@ use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tch::Tensor;
 
 /// What trains a branch.
@@ -51,12 +51,36 @@ pub struct Step {
     pub loss: f64,
     /// Its learning rate.
     pub learning_rate: f64,
-    /// Whether the caller asked for an end; the training ends after this step.
+    /// Whether the caller asked for an end and the training is given up after this step.
     pub interrupted: bool,
 }
 
 /// What is told of each step, and may end the training.
 pub(crate) type After<'a> = &'a mut dyn FnMut(Step, &Optimizer) -> Result<ControlFlow<()>>;
+
+/// How work ends that its caller no longer wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending<'a> {
+    /// Raised by the caller.
+    pub(crate) stop: &'a AtomicBool,
+    /// Work that would be done sooner than this is done.
+    pub(crate) patience: Duration,
+}
+
+impl Ending<'_> {
+    /// Whether the caller asked for an end.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether work is given up of which `made` of `all` equal pieces were done since it began.
+    pub(crate) fn gives_up(&self, began: Instant, made: usize, all: usize) -> bool {
+        self.is_asked() && {
+            let left = all.saturating_sub(made) as f64 / made.max(1) as f64;
+            began.elapsed().as_secs_f64() * left > self.patience.as_secs_f64()
+        }
+    }
+}
 
 /// One training.
 pub(crate) struct Training<'a> {
@@ -68,7 +92,7 @@ pub(crate) struct Training<'a> {
     pub(crate) seed: u64,
     pub(crate) stop_invalid: bool,
     pub(crate) loading: Loading,
-    pub(crate) stop: &'a AtomicBool,
+    pub(crate) ending: Ending<'a>,
 }
 
 impl Training<'_> {
@@ -101,7 +125,7 @@ impl Training<'_> {
             waited_seconds: 0.0,
         };
         with_batches(&self.feed, device, self.loading, requests, |batches| {
-            let mut interrupted = self.stop.load(Ordering::Relaxed);
+            let mut interrupted = self.ending.is_asked();
             let mut wanted = ControlFlow::Continue(());
             while trained.steps < self.budget.steps
                 && trained.invalid_at.is_none()
@@ -111,7 +135,8 @@ impl Training<'_> {
                     return Err(TrainError::Interrupted);
                 }
                 let batch = batches.next()?;
-                (interrupted, wanted) = self.step(&mut trained, &batch, optimizer, after)?;
+                let made = (first, started);
+                (interrupted, wanted) = self.step(&mut trained, &batch, optimizer, made, after)?;
             }
             trained.waited_seconds = batches.waited().as_secs_f64();
             Ok(())
@@ -120,12 +145,14 @@ impl Training<'_> {
         Ok(trained)
     }
 
-    /// One step. Whether the caller asked for an end, as `after` was told, and what `after` said.
+    /// One step of a training that began at step `first`, at a moment. Whether it is given up, as `after` was told,
+    /// and what `after` said.
     fn step(
         &self,
         trained: &mut Trained,
         batch: &Batch,
         optimizer: &mut Optimizer,
+        (first, started): (usize, Instant),
         after: After<'_>,
     ) -> Result<(bool, ControlFlow<()>)> {
         let (budget, step) = (self.budget, trained.steps);
@@ -160,7 +187,9 @@ impl Training<'_> {
             done: trained.steps,
             loss: value,
             learning_rate,
-            interrupted: self.stop.load(Ordering::Relaxed),
+            interrupted: self
+                .ending
+                .gives_up(started, step + 1 - first, budget.steps - first),
         };
         let wanted = after(made, optimizer)?;
         Ok((made.interrupted, wanted))
@@ -278,6 +307,23 @@ pub(crate) fn mix(seed: u64, number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nearly_done_is_done() {
+        let stop = AtomicBool::new(false);
+        let ending = Ending {
+            stop: &stop,
+            patience: Duration::from_secs(5),
+        };
+        let began = Instant::now().checked_sub(Duration::from_secs(60));
+        let began = began.unwrap_or_else(Instant::now);
+        assert!(!ending.gives_up(began, 1, 1000));
+        stop.store(true, Ordering::Relaxed);
+        // A minute for 100 pieces: 8 more take 4.8 s, 9 more 5.4 s.
+        assert!(!ending.gives_up(began, 100, 108));
+        assert!(ending.gives_up(began, 100, 109));
+        assert!(!ending.gives_up(began, 100, 100));
+    }
 
     #[test]
     fn every_epoch_holds_each_sample_once() {

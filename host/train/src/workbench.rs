@@ -6,9 +6,10 @@ use crate::features::{Caching, Features, Feed, Pass};
 use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network};
 use crate::plugin::{Plugin, Registry, RemoteMetric, RemoteScreeningMetric, RemoteTask, Trouble};
+use crate::retrain::Retraining;
 use crate::scale::{Scales, Scaling};
 use crate::screen::fault;
-use crate::trainer::{BranchLoss, Step, Trained, Training};
+use crate::trainer::{BranchLoss, Ending, Step, Trained, Training};
 use crate::{Result, TaskScreener, TrainError, runtime};
 use autoloss_graph::{BranchName, Convention, Limits, LossGraph, Signature};
 use autoloss_plugin_api::{
@@ -23,7 +24,7 @@ use autoloss_spec::UnknownName;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::Device;
@@ -32,6 +33,8 @@ use tch::Device;
 /// network's predictions are larger. Fixed: they bound memory.
 const EVALUATION_BATCH: u64 = 32;
 const EVALUATION_BYTES: usize = 32 << 20;
+/// Work that would be done sooner than this is done where an end is asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the user chose; what is absent takes the task's default.
 #[derive(Clone, Debug, Default)]
@@ -555,7 +558,16 @@ impl Workbench {
             seed,
             stop_invalid,
             loading: self.loading,
+            ending: self.ending(),
+        }
+    }
+
+    /// A training or scoring that is nearly done when an end is asked for is done: the next session need not repeat
+    /// it.
+    fn ending(&self) -> Ending<'_> {
+        Ending {
             stop: &self.stop,
+            patience: PATIENCE,
         }
     }
 
@@ -654,8 +666,9 @@ impl Workbench {
             self.loading,
             requests,
             |batches| {
-                for _ in starts {
-                    if self.stop.load(Ordering::Relaxed) {
+                let (began, all) = (Instant::now(), count.div_ceil(size) as usize);
+                for made in 0..all {
+                    if made > 0 && self.ending().gives_up(began, made, all) {
                         return Err(TrainError::Interrupted);
                     }
                     let batch = batches.next()?;
@@ -682,7 +695,8 @@ impl Workbench {
         Ok((EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH as usize) as u64)
     }
 
-    /// Trains a fresh network as a job says and scores it; `watch` is told every step.
+    /// Trains a fresh network as a job says and scores it; `watch` is told every step. A training with checkpoints is
+    /// not pruned.
     ///
     /// # Errors
     /// Whatever plugins or libtorch say, or [`TrainError::Interrupted`].
@@ -719,8 +733,20 @@ impl Workbench {
                 false => ControlFlow::Continue(()),
             })
         };
-        let (network, trained) =
-            self.train_until(&losses, &job.budget, job.seed, job.stop_invalid, &mut after)?;
+        let (network, trained) = match &job.checkpoints {
+            Some(checkpoints) => {
+                let retraining = Retraining {
+                    losses: &losses,
+                    budget: &job.budget,
+                    seed: job.seed,
+                    checkpoints,
+                };
+                retraining.run(self, &mut |_| (), watch)?
+            }
+            None => {
+                self.train_until(&losses, &job.budget, job.seed, job.stop_invalid, &mut after)?
+            }
+        };
         let train_seconds = (started.elapsed() - scoring).as_secs_f64();
         let started = Instant::now();
         let ended = trained.invalid_at.is_none() && trained.steps == job.budget.steps;

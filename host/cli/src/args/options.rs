@@ -2,7 +2,6 @@
 
 use crate::formats::Format;
 use autoloss_plugin_api::Split;
-use autoloss_train::runtime;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
@@ -51,7 +50,7 @@ pub(crate) struct TaskArgs {
     /// Pretrained weights or a checkpoint (safetensors)
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
-    /// Device for training: auto, cpu or cuda:N
+    /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
     /// Threads of libtorch [default: all cores]
@@ -101,28 +100,37 @@ impl TaskArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct WorkerArgs {
     /// Worker processes, each of which trains on one thread, beside one another: a number, or auto for one
-    /// per core, or a single one where there is a GPU [default: 1, which is one training at a time in this process;
-    /// a run goes on with as many as it had]
+    /// per core, at most as many as --threads, or with GPUs one for each; 1 is one training at a time in this process
+    /// [default: auto; a run goes on with as many as it had]
     #[arg(long, value_name = "N", value_parser = workers)]
-    pub(crate) workers: Option<usize>,
+    pub(crate) workers: Option<Workers>,
+    /// Workers that share a GPU, where --workers does not say how many there are: small networks leave it idle
+    /// [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers_per_device: Option<u16>,
+}
+
+/// How many workers there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// As many as the machine has room for.
+    Auto,
+    /// So many.
+    Exactly(usize),
 }
 
 /// Most worker processes of one machine.
 const WORKERS: usize = 4096;
 
-fn workers(text: &str) -> Result<usize, String> {
+fn workers(text: &str) -> Result<Workers, String> {
     if text == "auto" {
-        let usable = std::thread::available_parallelism().map_or(1, usize::from);
-        return Ok(match runtime::gpus() {
-            // Two trainings on the threads of one core hinder one another.
-            0 => num_cpus::get_physical().min(usable),
-            // Of several GPUs a run uses one.
-            _ => 1,
-        });
+        return Ok(Workers::Auto);
     }
     let number = text.parse().ok();
     let number = number.filter(|number| (1..=WORKERS).contains(number));
-    number.ok_or_else(|| format!("expected auto or a number from 1 to {WORKERS}"))
+    number
+        .map(Workers::Exactly)
+        .ok_or_else(|| format!("expected auto or a number from 1 to {WORKERS}"))
 }
 
 fn branch_and_loss(text: &str) -> Result<(String, String), String> {
@@ -194,7 +202,7 @@ pub(crate) struct ResumeArgs {
     /// promotion.KEY, retrain.KEY (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Device for training: auto, cpu or cuda:N
+    /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
     /// Threads of libtorch [default: all cores]
@@ -344,6 +352,11 @@ pub(crate) struct RetrainArgs {
     pub(crate) loss: String,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
+    /// Trainings, each with its own seed and a folder of its own in --out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) seeds: u16,
     /// Folder of checkpoints and results [default: runs/retrain-TASK-NETWORK-DATE-TIME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

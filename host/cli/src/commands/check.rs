@@ -48,7 +48,7 @@ struct ProtocolReport {
 
 /// Runs the screens and prints what they say.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |_| Ok(()))?;
     let config = &session.config;
     let texts = loss_input::read(&session.workbench, &args.loss, &config.limits)?;
     let mut screener = session

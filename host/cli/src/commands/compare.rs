@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::args::CompareArgs;
 use crate::formats::Comparison;
-use crate::session::Session;
+use crate::session::{Machine, Session};
 use crate::terminal::logging;
 use crate::trainings::{Plan, Records, contenders};
 use crate::workers;
@@ -12,7 +12,9 @@ use autoloss_plugin_api::Split;
 
 /// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
+    let session = Session::open(&args.task, |overrides| {
+        workers::choose(args.workers, Machine::of(&args.task), overrides)
+    })?;
     let budget = match args.full {
         true => &session.config.retrain.budget,
         false => &session.config.proxy.budget,
@@ -24,7 +26,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     }
     let mut records = args.out.as_deref().map(Records::open).transpose()?;
     session.prepare(&[Split::Train, plan.split])?;
-    let mut pool = workers::of(&session)?;
+    let mut pool = workers::of(&session, contenders.len() * plan.seeds.len())?;
     let rows = plan.rows(&session, &contenders, records.as_mut(), pool.as_mut())?;
     let seeds = plan.seeds.clone();
     let comparison = Comparison::new(&session, plan.split, Some(&plan.budget), seeds, rows);

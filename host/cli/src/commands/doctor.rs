@@ -145,6 +145,7 @@ fn trained(plugin: &Path) -> Result<String> {
     let session = Session::open(&TaskArgs::of(plugin), |overrides| {
         // Two steps need the features of few samples.
         overrides.push("proxy.features_mb", 0);
+        Ok(())
     });
     let session = match session {
         Ok(session) => session,
@@ -171,6 +172,7 @@ fn trained(plugin: &Path) -> Result<String> {
         stop_invalid: true,
         pruning: None,
         keep: None,
+        checkpoints: None,
     };
     let begun = Instant::now();
     let mut pool = workers::start(&session, 1)?;

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::EvaluateArgs;
 use crate::formats::{Comparison, Format};
 use crate::loss_input;
-use crate::session::Session;
+use crate::session::{Machine, Session};
 use crate::trainings::Plan;
 use crate::workers;
 use anyhow::Result;
@@ -15,7 +15,9 @@ use std::path::Path;
 
 /// Trains where it must, scores and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
+    let session = Session::open(&args.task, |overrides| {
+        workers::choose(args.workers, Machine::of(&args.task), overrides)
+    })?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = args.split;
     let budget = &config.proxy.budget;
@@ -32,7 +34,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
                 losses: loss_input::read(workbench, named, &config.limits)?,
             };
             session.prepare(&[Split::Train, split])?;
-            let mut pool = workers::of(&session)?;
+            let mut pool = workers::of(&session, plan.seeds.len())?;
             let rows = plan.rows(&session, &[contender], None, pool.as_mut())?;
             Comparison::new(&session, split, Some(budget), plan.seeds, rows)
         }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::args::FidelityArgs;
-use crate::session::Session;
+use crate::session::{Machine, Session};
 use crate::terminal::{logging, output, table};
 use crate::trainings::{self, Plan, Records, contenders, shown, write_results};
 use crate::workers;
@@ -17,7 +17,9 @@ use std::path::Path;
 
 /// Trains every loss both ways, correlates, prints.
 pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
+    let session = Session::open(&args.task, |overrides| {
+        workers::choose(args.workers, Machine::of(&args.task), overrides)
+    })?;
     let promotion = &session.config.promotion;
     let own = (&*promotion.network, &*promotion.weights, &*promotion.set);
     let (network, weights, set) = match &args.long_network {
@@ -145,7 +147,8 @@ fn measure(
     for trainings in [&proxy, &long] {
         trainings.session.prepare(&[Split::Train, split])?;
     }
-    let mut pool = workers::of(proxy.session)?;
+    let seeds = proxy.plan.seeds.len() + long.plan.seeds.len();
+    let mut pool = workers::of(proxy.session, losses.len() * seeds)?;
     if let Some(pool) = &pool {
         workers::open(pool, long.session)?;
     }

@@ -5,13 +5,17 @@ use crate::args::RetrainArgs;
 use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::loss_input;
-use crate::session::Session;
+use crate::measure::job;
+use crate::session::{Machine, Session, absolute};
 use crate::terminal::logging;
 use crate::terminal::steps::StepProgress;
-use anyhow::{Context, Result, bail};
-use autoloss_plugin_api::Split;
+use crate::trainings::in_pool;
+use crate::workers;
+use anyhow::{Context, Result, anyhow, bail};
+use autoloss_jobs::ProcessPool;
+use autoloss_plugin_api::{Scores, Split};
 use autoloss_run::RunLock;
-use autoloss_search::{Difference, Row, difference};
+use autoloss_search::{Checkpoints, Contender, Difference, Job, Outcome as Ended, difference};
 use autoloss_train::{Retraining, Trained};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,12 +26,30 @@ use std::path::{Path, PathBuf};
 const IDENTITY: &str = "retrain.json";
 /// Whether losses are trained at one scale.
 const NORMALISED: &str = "normalised";
+const SEED: &str = "seed";
+/// The seed of the embedded data.
+const DATA_SEED: &str = "data_seed";
 const CHECKPOINTS: &str = "checkpoints";
 const NETWORK: &str = "network.safetensors";
 
-/// Trains, saves the network, scores it, prints.
+/// One training of the command.
+struct Place {
+    seed: u64,
+    folder: PathBuf,
+    checkpoints: Checkpoints,
+}
+
+impl Place {
+    fn network(&self) -> PathBuf {
+        self.folder.join(NETWORK)
+    }
+}
+
+/// Trains, saves the networks, scores them, prints.
 pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |overrides| {
+        workers::choose(args.workers, Machine::of(&args.task), overrides)
+    })?;
     let workbench = &session.workbench;
     let config = &session.config.retrain;
     let split = config.split.parse()?;
@@ -35,7 +57,26 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = RunLock::take(&folder)?;
-    claim(&folder, &identity(&session, &texts))?;
+    let first = session.config.seed;
+    let mut places = Vec::new();
+    for seed in first..first + u64::from(args.seeds) {
+        let folder = match args.seeds {
+            1 => folder.clone(),
+            _ => folder.join(format!("seed-{seed}")),
+        };
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        claim(&folder, &identity(&session, &texts, seed))?;
+        let checkpoints = Checkpoints {
+            folder: absolute(&folder.join(CHECKPOINTS)),
+            every: config.checkpoint_every,
+        };
+        places.push(Place {
+            seed,
+            folder,
+            checkpoints,
+        });
+    }
     logging::line(&format!(
         "task {}, network {}, {} steps of {} images, folder {}",
         workbench.info().name,
@@ -44,54 +85,116 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
         config.budget.batch_size,
         folder.display()
     ));
-    let losses = workbench.losses(&texts)?;
-    let retraining = Retraining {
-        losses: &losses,
-        budget: &config.budget,
-        seed: session.config.seed,
-        folder: &folder.join(CHECKPOINTS),
-        every: config.checkpoint_every,
-    };
     session.prepare(&[Split::Train])?;
-    let trained = train(&retraining, &session);
-    let (network, trained) = match trained {
+    let contender = Contender {
+        name: loss_input::title(workbench, &args.loss),
+        losses: texts,
+    };
+    let mut pool = workers::of(&session, places.len())?;
+    let trained = match &mut pool {
+        Some(pool) => beside_one_another(&session, &contender, &places, split, pool),
+        None => one_by_one(&session, &contender, &places, split),
+    };
+    let scores = match trained {
         Err(error) if interrupt::caused(&error) => {
             logging::line("interrupted; the same command goes on from the last checkpoint");
             return Ok(Outcome::Interrupted);
         }
         other => other?,
     };
-    if let Some(step) = trained.invalid_at {
-        bail!("loss or gradient was not finite at step {step}");
-    }
-    let scores = workbench.scores_on(&network, split, config.budget.eval_images)?;
-    let file = folder.join(NETWORK);
-    network.save(&file)?;
-    let row = Row {
-        name: loss_input::title(workbench, &args.loss),
-        losses: texts,
-        scores: vec![Some(scores)],
-    };
-    let seeds = vec![session.config.seed];
+    let row = contender.row(scores);
+    let seeds = places.iter().map(|place| place.seed).collect();
     let comparison = Comparison::new(&session, split, Some(&config.budget), seeds, vec![row]);
     comparison.write(&folder)?;
     comparison.print(args.task.json, Format::Text)?;
-    report(&trained, &file);
+    let [.., last] = &places[..] else {
+        return Ok(Outcome::Done);
+    };
+    logging::line(&match places.len() {
+        1 => format!("the network is in {}", last.network().display()),
+        _ => format!("the networks are in {}/seed-N/{NETWORK}", folder.display()),
+    });
     Ok(Outcome::Done)
+}
+
+/// Trains in this process. A training that became invalid ends it all.
+fn one_by_one(
+    session: &Session,
+    contender: &Contender,
+    places: &[Place],
+    split: Split,
+) -> Result<Vec<Option<Scores>>> {
+    let (workbench, config) = (&session.workbench, &session.config.retrain);
+    let losses = workbench.losses(&contender.losses)?;
+    let mut scores = Vec::new();
+    for place in places {
+        let retraining = Retraining {
+            losses: &losses,
+            budget: &config.budget,
+            seed: place.seed,
+            checkpoints: &place.checkpoints,
+        };
+        let (network, trained) = train(&retraining, session)?;
+        if let Some(step) = trained.invalid_at {
+            return Err(invalid(place.seed, step));
+        }
+        scores.push(Some(workbench.scores_on(
+            &network,
+            split,
+            config.budget.eval_images,
+        )?));
+        network.save(&place.network())?;
+        tell(place.seed, trained.seconds, trained.waited_seconds);
+    }
+    Ok(scores)
+}
+
+/// Trains in worker processes. A training that became invalid ends it all.
+fn beside_one_another(
+    session: &Session,
+    contender: &Contender,
+    places: &[Place],
+    split: Split,
+    pool: &mut ProcessPool,
+) -> Result<Vec<Option<Scores>>> {
+    let budget = &session.config.retrain.budget;
+    let job = |place: &Place| {
+        let mut job = job(&session.workbench, contender, budget, place.seed, split);
+        job.budget.eval_images = budget.eval_images;
+        job.run_spec = session.spec.hash();
+        job.keep = Some(absolute(&place.network()));
+        job.checkpoints = Some(place.checkpoints.clone());
+        (format!("seed {}", place.seed), job)
+    };
+    let jobs: Vec<(String, Job)> = places.iter().map(job).collect();
+    let mut scores = vec![None; places.len()];
+    in_pool(&jobs, pool, &mut |index, evaluation| {
+        if let Ended::InvalidTraining { step } = evaluation.outcome {
+            return Err(invalid(places[index].seed, step));
+        }
+        tell(
+            places[index].seed,
+            evaluation.train_seconds,
+            evaluation.waited_seconds,
+        );
+        scores[index] = Some(evaluation.metrics);
+        Ok(())
+    })?;
+    Ok(scores)
+}
+
+fn invalid(seed: u64, step: usize) -> anyhow::Error {
+    anyhow!("seed {seed}: loss or gradient was not finite at step {step}")
 }
 
 fn train(
     retraining: &Retraining<'_>,
     session: &Session,
 ) -> Result<(autoloss_train::Network, Trained)> {
-    let mut first = 0;
     let mut progress = None;
     let outcome = retraining.run(
         &session.workbench,
-        &mut |steps| {
-            first = steps;
-            logging::line(&format!("going on after {steps} steps"));
-        },
+        &mut |steps| logging::line(&format!("going on after {steps} steps")),
         &mut |step| {
             let begin = || StepProgress::new("retraining", step.done - 1, retraining.budget);
             progress.get_or_insert_with(begin).step(step);
@@ -103,23 +206,22 @@ fn train(
     Ok(outcome?)
 }
 
-fn report(trained: &Trained, file: &Path) {
+fn tell(seed: u64, seconds: f64, waited: f64) {
     logging::line(&format!(
-        "trained {:.0} s ({:.1} % waiting for data); the network is in {}",
-        trained.seconds,
-        100.0 * trained.waited_seconds / trained.seconds.max(1e-9),
-        file.display()
+        "seed {seed}: trained {seconds:.0} s ({:.1} % waiting for data)",
+        100.0 * waited / seconds.max(1e-9),
     ));
 }
 
 /// Everything that decides the outcome.
-fn identity(session: &Session, texts: &BTreeMap<String, String>) -> Value {
+fn identity(session: &Session, texts: &BTreeMap<String, String>, seed: u64) -> Value {
     json!({
         "schema": 1,
         "recipe": session.spec.identity(),
         "losses": texts,
         "budget": session.config.retrain.budget,
-        "seed": session.config.seed,
+        SEED: seed,
+        DATA_SEED: session.config.seed,
         NORMALISED: session.config.normalised,
     })
 }
@@ -137,8 +239,10 @@ fn claim(folder: &Path, identity: &Value) -> Result<()> {
             let mut before: Value = serde_json::from_str(&text)
                 .with_context(|| format!("{} is damaged", path.display()))?;
             if let Some(before) = before.as_object_mut() {
-                // Earlier versions trained losses as they are.
+                // Earlier versions trained losses as they are, and with one seed for everything.
                 before.entry(NORMALISED).or_insert(false.into());
+                let seed = before.get(SEED).cloned().unwrap_or_default();
+                before.entry(DATA_SEED).or_insert(seed);
             }
             match difference(&before, identity) {
                 None => Ok(()),
@@ -164,8 +268,7 @@ mod tests {
     #[test]
     fn a_folder_of_another_training_is_refused_with_the_difference() {
         let folder = tempfile::tempdir().unwrap();
-        let identity =
-            |steps: u64| json!({"budget": {"steps": steps}, "seed": 0, "normalised": false});
+        let identity = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0, "data_seed": 0, "normalised": false});
         claim(folder.path(), &identity(5)).unwrap();
         claim(folder.path(), &identity(5)).unwrap();
         let message = claim(folder.path(), &identity(6)).unwrap_err().to_string();
@@ -174,6 +277,7 @@ mod tests {
         // A folder of an earlier version goes on as it was begun.
         let mut older = identity(5);
         older.as_object_mut().unwrap().remove(NORMALISED);
+        older.as_object_mut().unwrap().remove(DATA_SEED);
         fs::write(folder.path().join(IDENTITY), older.to_string()).unwrap();
         claim(folder.path(), &identity(5)).unwrap();
     }

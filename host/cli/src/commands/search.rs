@@ -53,14 +53,14 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let spec = store.reader().spec()?;
     let mut config = Overrides::parse(&args.set)?.over(&header.config)?;
     change_budget(&mut config.budget, &args.budget);
-    if let Some(workers) = args.workers.workers {
-        config.workers = workers;
-    }
     let machine = Machine {
         device: &args.device,
         threads: args.threads,
         loaders: None,
     };
+    if let Some(workers) = workers::asked(args.workers, machine)? {
+        config.workers = workers;
+    }
     let session = Session::reopen(spec, config, &args.plugins, machine)?;
     if let Some(change) = header.provenance.change(&session.provenance()) {
         tracing::warn!("{change}: scores from before and after may not be comparable");
@@ -73,8 +73,8 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     drive(session, search, &args.budget, args.json)
 }
 
-fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
-    overrides.workers(args.workers);
+fn adjust(overrides: &mut Overrides, args: &SearchArgs) -> Result<()> {
+    workers::choose(args.workers, Machine::of(&args.task), overrides)?;
     let budget = &args.budget;
     if let Some(limit) = budget.max_explored {
         overrides.push(
@@ -104,6 +104,7 @@ fn adjust(overrides: &mut Overrides, args: &SearchArgs) {
             overrides.push(key, false);
         }
     }
+    Ok(())
 }
 
 /// Writes into the configuration what the population begins with, and what mutations may add.
@@ -177,7 +178,7 @@ fn drive(
     let before = search.elapsed();
     let names = names(&session, &search, &mut screener)?;
     let stop = session.stop.clone();
-    let mut pool = workers::of(&session)?;
+    let mut pool = workers::of(&session, usize::MAX)?;
     let mut progress = Progress::new(config.budget, &score, best, before)
         .with_names(names)
         .with_workers(pool.as_ref().map(ProcessPool::watch));

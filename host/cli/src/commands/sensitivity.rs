@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::args::SensitivityArgs;
 use crate::loss_input;
-use crate::session::Session;
+use crate::session::{Machine, Session};
 use crate::terminal::{logging, output, table};
 use crate::trainings::{Plan, Records, rows, shown, write_results};
 use crate::workers;
@@ -19,7 +19,9 @@ const RATES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// Trains the loss in every setting, prints.
 pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| overrides.workers(args.workers))?;
+    let session = Session::open(&args.task, |overrides| {
+        workers::choose(args.workers, Machine::of(&args.task), overrides)
+    })?;
     let workbench = &session.workbench;
     let losses = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     workbench.losses(&losses)?;
@@ -38,7 +40,8 @@ pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
         .iter()
         .zip(settings.iter().map(|(_, contender, _)| contender));
     let wanted: Vec<(&Plan, &Contender)> = wanted.collect();
-    let mut pool = workers::of(&session)?;
+    let trainings = wanted.iter().map(|(plan, _)| plan.seeds.len()).sum();
+    let mut pool = workers::of(&session, trainings)?;
     let rows = rows(&session, &wanted, Some(&mut records), pool.as_mut())?;
     let variants = settings.iter().zip(rows).map(|((label, ..), row)| Variant {
         label: label.clone(),

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 /// Opens the task, lets it write, says what is there.
 pub(crate) fn run(args: &WriteDataArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |_| ())?;
+    let session = Session::open(&args.task, |_| Ok(()))?;
     let folder = absolute(&args.folder);
     let written = session.workbench.write_data(&folder);
     let written =

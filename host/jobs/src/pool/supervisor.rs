@@ -14,8 +14,8 @@ use crate::protocol::{FromWorker, Hello, Opening, PROTOCOL, ToWorker};
 
 /// How often clocks and memory are looked at.
 const TICK: Duration = Duration::from_millis(200);
-/// How long a cancelled job may take to end before its worker is killed.
-const CANCELLED: Duration = Duration::from_secs(10);
+/// How long a cancelled job may take to end before its worker is killed; one that is nearly done is done first.
+const CANCELLED: Duration = Duration::from_secs(20);
 /// Workers that fail to start, one after the other, before the pool ends every job.
 const STARTS: usize = 4;
 

@@ -40,6 +40,7 @@ fn stored_scores_are_the_recomputed_ones() {
             stop_invalid: header.config.proxy.stop_invalid,
             pruning: None,
             keep: None,
+            checkpoints: None,
         };
         assert_eq!(evaluation(&job).fitness(), Some(fitness));
         assert_eq!(record.fitness, Some(fitness));

@@ -19,6 +19,7 @@
 //!     stop_invalid: true,
 //!     pruning: None,
 //!     keep: None,
+//!     checkpoints: None,
 //! };
 //! let line = serde_json::to_string(&job)?;
 //! assert_eq!(serde_json::from_str::<Job>(&line)?, job);
@@ -63,6 +64,19 @@ pub struct Job {
     /// asks need not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<PathBuf>,
+    /// Where a long training leaves checkpoints; from the last of them it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<Checkpoints>,
+}
+
+/// Checkpoints of a training.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoints {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// Steps between two of them, at least 1.
+    pub every: usize,
 }
 
 /// When a training is scored before its end, and pruned.

@@ -9,7 +9,7 @@ mod trainings;
 
 pub use confirm::Confirmed;
 pub use executor::{Evaluator, Executor, Finished, Ticket};
-pub use job::{Evaluation, Job, PruningRule};
+pub use job::{Checkpoints, Evaluation, Job, PruningRule};
 
 pub(crate) use confirm::mean_score;
 pub(crate) use pruning::Pruner;
