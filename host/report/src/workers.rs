@@ -32,6 +32,8 @@ pub(crate) struct Worker {
     pub(crate) failed: u64,
     /// Seconds of training and evaluation.
     pub(crate) busy: f64,
+    /// Seconds of these in which a training waited for batches.
+    pub(crate) waited: f64,
     /// What it was busy with when.
     pub(crate) bars: Vec<Bar>,
 }
@@ -66,12 +68,14 @@ fn of(worked: &[Worked], failures: Vec<(String, u64)>) -> Workers {
             trainings: 0,
             failed: 0,
             busy: 0.0,
+            waited: 0.0,
             bars: Vec::new(),
         });
         let failed = one.outcome == OutcomeKind::Failed;
         worker.trainings += 1;
         worker.failed += u64::from(failed);
         worker.busy += one.seconds;
+        worker.waited += one.waited;
         match worker.bars.last_mut() {
             Some(last) if last.failed == failed && one.begin() - last.end < gap => {
                 last.end = one.end;
@@ -101,6 +105,7 @@ mod tests {
             worker,
             end,
             seconds,
+            waited: 0.1 * seconds,
             outcome,
         };
         let scored = OutcomeKind::Scored;
@@ -126,5 +131,6 @@ mod tests {
         assert_eq!(second.bars.len(), 2);
         assert_eq!((second.trainings, second.failed), (2, 1));
         assert!((workers.share(first.busy) - 0.6).abs() < 1e-3);
+        assert!((workers.share(first.waited) - 0.06).abs() < 1e-3);
     }
 }

@@ -262,24 +262,35 @@ impl RunReader {
     /// [`StoreError`] as the database says.
     pub fn worked(&self) -> Result<Vec<Worked>, StoreError> {
         let mut worked = Vec::new();
-        // A run of an earlier version that is only read has no such column.
-        let there = "SELECT 1 FROM pragma_table_info('evaluations') WHERE name = 'worker'";
-        if self.one(there, [], |_| Ok(()))?.is_some() {
-            let query = "SELECT worker, elapsed, train_seconds + eval_seconds, verdict \
-                         FROM evaluations WHERE worker IS NOT NULL ORDER BY elapsed, id";
-            self.each(query, [], |row| {
-                let code: String = row.get(3)?;
-                worked.push(Worked {
-                    worker: row.get::<_, i64>(0)? as usize,
-                    end: row.get(1)?,
-                    seconds: row.get(2)?,
-                    outcome: OutcomeKind::from_code(&code)
-                        .ok_or_else(|| rows::unreadable(&code))?,
-                });
-                Ok(())
-            })?;
+        if !self.has_evaluation_column("worker")? {
+            return Ok(worked);
         }
+        let waited = match self.has_evaluation_column("waited_seconds")? {
+            true => "coalesce(waited_seconds, 0.0)",
+            false => "0.0",
+        };
+        let query = format!(
+            "SELECT worker, elapsed, train_seconds + eval_seconds, {waited}, verdict \
+             FROM evaluations WHERE worker IS NOT NULL ORDER BY elapsed, id"
+        );
+        self.each(&query, [], |row| {
+            let code: String = row.get(4)?;
+            worked.push(Worked {
+                worker: row.get::<_, i64>(0)? as usize,
+                end: row.get(1)?,
+                seconds: row.get(2)?,
+                waited: row.get(3)?,
+                outcome: OutcomeKind::from_code(&code).ok_or_else(|| rows::unreadable(&code))?,
+            });
+            Ok(())
+        })?;
         Ok(worked)
+    }
+
+    /// Whether trainings have this column, which those of an earlier version that is only read may lack.
+    fn has_evaluation_column(&self, name: &str) -> Result<bool, StoreError> {
+        let query = "SELECT 1 FROM pragma_table_info('evaluations') WHERE name = ?1";
+        Ok(self.one(query, [name], |_| Ok(()))?.is_some())
     }
 
     /// How many workers there were, and the part of the time from the first training's begin to the last one's end
@@ -289,15 +300,22 @@ impl RunReader {
     ///
     /// [`StoreError`] as the database says.
     pub fn busy(&self) -> Result<Option<(u64, f64)>, StoreError> {
-        let worked = self.worked()?;
-        let span = Worked::span(&worked);
-        let busy: f64 = worked.iter().map(|worked| worked.seconds).sum();
-        let workers = worked.iter().map(|worked| worked.worker).max();
-        Ok(workers.zip(span).map(|(most, (first, last))| {
+        if !self.has_evaluation_column("worker")? {
+            return Ok(None);
+        }
+        let query = "SELECT max(worker), sum(train_seconds + eval_seconds), \
+                     min(elapsed - train_seconds - eval_seconds), max(elapsed) \
+                     FROM evaluations WHERE worker IS NOT NULL";
+        let busy = self.one(query, [], |row| {
+            let Some(most) = row.get::<_, Option<i64>>(0)? else {
+                return Ok(None);
+            };
+            let (busy, first, last): (f64, f64, f64) = (row.get(1)?, row.get(2)?, row.get(3)?);
             let workers = most as u64 + 1;
             let all = workers as f64 * (last - first).max(1e-9);
-            (workers, busy / all)
-        }))
+            Ok(Some((workers, busy / all)))
+        })?;
+        Ok(busy.flatten())
     }
 
     /// Why candidates could not be evaluated, and how many: most frequent first. Numbers within a reason do not

@@ -189,7 +189,8 @@ pub(super) fn insert_evaluation(
         .prepare_cached(
             "INSERT OR REPLACE INTO evaluations (candidate, purpose, seed, split, losses, verdict, \
              detail, score, metrics, steps, train_seconds, eval_seconds, final_loss, elapsed, \
-             look, worker) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             look, worker, waited_seconds) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+             ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             key.candidate.0 as i64,
@@ -208,6 +209,7 @@ pub(super) fn insert_evaluation(
             record.elapsed,
             evaluation.pruning_score,
             evaluation.worker.map(|worker| worker as i64),
+            evaluation.waited_seconds,
         ])?;
     Ok(())
 }
@@ -320,7 +322,7 @@ pub(super) fn read_evaluation(row: &Row<'_>) -> Result<EvaluationRecord, RowErro
             steps: row.get::<_, i64>("steps")? as usize,
             train_seconds: row.get("train_seconds")?,
             eval_seconds: row.get("eval_seconds")?,
-            waited_seconds: 0.0,
+            waited_seconds: later_column(row, "waited_seconds")?.unwrap_or_default(),
             final_loss: row.get("final_loss")?,
             pruning_score: later_column(row, "look")?,
             worker: later_column(row, "worker")?.map(|number: i64| number as usize),

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 
 /// Version of the tables below.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// The earliest version that a search can go on with. What version 1 has explored was looked up and
 /// pruned by other rules.
@@ -23,6 +23,9 @@ const TO_4: &str = "ALTER TABLE candidates ADD COLUMN settled_before INTEGER;
 ALTER TABLE candidates ADD COLUMN settled_order INTEGER;
 ALTER TABLE evaluations ADD COLUMN worker INTEGER;
 CREATE INDEX candidates_failed ON candidates (id) WHERE verdict = 'failed';";
+
+/// Version 4 did not tell how long trainings waited for batches.
+const TO_5: &str = "ALTER TABLE evaluations ADD COLUMN waited_seconds REAL;";
 
 /// Candidates whose outcome waits for a training, as JSON: few, and gone when they are settled.
 const OPEN: &str = "CREATE TABLE open (id INTEGER PRIMARY KEY, candidate TEXT NOT NULL);";
@@ -100,6 +103,7 @@ CREATE TABLE evaluations (
     elapsed REAL NOT NULL,
     look REAL,
     worker INTEGER,
+    waited_seconds REAL,
     UNIQUE (candidate, purpose, seed, split)
 );
 ";
@@ -137,8 +141,11 @@ pub(super) fn migrate(
                 transaction.execute_batch(TO_3)?;
                 transaction.execute("UPDATE run SET spec = ?1", [spec])?;
             }
-            transaction.execute_batch(TO_4)?;
-            transaction.execute_batch(OPEN)?;
+            if found < 4 {
+                transaction.execute_batch(TO_4)?;
+                transaction.execute_batch(OPEN)?;
+            }
+            transaction.execute_batch(TO_5)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()
         };

@@ -48,6 +48,8 @@ pub struct Worked {
     pub end: f64,
     /// Seconds of training and evaluation.
     pub seconds: f64,
+    /// Seconds of these in which it waited for batches.
+    pub waited: f64,
     /// How it ended.
     pub outcome: OutcomeKind,
 }

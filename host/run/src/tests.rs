@@ -150,7 +150,7 @@ fn a_run_of_version_1_is_read_but_cannot_go_on() {
     drop(store);
     let error = Store::open(folder.path()).unwrap_err().to_string();
     assert!(
-        error.contains("an earlier version (schema 1, this one writes 4)"),
+        error.contains("an earlier version (schema 1, this one writes 5)"),
         "{error}"
     );
     let reader = RunReader::open(folder.path()).unwrap();

@@ -31,7 +31,10 @@ fn timeline(workers: &Workers) -> Markup {
         numbers("failed"),
         numbers("busy"),
         numbers("of the time"),
+        numbers("of it waiting for data"),
+        numbers("idle"),
     ];
+    let whole = workers.to - workers.from;
     let rows = workers.workers.iter().map(|worker| {
         let share = workers.share(worker.busy);
         vec![
@@ -40,10 +43,12 @@ fn timeline(workers: &Workers) -> Markup {
             Cell::number(&count(worker.failed), worker.failed as f64),
             Cell::number(&duration(worker.busy), worker.busy),
             Cell::number(&percent(share), share),
+            Cell::number(&duration(worker.waited), worker.waited),
+            Cell::number(&duration(whole - worker.busy), whole - worker.busy),
         ]
     });
     html! {
-        p { "Workers were busy for " (percent(share)) " of " (duration(workers.to - workers.from)) ", the trainings of the final table left out." }
+        p { "Workers were busy for " (percent(share)) " of " (duration(whole)) ", the trainings of the final table left out." }
         (plot::timeline((workers.from, workers.to), &workers.workers))
         (table("workers-table", "Worker processes", &columns, rows.collect()))
     }

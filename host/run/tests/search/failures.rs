@@ -74,7 +74,7 @@ fn a_run_of_a_later_version() {
     let database = rusqlite::Connection::open(folder.path().join("run.db")).unwrap();
     database.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(database);
-    let part = "written by a later version (schema 99, this one knows up to 4)";
+    let part = "written by a later version (schema 99, this one knows up to 5)";
     says(
         &Store::open(folder.path()).unwrap_err(),
         folder.path(),

@@ -351,7 +351,7 @@ fn a_run_of_the_release_before_goes_on_exactly() {
     run_of_version_2(folder.path());
     finish(&mut resume(folder.path(), 1));
     assert_eq!(trace(folder.path()), include_str!("golden-trace.txt"));
-    assert_eq!(version(folder.path()), 4);
+    assert_eq!(version(folder.path()), 5);
     // The spec has become part of the database.
     std::fs::remove_file(folder.path().join("session.json")).unwrap();
     let spec = RunReader::open(folder.path()).unwrap().spec().unwrap();
@@ -375,25 +375,31 @@ fn version(folder: &Path) -> i64 {
         .unwrap()
 }
 
-/// Version 3 knew neither open candidates nor when one was settled.
+/// What a run of version 4 and one of version 3 lack.
+const AS_4: &str = "ALTER TABLE evaluations DROP COLUMN waited_seconds; PRAGMA user_version = 4;";
+const AS_3: &str = "ALTER TABLE candidates DROP COLUMN settled_before;
+    ALTER TABLE candidates DROP COLUMN settled_order;
+    ALTER TABLE evaluations DROP COLUMN worker;
+    DROP INDEX candidates_failed; DROP TABLE open; PRAGMA user_version = 3;";
+
 #[test]
-fn a_run_of_version_3_is_read_and_goes_on_exactly() {
+fn a_run_of_an_earlier_version_is_read_and_goes_on_exactly() {
     let settings = config(EXPLORED);
     let (_, expected) = whole_run(1, &settings);
-    let folder = tempfile::tempdir().unwrap();
-    run_until(&mut begin(folder.path(), 1, &settings), 700);
-    let database = rusqlite::Connection::open(folder.path().join("run.db")).unwrap();
-    database
-        .execute_batch(
-            "ALTER TABLE candidates DROP COLUMN settled_before;
-             ALTER TABLE candidates DROP COLUMN settled_order;
-             ALTER TABLE evaluations DROP COLUMN worker;
-             DROP INDEX candidates_failed; DROP TABLE open; PRAGMA user_version = 3",
-        )
-        .unwrap();
-    drop(database);
-    assert_eq!(trace(folder.path()), lines(&expected, 700));
-    finish(&mut resume(folder.path(), 1));
-    assert_eq!(trace(folder.path()), expected);
-    assert_eq!(version(folder.path()), 4);
+    for earlier in [AS_4.to_owned(), format!("{AS_4}{AS_3}")] {
+        let folder = tempfile::tempdir().unwrap();
+        run_until(&mut begin(folder.path(), 1, &settings), 700);
+        let database = rusqlite::Connection::open(folder.path().join("run.db")).unwrap();
+        database.execute_batch(&earlier).unwrap();
+        drop(database);
+        let reader = RunReader::open(folder.path()).unwrap();
+        assert_eq!(
+            (reader.worked().unwrap(), reader.busy().unwrap()),
+            (vec![], None)
+        );
+        assert_eq!(trace(folder.path()), lines(&expected, 700));
+        finish(&mut resume(folder.path(), 1));
+        assert_eq!(trace(folder.path()), expected);
+        assert_eq!(version(folder.path()), 5);
+    }
 }
