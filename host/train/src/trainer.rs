@@ -51,7 +51,7 @@ pub struct Step {
     pub loss: f64,
     /// Its learning rate.
     pub learning_rate: f64,
-    /// Whether the caller asked for an end and the training is given up after this step.
+    /// Whether the caller asked for an end and the training is abandoned after this step.
     pub interrupted: bool,
 }
 
@@ -73,8 +73,8 @@ impl Ending<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether work is given up of which `made` of `all` equal pieces were done since it began.
-    pub(crate) fn gives_up(&self, began: Instant, made: usize, all: usize) -> bool {
+    /// Whether work is abandoned of which `made` of `all` equal pieces were done since it began.
+    pub(crate) fn is_abandoned(&self, began: Instant, made: usize, all: usize) -> bool {
         self.is_asked() && {
             let left = all.saturating_sub(made) as f64 / made.max(1) as f64;
             began.elapsed().as_secs_f64() * left > self.patience.as_secs_f64()
@@ -145,7 +145,7 @@ impl Training<'_> {
         Ok(trained)
     }
 
-    /// One step of a training that began at step `first`, at a moment. Whether it is given up, as `after` was told,
+    /// One step of a training that began at step `first`, at a moment. Whether it is abandoned, as `after` was told,
     /// and what `after` said.
     fn step(
         &self,
@@ -189,7 +189,7 @@ impl Training<'_> {
             learning_rate,
             interrupted: self
                 .ending
-                .gives_up(started, step + 1 - first, budget.steps - first),
+                .is_abandoned(started, step + 1 - first, budget.steps - first),
         };
         let wanted = after(made, optimizer)?;
         Ok((made.interrupted, wanted))
@@ -317,12 +317,12 @@ mod tests {
         };
         let began = Instant::now().checked_sub(Duration::from_secs(60));
         let began = began.unwrap_or_else(Instant::now);
-        assert!(!ending.gives_up(began, 1, 1000));
+        assert!(!ending.is_abandoned(began, 1, 1000));
         stop.store(true, Ordering::Relaxed);
         // A minute for 100 pieces: 8 more take 4.8 s, 9 more 5.4 s.
-        assert!(!ending.gives_up(began, 100, 108));
-        assert!(ending.gives_up(began, 100, 109));
-        assert!(!ending.gives_up(began, 100, 100));
+        assert!(!ending.is_abandoned(began, 100, 108));
+        assert!(ending.is_abandoned(began, 100, 109));
+        assert!(!ending.is_abandoned(began, 100, 100));
     }
 
     #[test]

@@ -668,7 +668,7 @@ impl Workbench {
             |batches| {
                 let (began, all) = (Instant::now(), count.div_ceil(size) as usize);
                 for made in 0..all {
-                    if made > 0 && self.ending().gives_up(began, made, all) {
+                    if made > 0 && self.ending().is_abandoned(began, made, all) {
                         return Err(TrainError::Interrupted);
                     }
                     let batch = batches.next()?;
