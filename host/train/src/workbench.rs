@@ -657,7 +657,6 @@ impl Workbench {
         let size = self.evaluation_batch(split)?;
         let starts = (0..count).step_by(size as usize);
         let requests = starts
-            .clone()
             .map(|start| BatchRequest::new(split, (start..count.min(start + size)).collect()));
         // Metrics count on the CPU, so that is where targets stay; the network moves its inputs.
         with_batches(
