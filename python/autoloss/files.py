@@ -1,5 +1,6 @@
 """Loss files: versioned JSON with the text form of each branch and what its inputs are."""
 
+import codecs
 from dataclasses import dataclass, field
 import json
 import os
@@ -54,10 +55,16 @@ def read(source: Union[str, "os.PathLike[str]", Mapping[str, Any]]) -> LossFile:
         return _checked(source, "the loss file")
     path = Path(source)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_text(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise LossFileError(f"{path} is no loss file: {error}") from error
     return _checked(content, str(path))
+
+
+def _text(content: bytes) -> str:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content[:4]:
+        raise ValueError("it is UTF-16 text, and UTF-8 is expected: save it as UTF-8")
+    return content.decode("utf-8-sig")
 
 
 def convention(file: LossFile, branch: str) -> Convention:

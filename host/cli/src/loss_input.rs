@@ -36,7 +36,7 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         return formula(&info.name, searched, named);
     }
     let path = Path::new(named);
-    let text = std::fs::read_to_string(path).map_err(|error| NoLoss::new(info, named, error))?;
+    let text = read_text(path).map_err(|error| NoLoss::new(info, named, error))?;
     let file = LossFile::from_json(&text).with_context(|| path.display().to_string())?;
     if file.task != info.name {
         bail!(
@@ -97,6 +97,11 @@ impl NoLoss {
     }
 }
 
+/// The text of a file that a user names.
+pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
+    autoloss_spec::text(&std::fs::read(path)?)
+}
+
 /// What a row of a table calls it: the title of a reference loss, the name inside a loss file, or what
 /// the user wrote.
 pub(crate) fn title(workbench: &Workbench, named: &str) -> String {
@@ -104,7 +109,7 @@ pub(crate) fn title(workbench: &Workbench, named: &str) -> String {
     if let Some(loss) = references.iter().find(|loss| loss.name == named) {
         return loss.title.clone();
     }
-    let file = std::fs::read_to_string(named).ok();
+    let file = read_text(Path::new(named)).ok();
     let file = file.and_then(|text| LossFile::from_json(&text).ok());
     file.and_then(|file| file.name)
         .unwrap_or_else(|| named.to_owned())

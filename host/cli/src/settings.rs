@@ -1,6 +1,7 @@
 //! The configuration: the general defaults, the task's, the network's, the file, the flags, in rising
 //! rank.
 
+use crate::loss_input::read_text;
 use anyhow::{Context, Result, anyhow, bail};
 use autoloss_plugin_api::{NetworkInfo, Split, TaskInfo};
 use autoloss_search::{ConfigBuilder, SearchConfig};
@@ -114,8 +115,8 @@ pub(crate) fn compose(
     let mut chosen = Vec::new();
     if let Some(file) = file {
         let origin = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the configuration {origin}"))?;
+        let text =
+            read_text(file).with_context(|| format!("cannot read the configuration {origin}"))?;
         chosen = builder.merge(&text, &origin)?;
     }
     for (key, value) in &overrides.config {

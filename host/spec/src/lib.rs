@@ -18,6 +18,7 @@ mod plugin;
 mod signature;
 mod split;
 mod task;
+mod text;
 
 pub use activation::{Activation, TARGET_BOXES};
 pub use branch::{BranchInfo, Convention};
@@ -28,3 +29,4 @@ pub use plugin::{MetricInfo, NetworkInfo, PluginInfo, ScreeningMetricInfo};
 pub use signature::{InputId, InputInfo, MAX_INPUTS, Signature, Values};
 pub use split::Split;
 pub use task::{ReferenceLoss, TaskInfo};
+pub use text::{text, without_mark};

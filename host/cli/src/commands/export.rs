@@ -1,7 +1,7 @@
 //! `export`: a loss as a formula, as code, or as a file that needs no plugin.
 
 use crate::Outcome;
-use crate::loss_input::{self, NoLoss};
+use crate::loss_input::{self, NoLoss, read_text};
 use crate::terminal::{logging, output};
 use anyhow::{Context, Result, bail};
 use autoloss_export::{Format, Loss, Options, render};
@@ -105,7 +105,7 @@ fn file(
         }
     }
     let path = path(&args.loss)?;
-    let text = std::fs::read_to_string(&path).map_err(|error| match task {
+    let text = read_text(&path).map_err(|error| match task {
         Some(task) => NoLoss::new(task, &args.loss, error).into(),
         None => anyhow::Error::new(error).context(format!(
             "cannot read the loss file {} (reference losses and formulas need the --plugin that knows them)",

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use autoloss_spec::without_mark;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -147,13 +148,10 @@ pub(super) fn read(file: &Path) -> Result<RawFile, VisionError> {
     let unreadable = |error: std::io::Error| VisionError::file("read", file, &error);
     let mut reader = BufReader::with_capacity(1 << 18, File::open(file).map_err(unreadable)?);
     // Editors on Windows put a mark in front.
-    if reader
+    let mark = reader
         .fill_buf()
-        .map_err(unreadable)?
-        .starts_with(b"\xef\xbb\xbf")
-    {
-        reader.consume(3);
-    }
+        .and_then(|begin| Ok(begin.len() - without_mark(begin)?.len()));
+    reader.consume(mark.map_err(unreadable)?);
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let lists = (&mut deserializer)
         .deserialize_map(FileVisitor)
@@ -374,6 +372,12 @@ mod tests {
         let text =
             b"\xef\xbb\xbf{\"images\": [{\"id\": 4}], \"categories\": [], \"annotations\": []}";
         assert_eq!(parse(text).unwrap().images[0].id, json!(4));
+        let wide: Vec<u8> = text[3..].iter().flat_map(|&byte| [byte, 0]).collect();
+        let message = parse(&wide).err().unwrap().to_string();
+        assert!(
+            message.contains("instances.json") && message.contains("UTF-16"),
+            "{message}"
+        );
     }
 
     proptest! {

@@ -9,6 +9,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use autoloss_spec::text;
+
 use crate::VisionError;
 use crate::codec::MAX_PIXELS;
 
@@ -79,9 +81,9 @@ pub(crate) fn list(folder: &Path) -> Result<BTreeSet<String>, VisionError> {
     Ok(names)
 }
 
-/// The contents of a text file, None where it does not exist.
+/// The contents of a text file without a byte-order mark, None where it does not exist.
 pub(crate) fn text_of(file: &Path) -> Result<Option<String>, VisionError> {
-    match fs::read_to_string(file) {
+    match fs::read(file).and_then(|bytes| text(&bytes)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(VisionError::file("read", file, &error)),

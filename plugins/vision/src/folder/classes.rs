@@ -135,6 +135,32 @@ mod tests {
     }
 
     #[test]
+    fn marks_in_front_are_no_part_of_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::write(
+            root.join(LABELME_FILE),
+            "\u{feff}__ignore__\n_background_\r\ncar",
+        )
+        .unwrap();
+        assert_eq!(voc(root).unwrap().classes, ["background", "car"]);
+        fs::write(root.join(LABELME_FILE), "\u{feff}_background_\ncar").unwrap();
+        assert_eq!(voc(root).unwrap().classes, ["background", "car"]);
+        fs::write(
+            root.join(SIDE_FILE),
+            "\u{feff}{\"schema\":1,\"classes\":[\"x\"]}",
+        )
+        .unwrap();
+        assert_eq!(voc(root).unwrap().classes, ["x"]);
+        fs::write(root.join(SIDE_FILE), b"\xff\xfe{\0").unwrap();
+        let message = voc(root).unwrap_err().to_string();
+        assert!(
+            message.contains(SIDE_FILE) && message.contains("UTF-16"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn the_side_file_comes_before_every_other() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();

@@ -11,6 +11,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use autoloss_spec::text;
+
 use crate::VisionError;
 use crate::data::disk::check_name;
 
@@ -47,13 +49,11 @@ impl List {
     pub(super) fn parse(bytes: &[u8], file: &Path) -> Result<List, VisionError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut seen = HashMap::new();
-        for (index, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let text = text(bytes).map_err(|error| VisionError::file("read", file, &error))?;
+        for (index, text) in text.lines().enumerate() {
             let number = index + 1;
             let problem = |problem: String| at(file, number, problem);
-            let text = std::str::from_utf8(text)
-                .map_err(|_| problem("it is not UTF-8 text".to_owned()))?;
-            // Editors on Windows put a mark in front of the first line.
-            let text = text.trim_start_matches('\u{feff}').trim();
+            let text = text.trim();
             if text.is_empty() {
                 continue;
             }
