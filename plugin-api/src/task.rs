@@ -123,6 +123,17 @@ pub trait Task: Send + Sync {
         Vec::new()
     }
 
+    /// Looks at the samples of a split before they are trained on or scored: which classes occur, whether there is an
+    /// object at all. Every command asks once for each split that it will use, and prints the sentences as
+    /// warnings. None by default.
+    ///
+    /// # Errors
+    /// The split can teach nothing, or no score is defined on it, with a file concerned.
+    fn check(&self, split: Split) -> Result<Vec<String>> {
+        let _ = split;
+        Ok(Vec::new())
+    }
+
     /// Number of samples of a split, at least 1. The train split may repeat for ever through
     /// augmentation; this is the length of one epoch.
     ///

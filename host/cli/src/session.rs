@@ -243,6 +243,15 @@ impl Session {
         session.map(Some).context("the second stage ([promotion])")
     }
 
+    /// Looks at the splits that a command will use, before it writes or trains anything, and prints what the user
+    /// should know of them.
+    pub(crate) fn check(&self, splits: &[Split]) -> Result<()> {
+        let mut each = splits.to_vec();
+        each.sort_unstable();
+        each.dedup();
+        Ok(self.workbench.check(&each)?)
+    }
+
     /// Computes the features of a network's frozen part, where it has one, before the first training
     /// does, and says what that took.
     pub(crate) fn prepare(&self, splits: &[Split]) -> Result<()> {

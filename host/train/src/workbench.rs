@@ -464,6 +464,19 @@ impl Workbench {
         )
     }
 
+    /// Looks at the samples of splits before they are used and prints what the user should know of them.
+    ///
+    /// # Errors
+    /// Why a split cannot be trained on or scored.
+    pub fn check(&self, splits: &[Split]) -> Result<()> {
+        for &split in splits {
+            for remark in self.task.check(split)? {
+                tracing::warn!("{remark}");
+            }
+        }
+        Ok(())
+    }
+
     /// Computes what the network's frozen part makes of the samples of some splits, where it has one
     /// and that was not done before; trainings otherwise do it when they first need it. `watch` is told
     /// samples done and samples in all of a split. The bytes that are kept in all; none without a frozen

@@ -13,6 +13,8 @@ requests! {
         Attributes = "attributes",
         /// [`Task::remarks`]
         Remarks = "remarks",
+        /// [`Task::check`], answered with remarks
+        Check(Split) = "check",
         /// [`Task::len`]
         Len(Split) = "len",
         /// [`Task::groups`]
@@ -107,6 +109,7 @@ impl TaskRequest {
         match self {
             Self::Attributes => plain(TaskResponse::Attributes(task.attributes())),
             Self::Remarks => plain(TaskResponse::Remarks(task.remarks())),
+            Self::Check(split) => plain(TaskResponse::Remarks(task.check(split)?)),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
             Self::Views => plain(TaskResponse::Views(task.views()?)),

@@ -72,6 +72,10 @@ impl Task for CocoDet {
         ])
     }
 
+    fn check(&self, split: Split) -> Result<Vec<String>> {
+        Ok(self.source.check_split(split)?)
+    }
+
     fn len(&self, split: Split) -> Result<u64> {
         Ok(self.source.required_len(split)?)
     }

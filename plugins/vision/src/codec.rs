@@ -85,6 +85,15 @@ pub fn png_size(file: &Path) -> Result<(usize, usize), VisionError> {
     png::size(file)
 }
 
+/// The colours of a PNG file's palette, three bytes each, from what stands before its pixels; none where it has no
+/// palette.
+///
+/// # Errors
+/// As [`png_size`].
+pub fn png_palette(file: &Path) -> Result<Vec<u8>, VisionError> {
+    png::palette(file)
+}
+
 /// The picture as a reader of a written folder sees it: through [`encode_jpeg`] and
 /// [`decode_photograph`], labels untouched.
 ///

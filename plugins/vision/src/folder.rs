@@ -10,6 +10,7 @@
 //! out of the *training* list; the validation list stays unseen until the report. The choice depends on a
 //! picture's name only (a hash), so it is the same for every seed, order of lines, and training list.
 
+mod census;
 mod cityscapes;
 mod classes;
 mod list;
@@ -65,6 +66,7 @@ pub struct SegmentationFolder {
     longest: Option<usize>,
     skip_bad: bool,
     largest: [OnceLock<(usize, usize)>; 4],
+    palettes: OnceLock<Result<(), VisionError>>,
 }
 
 impl SegmentationFolder {
@@ -109,6 +111,7 @@ impl SegmentationFolder {
             longest: options.longest,
             skip_bad: options.skip_bad,
             largest: Default::default(),
+            palettes: OnceLock::new(),
         })
     }
 
@@ -183,6 +186,18 @@ impl DataFolder for SegmentationFolder {
             len: entries.len(),
         })?;
         entry.read(self.num_classes(), self.longest)
+    }
+
+    fn check(&self, split: Split) -> Result<Vec<String>, VisionError> {
+        let palettes = self.palettes.get_or_init(|| {
+            let all = Split::ALL
+                .into_iter()
+                .flat_map(|split| self.contents.of(split));
+            census::compare_palettes(all, self.num_classes(), self.skip_bad)
+        });
+        palettes.clone()?;
+        let entries = (split, self.contents.of(split));
+        census::check(&self.root, entries, self.class_names(), self.skip_bad)
     }
 
     fn of_scene(scene: Scene, _: u64) -> Result<LabelledImage, VisionError> {

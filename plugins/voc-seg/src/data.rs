@@ -84,6 +84,10 @@ impl Task for VocSeg {
         self.source.remarks()
     }
 
+    fn check(&self, split: Split) -> Result<Vec<String>> {
+        Ok(self.source.check_split(split)?)
+    }
+
     fn len(&self, split: Split) -> Result<u64> {
         Ok(self.source.required_len(split)?)
     }

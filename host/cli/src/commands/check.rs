@@ -6,7 +6,7 @@ use crate::terminal::{logging, output};
 use crate::{Outcome, loss_input};
 use anyhow::{Context, Result};
 use autoloss_graph::{LossGraph, Signature, static_check};
-use autoloss_plugin_api::BranchInfo;
+use autoloss_plugin_api::{BranchInfo, Split};
 use autoloss_search::{Gain, Probe, Screener, ScreeningConfig};
 use autoloss_train::TaskScreener;
 use serde::Serialize;
@@ -49,6 +49,7 @@ struct ProtocolReport {
 /// Runs the screens and prints what they say.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |_| Ok(()))?;
+    session.check(&[Split::Train])?;
     let config = &session.config;
     let texts = loss_input::read(&session.workbench, &args.loss, &config.limits)?;
     let mut screener = session

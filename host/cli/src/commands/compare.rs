@@ -15,6 +15,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| {
         workers::choose(args.workers, Machine::of(&args.task), overrides)
     })?;
+    session.check(&[Split::Train, args.split])?;
     let budget = match args.full {
         true => &session.config.retrain.budget,
         false => &session.config.proxy.budget,

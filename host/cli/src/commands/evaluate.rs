@@ -20,6 +20,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     })?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = args.split;
+    match args.trained {
+        Some(_) => session.check(&[split])?,
+        None => session.check(&[Split::Train, split])?,
+    }
     let budget = &config.proxy.budget;
     let plan = Plan::new(&session, budget, args.seeds, split);
     let comparison = match (&args.trained, &args.loss) {

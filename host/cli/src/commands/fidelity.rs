@@ -20,6 +20,7 @@ pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| {
         workers::choose(args.workers, Machine::of(&args.task), overrides)
     })?;
+    session.check(&[Split::Train, args.split])?;
     let promotion = &session.config.promotion;
     let own = (&*promotion.network, &*promotion.weights, &*promotion.set);
     let (network, weights, set) = match &args.long_network {

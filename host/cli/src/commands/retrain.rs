@@ -53,7 +53,10 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let workbench = &session.workbench;
     let config = &session.config.retrain;
     let split = config.split.parse()?;
+    session.check(&[Split::Train, split])?;
     let texts = loss_input::read(workbench, &args.loss, &session.config.limits)?;
+    // Before a folder is claimed for them.
+    workbench.losses(&texts)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = RunLock::take(&folder)?;

@@ -33,10 +33,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     let mut session = Session::open(&args.task, |overrides| adjust(overrides, args))?;
     begin_with(&mut session, &args.guesses)?;
     let spec = session.workbench.spec()?;
-    // A split without samples is better known now than after hours.
-    for split in Split::ALL {
-        session.workbench.len(split)?;
-    }
+    check_splits(&session, &args.budget)?;
     let folder = args
         .out
         .clone()
@@ -70,7 +67,21 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
         Some(session.config.clone()),
         store,
     )?;
+    check_splits(&session, &args.budget)?;
     drive(session, search, &args.budget, args.json)
+}
+
+/// A split without samples, or one that cannot be scored, is better known now than after hours.
+fn check_splits(session: &Session, args: &BudgetArgs) -> Result<()> {
+    for split in Split::ALL {
+        session.workbench.len(split)?;
+    }
+    let config = &session.config;
+    let mut splits = vec![Split::Train, config.proxy.split.parse()?];
+    if !args.no_final {
+        splits.extend([config.confirmation.split.parse()?, Split::Test]);
+    }
+    session.check(&splits)
 }
 
 fn adjust(overrides: &mut Overrides, args: &SearchArgs) -> Result<()> {

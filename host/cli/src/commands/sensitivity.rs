@@ -22,6 +22,7 @@ pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
     let session = Session::open(&args.task, |overrides| {
         workers::choose(args.workers, Machine::of(&args.task), overrides)
     })?;
+    session.check(&[Split::Train, args.split])?;
     let workbench = &session.workbench;
     let losses = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     workbench.losses(&losses)?;

@@ -15,12 +15,12 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
     LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
 
 /// Decodes a label map from a PNG: the index of a palette PNG (1, 2, 4 or 8 bits), the value of an 8-bit
-/// grey one, the label of an RGB colour in the VOC palette. Whether the labels are classes is not checked
+/// grey one, 0 and 1 of a 1-bit one, the label of an RGB colour in the VOC palette. Whether the labels are classes is not checked
 /// here. `file` is only for messages.
 ///
 /// # Errors
 /// [`VisionError::Decode`] where the bytes are no whole PNG, a colour is not VOC's, or the format leaves
-/// the labels open (16-bit, grey with alpha, grey of 1, 2 or 4 bits, which some programs scale).
+/// the labels open (16-bit, grey with alpha, grey of 2 or 4 bits, which some programs scale).
 ///
 /// ```
 /// use autoloss_vision::codec::{decode_labels, encode_labels};
@@ -35,12 +35,13 @@ pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError>
     let (height, width) = (raster.height, raster.width);
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
-        (ColorType::Indexed, _) => unpacked(&raster),
+        (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
         (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, file)?,
         (ColorType::Rgba, 8) => labels_of_colours(&drop_alpha(&raster.bytes), width, file)?,
         (color, depth) => {
             let problem = format!(
-                "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG"
+                "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG whose values are \
+                 the classes' numbers 0, 1, 2 …, with 255 for void alone"
             );
             return Err(damaged(file, problem));
         }

@@ -92,12 +92,16 @@ fn read_frame(reader: &mut Reader<Cursor<&[u8]>>, file: &Path) -> Result<Raster,
     })
 }
 
+pub(super) fn palette(file: &Path) -> Result<Vec<u8>, VisionError> {
+    let opened = File::open(file).map_err(|error| VisionError::file("read", file, &error))?;
+    let decoder = Decoder::new(BufReader::with_capacity(2048, opened));
+    let reader = decoder.read_info().map_err(|error| broken(&error, file))?;
+    let palette = reader.info().palette.as_deref();
+    Ok(palette.unwrap_or_default().to_vec())
+}
+
 pub(super) fn size(file: &Path) -> Result<(usize, usize), VisionError> {
-    let opened = File::open(file).map_err(|error| VisionError::File {
-        action: "read",
-        file: file.to_owned(),
-        problem: error.to_string(),
-    })?;
+    let opened = File::open(file).map_err(|error| VisionError::file("read", file, &error))?;
     let mut decoder = Decoder::new(BufReader::with_capacity(64, opened));
     let info = decoder
         .read_header_info()

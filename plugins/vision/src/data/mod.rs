@@ -61,6 +61,15 @@ pub trait DataFolder: Sized {
     /// [`VisionError::NoSample`] beyond the split's end, or why the files do not hold a sample.
     fn sample(&self, split: Split, index: usize) -> Result<Self::Sample, VisionError>;
 
+    /// What a user should know of the samples of a split before they are trained on or scored.
+    ///
+    /// # Errors
+    /// Why the split can teach or score nothing, with a file where there is one.
+    fn check(&self, split: Split) -> Result<Vec<String>, VisionError> {
+        let _ = split;
+        Ok(Vec::new())
+    }
+
     /// A scene as the sample that a reader of the written scene gets: its picture went once through JPEG.
     ///
     /// # Errors

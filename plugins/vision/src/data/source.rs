@@ -122,6 +122,17 @@ impl<F: DataFolder> Source<F> {
         }
     }
 
+    /// What a user should know of a split of a folder; nothing of scenes.
+    ///
+    /// # Errors
+    /// Those of [`DataFolder::check`].
+    pub fn check_split(&self, split: Split) -> Result<Vec<String>, VisionError> {
+        match &self.origin {
+            Origin::Scenes(_) => Ok(Vec::new()),
+            Origin::Folder(folder) => folder.check(split),
+        }
+    }
+
     /// The classes' names, the background first.
     pub fn class_names(&self) -> &[String] {
         match &self.origin {

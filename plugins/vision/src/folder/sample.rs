@@ -71,13 +71,23 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The mask alone: classes and void.
+    pub(super) fn mask(&self, num_classes: usize) -> Result<LabelMap, VisionError> {
+        let mut mask = decode_labels(&bytes_of(&self.mask)?, &self.mask)?;
+        if self.coding == Coding::CityscapesIds {
+            train_ids(&mut mask, &self.mask)?;
+        }
+        check_labels(&mask.labels, mask.width, num_classes, &self.mask)?;
+        Ok(mask)
+    }
+
     pub(super) fn read(
         &self,
         num_classes: usize,
         longest: Option<usize>,
     ) -> Result<LabelledImage, VisionError> {
         let photograph = decode_photograph(&bytes_of(&self.photograph)?, &self.photograph)?;
-        let mut mask = decode_labels(&bytes_of(&self.mask)?, &self.mask)?;
+        let mask = self.mask(num_classes)?;
         let (height, width) = (photograph.height, photograph.width);
         if (mask.height, mask.width) != (height, width) {
             return Err(VisionError::MaskSize {
@@ -89,10 +99,6 @@ impl Entry {
                 mask_width: mask.width,
             });
         }
-        if self.coding == Coding::CityscapesIds {
-            train_ids(&mut mask, &self.mask)?;
-        }
-        check_labels(&mask.labels, width, num_classes, &self.mask)?;
         let sample = LabelledImage::new(height, width, photograph.rgb, mask.labels)?;
         match longest {
             Some(longest) => reduced(sample, longest),

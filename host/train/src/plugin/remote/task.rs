@@ -47,7 +47,19 @@ impl RemoteTask {
     /// # Errors
     /// The plugin's own.
     pub fn remarks(&self) -> Result<Vec<String>> {
-        match self.object.call_if_offered(TaskRequest::Remarks, &[])? {
+        self.told(TaskRequest::Remarks)
+    }
+
+    /// Sentences about a split's samples for the user; none of an older plugin without the method.
+    ///
+    /// # Errors
+    /// The plugin's own, where the split cannot be trained on or scored.
+    pub fn check(&self, split: Split) -> Result<Vec<String>> {
+        self.told(TaskRequest::Check(split))
+    }
+
+    fn told(&self, request: TaskRequest) -> Result<Vec<String>> {
+        match self.object.call_if_offered(request, &[])? {
             None => Ok(Vec::new()),
             Some((TaskResponse::Remarks(remarks), _)) => Ok(remarks),
             Some((other, sent)) => Err(sent.unexpected(&other)),
