@@ -73,15 +73,16 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
 
 /// A split without samples, or one that cannot be scored, is better known now than after hours.
 fn check_splits(session: &Session, args: &BudgetArgs) -> Result<()> {
-    for split in Split::ALL {
-        session.workbench.len(split)?;
-    }
     let config = &session.config;
     let mut splits = vec![Split::Train, config.proxy.split.parse()?];
     if !args.no_final {
         splits.extend([config.confirmation.split.parse()?, Split::Test]);
     }
-    session.check(&splits)
+    session.check(&splits)?;
+    for split in Split::ALL {
+        session.workbench.len(split)?;
+    }
+    Ok(())
 }
 
 fn adjust(overrides: &mut Overrides, args: &SearchArgs) -> Result<()> {

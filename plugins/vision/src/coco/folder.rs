@@ -16,7 +16,7 @@ use super::write::write_coco;
 use crate::codec::{decode_photograph, jpeg_round_trip};
 use crate::data::disk::{bytes_of, existing};
 use crate::data::side_file::SideFile;
-use crate::data::{BadEntries, DataFolder, WrittenCounts};
+use crate::data::{BadEntries, DataFolder, WrittenCounts, some_of};
 use crate::{LabelledImage, Scene, Split, VisionError};
 
 /// A data set for object detection in a folder of COCO's layout.
@@ -108,11 +108,11 @@ impl CocoFolder {
             notes,
             skipped,
         };
-        set.check()?;
+        set.tell_notes()?;
         Ok(set)
     }
 
-    fn check(&self) -> Result<(), VisionError> {
+    fn tell_notes(&self) -> Result<(), VisionError> {
         for note in &self.notes {
             tracing::warn!(folder = %self.root.display(), "{note}");
         }
@@ -234,6 +234,55 @@ impl DataFolder for CocoFolder {
         })
     }
 
+    /// Objects are counted: without one that can be trained on, or scored, a split is an error.
+    fn check(&self, split: Split) -> Result<Vec<String>, VisionError> {
+        let mut of_class = vec![0u64; self.num_classes()];
+        let (mut all, mut used) = (0, 0);
+        for index in 0..self.len(split) {
+            for object in self.objects(split, index)? {
+                all += 1;
+                let counts = match split {
+                    Split::Train => object.is_trainable(),
+                    _ => !object.crowd,
+                };
+                if counts {
+                    used += 1;
+                    of_class[object.class] += 1;
+                }
+            }
+        }
+        if used == 0 {
+            let what = match split {
+                Split::Train => "trained on",
+                _ => "scored",
+            };
+            let pictures = self.len(split);
+            let why = match split {
+                // Such pictures are no training pictures.
+                Split::Train => "crowds (iscrowd) and boxes without extent do not count".to_owned(),
+                _ if all == 0 => format!("{pictures} pictures without an annotation"),
+                _ => format!("{all} annotations, all of them crowds (iscrowd)"),
+            };
+            let problem = format!("the {split} split has no object that can be {what}: {why}");
+            return Err(VisionError::folder(&self.root, problem));
+        }
+        let classes = self.class_names().iter().zip(of_class).skip(1);
+        let missing: Vec<&str> = classes
+            .filter(|(_, count)| *count == 0)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if split != Split::Train || missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![format!(
+            "{}: {} of {} classes have no object in the train split: {}",
+            self.root.display(),
+            missing.len(),
+            self.num_classes() - 1,
+            some_of(&missing)
+        )])
+    }
+
     fn of_scene(scene: Scene, index: u64) -> Result<CocoSample, VisionError> {
         let objects = scene_objects(&scene);
         let picture = jpeg_round_trip(&LabelledImage::of_scene(scene)?)?;
@@ -310,5 +359,67 @@ impl Opener<'_> {
         })?);
         self.notes.extend(linked.note());
         Ok(linked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pack, SceneConfig, SceneGenerator};
+    use std::fs;
+
+    #[test]
+    fn a_split_without_an_object_that_counts_is_an_error_before_any_training() {
+        let config = SceneConfig {
+            size: 64,
+            ..SceneConfig::default()
+        };
+        let generator = SceneGenerator::embedded(config).unwrap();
+        let scene = |split: Split| Ok((split, format!("a_{split}"), generator.scene(split, 0, 0)));
+        let names = Pack::embedded().unwrap().class_names();
+        for (change, split, words) in [
+            ("none", Split::Test, "1 pictures without an annotation"),
+            ("crowds", Split::Test, "all of them crowds"),
+            ("crowds", Split::Train, "can be trained on: crowds"),
+            ("flat", Split::Train, "boxes without extent do not count"),
+        ] {
+            let place = tempfile::tempdir().unwrap();
+            let written = Split::ALL.map(scene);
+            write_coco(place.path(), written, names, &BTreeMap::new()).unwrap();
+            let list = if split == Split::Test { "val" } else { "train" };
+            let file = place
+                .path()
+                .join(format!("annotations/instances_{list}2017.json"));
+            let text = fs::read_to_string(&file).unwrap();
+            let mut content: Value = serde_json::from_str(&text).unwrap();
+            let annotations = content["annotations"].as_array_mut().unwrap();
+            match change {
+                "none" => annotations.clear(),
+                "crowds" => annotations
+                    .iter_mut()
+                    .for_each(|one| one["iscrowd"] = 1.into()),
+                _ => annotations
+                    .iter_mut()
+                    .for_each(|one| one["bbox"][2] = 0.into()),
+            }
+            fs::write(&file, content.to_string()).unwrap();
+            let set = CocoFolder::open(place.path(), &CocoOptions::default()).unwrap();
+            let message = set.check(split).unwrap_err().to_string();
+            assert!(
+                message.contains(words) && message.len() < 300,
+                "{change}: {message}"
+            );
+        }
+        let place = tempfile::tempdir().unwrap();
+        write_coco(place.path(), Split::ALL.map(scene), names, &BTreeMap::new()).unwrap();
+        let set = CocoFolder::open(place.path(), &CocoOptions::default()).unwrap();
+        let [missing] = &set.check(Split::Train).unwrap()[..] else {
+            panic!("one remark");
+        };
+        assert!(
+            missing.contains("classes have no object in the train split: "),
+            "{missing}"
+        );
+        assert!(set.check(Split::Test).unwrap().is_empty());
     }
 }

@@ -126,6 +126,14 @@ pub trait DataFolder: Sized {
     }
 }
 
+/// The first of many names, for a sentence.
+pub(crate) fn some_of(names: &[&str]) -> String {
+    match names {
+        [a, b, c, d, e, _, ..] => format!("{a}, {b}, {c}, {d}, {e}, …"),
+        few => few.join(", "),
+    }
+}
+
 /// The number of samples of each split that were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WrittenCounts {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::sample::Entry;
 use crate::codec::png_palette;
+use crate::data::some_of;
 use crate::{Split, VOID, VisionError};
 
 /// So many masks of a split are decoded, evenly spaced; all of them only where these leave a question.
@@ -126,14 +127,12 @@ pub(super) fn check(
         ));
     }
     if learns && !missing.is_empty() {
-        let few = missing.iter().take(5).copied().collect::<Vec<_>>();
         remarks.push(format!(
-            "{}: {} of {} classes never occur in the train split: {}{}; is the list of classes that of these masks?",
+            "{}: {} of {} classes never occur in the train split: {}; is the list of classes that of these masks?",
             root.display(),
             missing.len(),
             classes.len(),
-            few.join(", "),
-            if missing.len() > few.len() { ", …" } else { "" }
+            some_of(&missing)
         ));
     }
     Ok(remarks)
