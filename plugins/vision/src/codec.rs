@@ -4,13 +4,15 @@
 //! `.jpg`. Label maps are decoded to the *indices* a palette PNG stores, because its colours are only for
 //! viewers; an image library's usual conversion to RGB would lose the classes. A damaged file is an error
 //! naming it: decoders made for browsers fill what is missing with grey, which would be trained on as if
-//! it were a photograph. EXIF orientation is ignored, since masks are drawn over the stored pixels.
+//! it were a photograph. Pixels are as they are stored; whoever knows the size of what was drawn over them turns them
+//! ([`Photograph::upright`]).
 //!
 //! Files come from strangers, so the size in the header is checked against [`MAX_PIXELS`] before memory
 //! is taken for it.
 
 mod jpeg;
 mod labels;
+mod orientation;
 mod png;
 
 use std::path::Path;
@@ -36,6 +38,8 @@ pub struct Photograph {
     pub width: usize,
     /// RGB bytes, row by row: `height * width * 3`.
     pub rgb: Vec<u8>,
+    /// How the stored pixels are turned, 1 (upright) to 8, as in EXIF.
+    pub orientation: u8,
 }
 
 /// A decoded label map.
@@ -132,7 +136,19 @@ fn unknown_format(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         "the file is empty".to_owned()
     } else {
-        "it is neither a JPEG nor a PNG file".to_owned()
+        let is = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(magic));
+        let known = [
+            ("a WebP", is(0, b"RIFF") && is(8, b"WEBP")),
+            ("a TIFF", is(0, b"II*\0") || is(0, b"MM\0*")),
+            ("a GIF", is(0, b"GIF8")),
+            ("a BMP", is(0, b"BM")),
+            ("a HEIF or AVIF", is(4, b"ftyp")),
+            ("a JPEG 2000", is(4, b"jP  ")),
+        ];
+        match known.iter().find(|(_, is)| *is) {
+            Some((name, _)) => format!("it is {name} file; save it as JPEG or PNG"),
+            None => "it is neither a JPEG nor a PNG file".to_owned(),
+        }
     }
 }
 

@@ -6,8 +6,12 @@ use autoloss_vision::codec::{
     MAX_PIXELS, decode_labels, decode_photograph, encode_jpeg, encode_labels, jpeg_round_trip,
     png_size,
 };
+use autoloss_vision::data::DataFolder;
+use autoloss_vision::folder::write_voc;
 use autoloss_vision::palette::{voc_colour, voc_palette};
-use autoloss_vision::{SceneConfig, SceneGenerator, Split, VisionError};
+use autoloss_vision::{
+    LabelledImage, SceneConfig, SceneGenerator, SegmentationFolder, Split, VisionError,
+};
 use png::{BitDepth, ColorType};
 use proptest::prelude::*;
 use std::path::Path;
@@ -16,11 +20,10 @@ fn file() -> &'static Path {
     Path::new("some/file")
 }
 
-fn scene() -> autoloss_vision::LabelledImage {
+fn scene() -> LabelledImage {
     let generator = SceneGenerator::embedded(SceneConfig::default()).unwrap();
     let scene = generator.scene(Split::Train, 3, 0);
-    autoloss_vision::LabelledImage::new(scene.height, scene.width, scene.image, scene.classes)
-        .unwrap()
+    LabelledImage::new(scene.height, scene.width, scene.image, scene.classes).unwrap()
 }
 
 /// A PNG of any kind; palette PNGs get VOC's palette.
@@ -196,7 +199,7 @@ fn ambiguous_labels_are_refused_with_the_reason() {
         "{message}"
     );
     for (color, depth, data) in [
-        (ColorType::Grayscale, BitDepth::One, &[0u8][..]),
+        (ColorType::Grayscale, BitDepth::Two, &[0u8][..]),
         (ColorType::Grayscale, BitDepth::Sixteen, &[0, 0]),
         (ColorType::GrayscaleAlpha, BitDepth::Eight, &[0, 0]),
     ] {
@@ -295,7 +298,7 @@ fn what_no_format_holds_is_refused() {
         Err(VisionError::Encode { .. })
     ));
     assert!(problem(decode_photograph(b"", file())).contains("empty"));
-    assert!(problem(decode_photograph(b"GIF89a", file())).contains("neither a JPEG nor a PNG"));
+    assert!(problem(decode_photograph(b"<html>", file())).contains("neither a JPEG nor a PNG"));
     let missing = png_size(Path::new("no/such/file.png"))
         .unwrap_err()
         .to_string();
@@ -349,5 +352,90 @@ proptest! {
         if let Ok(picture) = decode_photograph(&bytes, file()) {
             prop_assert_eq!(picture.rgb.len(), 3 * picture.height * picture.width);
         }
+    }
+}
+
+/// A JPEG with an EXIF block that says only an orientation.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut tiff = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    tiff.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let mut bytes = jpeg[..2].to_vec();
+    bytes.extend([0xff, 0xe1, 0, tiff.len() as u8 + 2]);
+    bytes.extend(tiff);
+    bytes.extend(&jpeg[2..]);
+    bytes
+}
+
+#[test]
+fn stray_bytes_between_segments_do_not_matter() {
+    let scene = scene();
+    let bytes = encode_jpeg(scene.height(), scene.width(), scene.image()).unwrap();
+    let expected = decode_photograph(&bytes, file()).unwrap();
+    // Behind the first segment, and in front of the next.
+    let end = 4 + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    for stray in [&[7u8][..], &[1, 2, 3, 4, 5, 6, 7, 8], &[0xff], &[0xff, 0]] {
+        let strange = [&bytes[..end], stray, &bytes[end..]].concat();
+        assert_eq!(
+            decode_photograph(&strange, file()).unwrap(),
+            expected,
+            "{stray:?}"
+        );
+        let cut = &strange[..strange.len() - 2];
+        assert!(problem(decode_photograph(cut, file())).contains("cut short"));
+    }
+}
+
+#[test]
+fn masks_drawn_over_a_turned_photograph_lie_on_the_turned_pixels() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    // 4 rows of 6 pixels, dark on the left.
+    let rgb: Vec<u8> = (0..24)
+        .flat_map(|pixel| [if pixel % 6 < 3 { 20 } else { 220 }; 3])
+        .collect();
+    let stored = with_orientation(&encode_jpeg(4, 6, &rgb).unwrap(), 6);
+    let decoded = decode_photograph(&stored, file()).unwrap();
+    assert_eq!((decoded.orientation, decoded.upright_size()), (6, (6, 4)));
+    let sample = |split| {
+        let picture = LabelledImage::new(4, 6, vec![90; 72], vec![0; 24])?;
+        Ok::<_, VisionError>((split, format!("a_{split}"), picture))
+    };
+    let classes = ["background".to_owned(), "thing".to_owned()];
+    write_voc(root, Split::ALL.map(sample), &classes, &Default::default()).unwrap();
+    std::fs::write(root.join("JPEGImages/a_test.jpg"), &stored).unwrap();
+    let mask = root.join("SegmentationClass/a_test.png");
+    let read = |height: usize, width: usize| {
+        std::fs::write(
+            &mask,
+            encode_labels(height, width, &vec![1; height * width]).unwrap(),
+        )
+        .unwrap();
+        let set = SegmentationFolder::open(root, &Default::default()).unwrap();
+        set.sample(Split::Test, 0)
+    };
+    // Turned by a right angle clockwise, what was left is on top.
+    let turned = read(6, 4).unwrap();
+    assert_eq!((turned.height(), turned.width()), (6, 4));
+    assert!(turned.image()[0] < 80 && turned.image()[3 * 23] > 180);
+    let right = turned.image()[3 * 3];
+    assert!(right < 80, "{right}");
+    // A mask of the stored size lies on the stored pixels.
+    let flat = read(4, 6).unwrap();
+    assert!(flat.image()[0] < 80 && flat.image()[3 * 5] > 180);
+    assert!(read(5, 5).is_err());
+}
+
+#[test]
+fn one_bit_masks_hold_0_and_1_and_other_pictures_are_called_by_their_name() {
+    let bytes = png(3, 1, ColorType::Grayscale, BitDepth::One, &[0b0110_0000]);
+    assert_eq!(decode_labels(&bytes, file()).unwrap().labels, [0, 1, 1]);
+    for (bytes, name) in [
+        (&b"RIFF\x10\0\0\0WEBPVP8 "[..], "a WebP file"),
+        (b"II*\0\x08\0\0\0", "a TIFF file"),
+        (b"GIF89a", "a GIF file"),
+        (b"\0\0\0\x18ftypheic", "a HEIF"),
+    ] {
+        let message = problem(decode_photograph(bytes, file()));
+        assert!(message.contains(name), "{message}");
     }
 }

@@ -206,13 +206,29 @@ impl DataFolder for CocoFolder {
         Some(picture.name())
     }
 
-    /// The picture as it is stored, with the objects of [`CocoFolder::objects`]; an error where its size is
+    /// The picture the right way up, with the objects of [`CocoFolder::objects`]; an error where its size is
     /// not the annotated one.
     fn sample(&self, split: Split, index: usize) -> Result<CocoSample, VisionError> {
         let (file, picture) = self.picture(split, index)?;
         let photograph = &picture.photograph;
-        let decoded = decode_photograph(&bytes_of(photograph)?, photograph)?;
+        let mut decoded = decode_photograph(&bytes_of(photograph)?, photograph)?;
         let annotated = (picture.height as usize, picture.width as usize);
+        let upright = decoded.upright_size();
+        if upright == annotated {
+            decoded = decoded.upright();
+        } else if (decoded.height, decoded.width) == annotated {
+            let problem = format!(
+                "its EXIF orientation turns it to {}x{} pixels, but {} says {}x{} of its image {}, the size before that: \
+                 boxes could lie on either; save it turned and without the mark, and correct the annotations",
+                upright.0,
+                upright.1,
+                file.file.display(),
+                picture.height,
+                picture.width,
+                picture.id
+            );
+            return Err(VisionError::folder(photograph, problem));
+        }
         if (decoded.height, decoded.width) != annotated {
             let problem = format!(
                 "it has {}x{} pixels, but {} says {}x{} of its image {}; boxes must lie pixel on pixel",

@@ -4,6 +4,7 @@
 //! accepts a file that ends inside its last row of blocks. What no decoder can tell is a gap in the middle:
 //! the bits after it are read as other blocks, up to the marker.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -12,6 +13,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use super::orientation::orientation;
 use super::{JPEG_QUALITY, Photograph, check_size, damaged};
 use crate::VisionError;
 
@@ -26,6 +28,13 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionError> {
+    let (bytes, ended) = match without_strays(bytes) {
+        Some((clean, scan)) => {
+            let ended = clean.get(scan..).is_some_and(is_ended);
+            (clean, ended)
+        }
+        None => (Cow::Borrowed(bytes), false),
+    };
     // The portable code: no slower here, and no result depends on the processor.
     let options = DecoderOptions::default()
         .set_use_unsafe(false)
@@ -33,7 +42,7 @@ pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionErro
         .set_max_width(MAX_SIDE)
         .set_max_height(MAX_SIDE)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*bytes), options);
     let problem = |error: zune_jpeg::errors::DecodeErrors| {
         damaged(
             file,
@@ -46,7 +55,7 @@ pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionErro
         .ok_or_else(|| damaged(file, "the JPEG header names no size"))?;
     let (height, width) = (usize::from(info.height), usize::from(info.width));
     check_size(height, width, file)?;
-    if !is_ended(bytes) {
+    if !ended {
         return Err(damaged(
             file,
             "the JPEG data are cut short: there is no end-of-image marker; fetch the file again",
@@ -58,25 +67,41 @@ pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionErro
         let problem = format!("{found} bytes were decoded for {height}x{width} RGB pixels");
         return Err(damaged(file, problem));
     }
-    Ok(Photograph { height, width, rgb })
+    Ok(Photograph {
+        height,
+        width,
+        rgb,
+        orientation: decoder.exif().map_or(1, |exif| orientation(exif)),
+    })
 }
 
-/// Whether an end-of-image marker follows the first scan. Inside a scan a byte 255 is followed by 0 or a
-/// restart marker, so the pair cannot occur by chance; before it, a thumbnail may contain one.
-fn is_ended(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
-        if marker == 0xff {
-            at += 1;
-            continue;
+/// A JPEG without what lies between its header's segments and belongs to none, which some programs leave there, and
+/// the place of its first scan's data; none where the header does not come to a scan.
+fn without_strays(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, usize)> {
+    let mut clean = Cow::Borrowed(bytes);
+    let (mut at, mut removed) = (2, 0);
+    loop {
+        let begin = at + bytes.get(at..)?.windows(2).position(is_marker)?;
+        if begin > at {
+            clean.to_mut().drain(at - removed..begin - removed);
+            removed += begin - at;
         }
-        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+        let (marker, length) = (bytes[begin + 1], bytes.get(begin + 2..begin + 4)?);
+        at = begin + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
         if marker == START_OF_SCAN {
-            let scans = bytes.get(at..).unwrap_or_default();
-            return scans.windows(2).rev().any(|pair| pair == END_OF_IMAGE);
+            return Some((clean, at - removed));
         }
     }
-    false
+}
+
+fn is_marker(pair: &[u8]) -> bool {
+    pair[0] == 0xff && !matches!(pair[1], 0 | 0xff)
+}
+
+/// Whether an end-of-image marker follows in the data of a scan. Inside a scan a byte 255 is followed by 0 or a
+/// restart marker, so the pair cannot occur by chance; before it, a thumbnail may contain one.
+fn is_ended(scan: &[u8]) -> bool {
+    scan.windows(2).rev().any(|pair| pair == END_OF_IMAGE)
 }
 
 /// Encodes RGB bytes as a JPEG of quality [`JPEG_QUALITY`] without chroma subsampling. Equal pictures

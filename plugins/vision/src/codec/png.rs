@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ::png::{ColorType, Decoder, DecodingError, Reader, Transformations};
 
+use super::orientation::orientation;
 use super::{Photograph, check_size, damaged, unknown_format};
 use crate::VisionError;
 
@@ -32,6 +33,7 @@ pub(super) fn decode_rgb(bytes: &[u8], file: &Path) -> Result<Photograph, Vision
         height: raster.height,
         width: raster.width,
         rgb,
+        orientation: raster.orientation,
     })
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Raster {
     /// Bytes a row; rows of less than 8 bits a pixel end in unused bits.
     pub(super) line: usize,
     pub(super) bytes: Vec<u8>,
+    /// As EXIF has it, 1 to 8.
+    pub(super) orientation: u8,
 }
 
 pub(super) fn decode(
@@ -67,9 +71,15 @@ pub(super) fn decode(
     let mut reader = decoder.read_info().map_err(|error| broken(&error, file))?;
     let (height, width) = (reader.info().height as usize, reader.info().width as usize);
     check_size(height, width, file)?;
-    let raster = read_frame(&mut reader, file)?;
+    let mut raster = read_frame(&mut reader, file)?;
     // Only the end of the file proves that nothing is missing.
     reader.finish().map_err(|error| broken(&error, file))?;
+    // It may stand behind the pixels.
+    raster.orientation = reader
+        .info()
+        .exif_metadata
+        .as_deref()
+        .map_or(1, orientation);
     Ok(raster)
 }
 
@@ -89,6 +99,7 @@ fn read_frame(reader: &mut Reader<Cursor<&[u8]>>, file: &Path) -> Result<Raster,
         depth: info.bit_depth as usize,
         line: info.line_size,
         bytes,
+        orientation: 1,
     })
 }
 

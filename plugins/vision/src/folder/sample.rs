@@ -86,8 +86,12 @@ impl Entry {
         num_classes: usize,
         longest: Option<usize>,
     ) -> Result<LabelledImage, VisionError> {
-        let photograph = decode_photograph(&bytes_of(&self.photograph)?, &self.photograph)?;
+        let mut photograph = decode_photograph(&bytes_of(&self.photograph)?, &self.photograph)?;
         let mask = self.mask(num_classes)?;
+        // Where only the stored size is the mask's, it was drawn over the stored pixels.
+        if photograph.upright_size() == (mask.height, mask.width) {
+            photograph = photograph.upright();
+        }
         let (height, width) = (photograph.height, photograph.width);
         if (mask.height, mask.width) != (height, width) {
             return Err(VisionError::MaskSize {
