@@ -20,7 +20,7 @@ use std::path::Path;
 use crate::{LabelledImage, VisionError};
 
 pub use jpeg::encode_jpeg;
-pub use labels::{decode_labels, encode_labels};
+pub use labels::{decode_coloured_labels, decode_labels, encode_labels};
 
 /// The largest picture that is decoded: 64 megapixels, 192 MB as RGB.
 pub const MAX_PIXELS: usize = 64_000_000;

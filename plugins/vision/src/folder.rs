@@ -21,7 +21,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ use crate::data::{DataFolder, WrittenCounts};
 use crate::resize::reduced_size;
 use crate::{LabelledImage, Scene, Split, VisionError, codec};
 use classes::Description;
-use sample::Contents;
+use sample::{Coding, Contents};
 
 pub use classes::VOC_CLASSES;
 pub use options::FolderOptions;
@@ -74,7 +74,8 @@ impl SegmentationFolder {
     ///
     /// - PASCAL VOC: `JPEGImages` with `SegmentationClass`, `SegmentationClassPNG` (labelme) or
     ///   `SegmentationClassAug` (SBD), lists in `ImageSets/Segmentation`; `path` may also be the folder
-    ///   that holds `VOCdevkit/VOC2012` or `VOC2012`. Masks of SBD serve the training list where that is
+    ///   that holds `VOCdevkit/VOC2012` or `VOC2012`. With CVAT's `labelmap.txt` masks are read by their
+    ///   colours. Masks of SBD serve the training list where that is
     ///   `trainaug`. Without `ImageSets` all pictures with a mask are used and a fifth of them is the
     ///   test split; a very small folder may then leave splits empty, see
     ///   [`DataFolder::require_splits`].
@@ -100,10 +101,13 @@ impl SegmentationFolder {
             let problem = "no photograph has a mask, so there is nothing to learn from";
             return Err(VisionError::folder(&root, problem));
         }
-        let description = match layout {
+        let mut description = match layout {
             Layout::Voc => classes::voc(&root)?,
             Layout::Cityscapes => classes::cityscapes(&root)?,
         };
+        if let Some(colours) = description.colours.take() {
+            contents.code(&Coding::Colours(Arc::new(colours)));
+        }
         Ok(SegmentationFolder {
             root,
             description,

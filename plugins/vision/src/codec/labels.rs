@@ -33,11 +33,14 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
 pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError> {
     let raster = decode(bytes, file, Transformations::IDENTITY)?;
     let (height, width) = (raster.height, raster.width);
+    let of_colour = |colour: &[u8; 3]| LABEL_OF_COLOUR.get(colour).copied();
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
         (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
-        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, file)?,
-        (ColorType::Rgba, 8) => labels_of_colours(&drop_alpha(&raster.bytes), width, file)?,
+        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, &of_colour, file)?,
+        (ColorType::Rgba, 8) => {
+            labels_of_colours(&drop_alpha(&raster.bytes), width, &of_colour, file)?
+        }
         (color, depth) => {
             let problem = format!(
                 "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG whose values are \
@@ -45,6 +48,33 @@ pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError>
             );
             return Err(damaged(file, problem));
         }
+    };
+    Ok(LabelMap {
+        height,
+        width,
+        labels,
+    })
+}
+
+/// Decodes a label map that is told by its colours, also where these are a palette's, with the label of each. An 8-bit
+/// grey one holds labels.
+///
+/// # Errors
+/// As [`decode_labels`], and for a colour without a label.
+pub fn decode_coloured_labels(
+    bytes: &[u8],
+    colours: &HashMap<[u8; 3], u8>,
+    file: &Path,
+) -> Result<LabelMap, VisionError> {
+    let raster = decode(bytes, file, Transformations::EXPAND)?;
+    let (height, width) = (raster.height, raster.width);
+    let of_colour = |colour: &[u8; 3]| colours.get(colour).copied();
+    let labels = match (raster.color, raster.depth) {
+        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, &of_colour, file)?,
+        (ColorType::Rgba, 8) => {
+            labels_of_colours(&drop_alpha(&raster.bytes), width, &of_colour, file)?
+        }
+        _ => return decode_labels(bytes, file),
     };
     Ok(LabelMap {
         height,
@@ -67,25 +97,31 @@ fn unpacked(raster: &Raster) -> Vec<u8> {
     labels
 }
 
-fn labels_of_colours(rgb: &[u8], width: usize, file: &Path) -> Result<Vec<u8>, VisionError> {
+fn labels_of_colours(
+    rgb: &[u8],
+    width: usize,
+    of_colour: &dyn Fn(&[u8; 3]) -> Option<u8>,
+    file: &Path,
+) -> Result<Vec<u8>, VisionError> {
     let mut labels = Vec::with_capacity(rgb.len() / 3);
     // Pixels beside each other are mostly alike.
-    let mut last = (voc_colour(0), 0);
+    let mut last: Option<([u8; 3], u8)> = None;
     for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
         let colour = [colour[0], colour[1], colour[2]];
-        if colour != last.0 {
-            let Some(&label) = LABEL_OF_COLOUR.get(&colour) else {
+        let label = match last {
+            Some((before, label)) if before == colour => label,
+            _ => of_colour(&colour).ok_or_else(|| {
                 let problem = format!(
-                    "the colour {colour:?} at row {}, column {} is not in PASCAL VOC's palette, so it \
-                     names no label; save the mask as a palette PNG",
+                    "the colour {colour:?} at row {}, column {} is neither in PASCAL VOC's palette nor in a \
+                     labelmap.txt, so it names no label; save the mask as a palette PNG",
                     pixel / width,
                     pixel % width
                 );
-                return Err(damaged(file, problem));
-            };
-            last = (colour, label);
-        }
-        labels.push(last.1);
+                damaged(file, problem)
+            })?,
+        };
+        last = Some((colour, label));
+        labels.push(label);
     }
     Ok(labels)
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::sample::Entry;
+use super::sample::{Coding, Entry};
 use crate::codec::png_palette;
 use crate::data::some_of;
 use crate::{Split, VOID, VisionError};
@@ -152,7 +152,8 @@ pub(super) fn compare_palettes<'a>(
         mask.is_ok_and(|mask| mask.labels.contains(&(label as u8)))
     };
     let mut known: [Option<([u8; 3], &Entry)>; 256] = [None; 256];
-    for entry in entries {
+    let by_index = |entry: &&Entry| !matches!(entry.coding, Coding::Colours(_));
+    for entry in entries.filter(by_index) {
         let palette = match png_palette(&entry.mask) {
             Err(_) if skip_bad => continue,
             palette => palette?,

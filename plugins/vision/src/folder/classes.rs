@@ -1,13 +1,14 @@
 //! The names of the classes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::VisionError;
 use crate::data::disk::text_of;
 use crate::data::side_file::SideFile;
+use crate::palette::voc_colour;
+use crate::{VOID, VisionError};
 
 /// The classes of PASCAL VOC, background first, in the order of their labels.
 pub const VOC_CLASSES: [&str; 21] = [
@@ -60,15 +61,32 @@ pub(super) const CITYSCAPES_CLASSES: [&str; 19] = [
 /// The list of classes that labelme writes.
 const LABELME_FILE: &str = "class_names.txt";
 
+/// The list of classes with their colours that CVAT writes.
+const CVAT_FILE: &str = "labelmap.txt";
+
+/// The label of a colour in masks that are told by their colours.
+pub(super) type Colours = HashMap<[u8; 3], u8>;
+
 /// A data set's classes, and the settings of its side file.
 #[derive(Clone, Debug)]
 pub(super) struct Description {
     pub(super) classes: Vec<String>,
     pub(super) settings: BTreeMap<String, Value>,
+    /// Where masks are read by their colours instead of their indices.
+    pub(super) colours: Option<Colours>,
 }
 
-/// The classes of the side file, else of labelme's list, else VOC's own 21.
+/// The classes of the side file, else of CVAT's or labelme's list, else VOC's own 21.
 pub(super) fn voc(root: &Path) -> Result<Description, VisionError> {
+    let cvat = root.join(CVAT_FILE);
+    if let Some(text) = text_of(&cvat)? {
+        let read = cvat_names(&text).map_err(|problem| VisionError::folder(&cvat, problem));
+        let (listed, colours) = read?;
+        let mut description = describe(root, listed.clone())?;
+        // Other classes than CVAT's go with indices.
+        description.colours = (description.classes == listed).then_some(colours);
+        return Ok(description);
+    }
     let listed = match text_of(&root.join(LABELME_FILE))? {
         Some(text) => labelme_names(&text),
         None => VOC_CLASSES.map(str::to_owned).to_vec(),
@@ -87,7 +105,11 @@ fn describe(root: &Path, listed: Vec<String>) -> Result<Description, VisionError
     } = SideFile::read(root)?;
     let classes = if classes.is_empty() { listed } else { classes };
     check(&classes).map_err(|problem| VisionError::folder(root, problem))?;
-    Ok(Description { classes, settings })
+    Ok(Description {
+        classes,
+        settings,
+        colours: None,
+    })
 }
 
 /// Names must tell classes apart and labels must fit below void.
@@ -104,6 +126,46 @@ pub(super) fn check(classes: &[String]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `name:red,green,blue:parts:actions` a line, the background moved to the front. Names of what is not a class stand for
+/// void, and so does the colour that VOC has for it.
+fn cvat_names(text: &str) -> Result<(Vec<String>, Colours), String> {
+    let mut classes: Vec<(String, [u8; 3])> = Vec::new();
+    let mut colours = Colours::from([(voc_colour(VOID), VOID)]);
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut parts = line.split(':');
+        let name = parts.next().unwrap_or_default().trim();
+        let numbers = parts.next().unwrap_or_default().split(',');
+        let colour: Option<Vec<u8>> = numbers.map(|number| number.trim().parse().ok()).collect();
+        let colour: Option<[u8; 3]> = colour.and_then(|colour| colour.try_into().ok());
+        let Some(colour) = colour else {
+            return Err(format!(
+                "line {}: {line:?} is not NAME:RED,GREEN,BLUE:PARTS:ACTIONS",
+                number + 1
+            ));
+        };
+        match name {
+            "void" | "ignore" | "__ignore__" => {
+                colours.insert(colour, VOID);
+            }
+            "background" => classes.insert(0, (name.to_owned(), colour)),
+            name => classes.push((name.to_owned(), colour)),
+        }
+    }
+    for (label, (name, colour)) in classes.iter().enumerate() {
+        let label = u8::try_from(label).map_err(|_| "more than 255 classes".to_owned())?;
+        if colours.insert(*colour, label).is_some() {
+            return Err(format!(
+                "{name:?} has the colour {colour:?} of another entry"
+            ));
+        }
+    }
+    Ok((classes.into_iter().map(|(name, _)| name).collect(), colours))
 }
 
 /// One name a line. `__ignore__` is the label that becomes void, not a class; `_background_` is 0.
@@ -174,6 +236,24 @@ mod tests {
         assert_eq!(described.settings["a"], serde_json::json!([1]));
         fs::write(root.join(SIDE_FILE), r#"{"schema":1,"classes":["x"]}"#).unwrap();
         assert_eq!(voc(root).unwrap().classes, ["x"]);
+    }
+
+    #[test]
+    fn cvat_lists_give_names_and_colours() {
+        let text =
+            "# label:color_rgb:parts:actions\ncat:128,0,0::\nbackground:0,0,0::\nignore:1,1,1::\n";
+        let (classes, colours) = cvat_names(text).unwrap();
+        assert_eq!(classes, ["background", "cat"]);
+        let label = |colour| colours.get(&colour).copied();
+        assert_eq!([label([0, 0, 0]), label([128, 0, 0])], [Some(0), Some(1)]);
+        assert_eq!([label([1, 1, 1]), label([224, 224, 192])], [Some(VOID); 2]);
+        for (text, words) in [
+            ("cat:1,2::", "line 1: "),
+            ("cat:1,2,300::", "is not NAME"),
+            ("a:1,2,3::\nb:1,2,3::", "of another entry"),
+        ] {
+            assert!(cvat_names(text).unwrap_err().contains(words), "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The samples of a folder: where their two files are and how they become a picture with labels.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::codec::{LabelMap, decode_labels, decode_photograph};
+use super::classes::Colours;
+use crate::codec::{LabelMap, decode_coloured_labels, decode_labels, decode_photograph};
 use crate::data::disk::bytes_of;
 use crate::data::hold_out::assign;
 use crate::resize::reduced;
@@ -53,10 +55,12 @@ pub fn check_labels(
 }
 
 /// The meaning of a mask's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Coding {
     /// They are classes or void.
     Classes,
+    /// Their colours are those of classes or of void.
+    Colours(Arc<Colours>),
     /// They are Cityscapes' raw ids, which become classes when they are read.
     CityscapesIds,
 }
@@ -73,10 +77,16 @@ pub(super) struct Entry {
 impl Entry {
     /// The mask alone: classes and void.
     pub(super) fn mask(&self, num_classes: usize) -> Result<LabelMap, VisionError> {
-        let mut mask = decode_labels(&bytes_of(&self.mask)?, &self.mask)?;
-        if self.coding == Coding::CityscapesIds {
-            train_ids(&mut mask, &self.mask)?;
-        }
+        let bytes = bytes_of(&self.mask)?;
+        let mask = match &self.coding {
+            Coding::Classes => decode_labels(&bytes, &self.mask)?,
+            Coding::Colours(colours) => decode_coloured_labels(&bytes, colours, &self.mask)?,
+            Coding::CityscapesIds => {
+                let mut mask = decode_labels(&bytes, &self.mask)?;
+                train_ids(&mut mask, &self.mask)?;
+                mask
+            }
+        };
         check_labels(&mask.labels, mask.width, num_classes, &self.mask)?;
         Ok(mask)
     }
@@ -140,6 +150,13 @@ impl Contents {
 
     pub(super) fn add(&mut self, split: Split, entries: Vec<Entry>) {
         self.splits[split as usize].extend(entries);
+    }
+
+    /// Has every mask read in another way.
+    pub(super) fn code(&mut self, coding: &Coding) {
+        for entry in self.splits.iter_mut().flatten() {
+            entry.coding = coding.clone();
+        }
     }
 
     /// Adds training entries, the shares of other splits to those.

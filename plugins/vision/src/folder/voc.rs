@@ -22,6 +22,7 @@ const SBD_FIRST: [&str; 3] = [SBD_MASKS, "SegmentationClass", "SegmentationClass
 
 const SBD_MASKS: &str = "SegmentationClassAug";
 const SBD_LIST: &str = "trainaug";
+const CVAT_LIST: &str = "default.txt";
 pub(super) const LISTS: &str = "ImageSets/Segmentation";
 
 fn recognises(root: &Path) -> bool {
@@ -73,9 +74,15 @@ fn find_mask(
 
 /// The samples that the lists name, or without lists every picture that has a mask.
 pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
-    match root.join("ImageSets").is_dir() {
-        true => listed(root, options),
-        false => listless(root, options),
+    let lists = root.join(LISTS);
+    match List::read(&lists.join(CVAT_LIST))? {
+        // The one list of a task in CVAT, whose pictures have no splits.
+        Some(all) if !lists.join("val.txt").is_file() => {
+            let names = all.lines.into_iter().map(|line| line.name).collect();
+            listless(root, Some(&names), options)
+        }
+        _ if root.join("ImageSets").is_dir() => listed(root, options),
+        _ => listless(root, None, options),
     }
 }
 
@@ -276,8 +283,12 @@ impl Reader {
     }
 }
 
-/// A folder as labelme writes it.
-fn listless(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
+/// A folder without splits, as labelme writes it, or with one list of its pictures.
+fn listless(
+    root: &Path,
+    only: Option<&BTreeSet<String>>,
+    options: &FolderOptions,
+) -> Result<Contents, VisionError> {
     let mut listings = Listings::new(root);
     let photographs = stems(&mut listings, PHOTOGRAPHS, &PHOTOGRAPH_ENDS)?;
     let mut masks = BTreeSet::new();
@@ -301,7 +312,8 @@ fn listless(root: &Path, options: &FolderOptions) -> Result<Contents, VisionErro
             .push(format!("{count} {what} and are skipped"));
     }
     let mut entries = Vec::new();
-    for name in photographs.intersection(&masks) {
+    let wanted = |name: &&String| only.is_none_or(|only| only.contains(*name));
+    for name in photographs.intersection(&masks).filter(wanted) {
         let photograph = find_photograph(&mut listings, name)?;
         let mask = find_mask(&mut listings, name, &MASK_FOLDERS)?;
         if let (Some(photograph), Some(mask)) = (photograph, mask) {

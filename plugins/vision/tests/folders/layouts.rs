@@ -241,3 +241,25 @@ fn samples_are_read_by_many_threads_alike() {
         }
     });
 }
+
+#[test]
+fn cvat_names_the_classes_with_their_colours_and_one_list() {
+    let voc = Voc::of(9, 0);
+    let list = voc.root.join("ImageSets/Segmentation");
+    fs::rename(list.join("train.txt"), list.join("default.txt")).unwrap();
+    fs::remove_file(list.join("val.txt")).unwrap();
+    // Label 1 of the masks has VOC's colour of 1, which this list gives to its third class.
+    let text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:0,128,0::\ndog:128,0,0::\n";
+    voc.write("labelmap.txt", text.as_bytes());
+    let set = open(&voc.root);
+    assert_eq!(set.class_names(), ["background", "cat", "dog"]);
+    assert_eq!(set.all().count(), 9);
+    for (split, index) in set.all() {
+        let sample = set.sample(split, index).unwrap();
+        assert!(sample.labels().iter().all(|&label| label == 2));
+    }
+    voc.write("labelmap.txt", b"cat:0,0,1::\n");
+    let set = open(&voc.root);
+    let message = set.sample(Split::Train, 0).unwrap_err().to_string();
+    assert_says(&message, &["the colour [128, 0, 0]", "labelmap.txt"]);
+}
