@@ -5,6 +5,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -15,9 +16,15 @@ def read(folder):
     return accumulator
 
 
+def only(folder):
+    """The folder of the only run there."""
+    (run,) = Path(folder).iterdir()
+    return str(run)
+
+
 def main():
     events, empty, data = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    found = read(events)
+    found = read(only(events))
     summary, curve = data["summary"], data["curves"][0]
     scores = found.Scalars("search/score")
     assert len(scores) == curve["scored"], (len(scores), curve["scored"])
@@ -47,7 +54,7 @@ def main():
     assert f"candidate {summary['best_candidate']}" in text
     chosen = next(loss for loss in data["best"] if loss["chosen"])
     assert chosen["formulas"][0]["text"] in text, text
-    assert read(empty).Tags()["scalars"] == []
+    assert read(only(empty)).Tags()["scalars"] == []
 
 
 main()

@@ -12,6 +12,7 @@ use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
 use autoloss_train::plugin::{Registry, find_weights};
 use autoloss_train::{Caching, Choice, Device, Scaling, Workbench, runtime};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -315,16 +316,60 @@ fn cache_folder() -> Option<PathBuf> {
         .or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
-/// `runs/PREFIX-YYYYMMDD-HHMMSS`, the time in UTC.
-pub(crate) fn dated_folder(prefix: &str) -> PathBuf {
+/// Makes `runs/PREFIX-YYYYMMDD-HHMMSS`, the time in UTC; where another has that one, with `-2`, `-3` … behind it.
+pub(crate) fn dated_folder(prefix: &str) -> Result<PathBuf> {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let time = autoloss_run::timestamp(seconds).strftime("%Y%m%d-%H%M%S");
-    PathBuf::from("runs").join(format!("{prefix}-{time}"))
+    unused(&Path::new("runs").join(format!("{prefix}-{time}")))
+}
+
+/// Makes a folder of this name, or with a number behind it, that nobody else has made.
+fn unused(named: &Path) -> Result<PathBuf> {
+    let failed = |folder: &Path| format!("cannot create {}", folder.display());
+    if let Some(parent) = named.parent() {
+        fs::create_dir_all(parent).with_context(|| failed(parent))?;
+    }
+    let mut folder = named.to_owned();
+    for number in 2.. {
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                let mut name = named.as_os_str().to_owned();
+                name.push(format!("-{number}"));
+                folder = name.into();
+            }
+            made => {
+                made.with_context(|| failed(&folder))?;
+                break;
+            }
+        }
+    }
+    Ok(folder)
 }
 
 /// The path, whatever the working folder becomes.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_one_second_have_names_of_their_own() {
+        let place = tempfile::tempdir().unwrap();
+        let named = place.path().join("runs/a-20261130-120000");
+        let made: Vec<PathBuf> = (0..3).map(|_| unused(&named).unwrap()).collect();
+        let names = made
+            .iter()
+            .map(|folder| folder.file_name().unwrap().to_str().unwrap());
+        let expected = [
+            "a-20261130-120000",
+            "a-20261130-120000-2",
+            "a-20261130-120000-3",
+        ];
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+    }
 }

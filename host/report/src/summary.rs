@@ -103,6 +103,10 @@ fn verdict(
         };
     };
     let standing = comparison.and_then(|comparison| comparison.standing.clone());
+    let standing = standing.map(|sentence| match &source.findings {
+        Some(findings) => findings.verdict(&sentence),
+        None => sentence,
+    });
     standing.unwrap_or_else(|| {
         format!(
             "The best loss so far has {score} {} in the search; it has not been compared with a reference.",

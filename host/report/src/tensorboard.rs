@@ -9,6 +9,7 @@ mod record;
 
 use std::path::{Path, PathBuf};
 
+use autoloss_graph::hash::{FNV_START, fnv1a};
 use autoloss_search::OutcomeKind;
 use record::{Event, Value};
 
@@ -21,8 +22,8 @@ use crate::source::Source;
 /// Points of pace and verdicts.
 const POINTS: u64 = 200;
 
-/// Writes the events of a run into a folder, one file for each run, and returns the file's path. A file of an earlier
-/// export of the same run is replaced.
+/// Writes the events of a run into a folder of the run's name in a folder, and returns the file's path. Each export is a
+/// new file, which a TensorBoard that is open goes on with; those before it are removed.
 ///
 /// # Errors
 ///
@@ -38,9 +39,27 @@ const POINTS: u64 = 200;
 pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
     let source = Source::open(run, &Known::default())?;
     let created = source.header.created;
-    std::fs::create_dir_all(folder).map_err(|error| ReportError::write(folder, error))?;
-    let name = format!("events.out.tfevents.{created}.autoloss");
-    let (path, temporary) = (folder.join(&name), folder.join(format!(".{name}.tmp")));
+    let failed = |error: std::io::Error| ReportError::write(folder, error);
+    let whole = std::path::absolute(run).map_err(failed)?;
+    let own = folder.join(whole.file_name().unwrap_or_default());
+    std::fs::create_dir_all(&own).map_err(failed)?;
+    // Two runs may have one name in different folders, and begin within one second.
+    let place = fnv1a(FNV_START, whole.as_os_str().as_encoded_bytes());
+    let (begin, end) = (
+        format!("events.out.tfevents.{created}."),
+        format!(".{place:016x}.autoloss"),
+    );
+    let earlier = std::fs::read_dir(&own)
+        .map_err(failed)?
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let number = name.strip_prefix(&begin)?.strip_suffix(&end)?;
+            Some((number.parse::<u64>().ok()?, name))
+        });
+    let earlier: Vec<(u64, String)> = earlier.collect();
+    let number = earlier.iter().map(|(number, _)| number + 1).max();
+    let name = format!("{begin}{:06}{end}", number.unwrap_or_default());
+    let (path, temporary) = (own.join(&name), own.join(format!(".{name}.tmp")));
     let mut bytes = Vec::new();
     record::append(&mut bytes, &Event::version(created as f64));
     for event in events(&source)? {
@@ -49,6 +68,10 @@ pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
     let written =
         std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &path));
     written.map_err(|error| ReportError::write(&path, error))?;
+    for (_, name) in earlier {
+        // One that stays is read twice, which shows nothing twice.
+        let _ = std::fs::remove_file(own.join(name));
+    }
     Ok(path)
 }
 

@@ -59,6 +59,30 @@ pub struct Findings {
     pub noise_floor: Option<f64>,
 }
 
+impl Findings {
+    /// The reference loss that is above all losses of the search in the second stage, where there is one: what the
+    /// proxy found does not hold there.
+    #[must_use]
+    pub fn above_all(&self) -> Option<&str> {
+        let best = self.second.iter().find(|row| !row.reference)?;
+        let theirs = self.second.iter().find(|row| row.reference)?;
+        (best.mean() < theirs.mean()).then_some(theirs.name.as_str())
+    }
+
+    /// The first sentence about a found loss: how it stands in the second stage, where it does not hold there, then
+    /// on the proxy.
+    #[must_use]
+    pub fn verdict(&self, on_the_proxy: &str) -> String {
+        match self.above_all() {
+            None => on_the_proxy.to_owned(),
+            Some(name) => format!(
+                "No loss of the search holds in the second stage: {name} is above all of them there. On the proxy: \
+                 {on_the_proxy}"
+            ),
+        }
+    }
+}
+
 /// A loss in the second stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -300,6 +324,33 @@ mod tests {
         std::fs::write(&path, "{\"explored\": ").unwrap();
         let error = Findings::read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("final.json is damaged: "), "{error}");
+    }
+
+    #[test]
+    fn a_loss_that_does_not_hold_in_the_second_stage_is_not_praised_first() {
+        let row = |name: &str, reference, score| Second {
+            name: name.into(),
+            reference,
+            scores: vec![Some(score)],
+            ..Second::default()
+        };
+        let verdict = |ours| {
+            let findings = Findings {
+                second: vec![row("7", false, ours), row("cross entropy", true, 0.5)],
+                ..Findings::default()
+            };
+            findings.verdict("It beats cross entropy.")
+        };
+        assert_eq!(verdict(0.6), "It beats cross entropy.");
+        let told = verdict(0.4);
+        assert!(
+            told.starts_with("No loss of the search holds in the second stage: cross entropy"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("On the proxy: It beats cross entropy."),
+            "{told}"
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn told(session: &Session, findings: &Findings) -> Result<String> {
         writeln!(
             text,
             "{}",
-            standing.sentence(found, reference, score, split)
+            findings.verdict(&standing.sentence(found, reference, score, split))
         )?;
     }
     let counts = findings.verdicts.iter();
@@ -133,16 +133,5 @@ fn second_stage(text: &mut String, session: &Session, findings: &Findings) -> Re
         "selection split, network {}",
         session.config.promotion.network
     )?;
-    let best = findings.second.iter().find(|row| !row.reference);
-    let theirs = findings.second.iter().find(|row| row.reference);
-    if let (Some(best), Some(theirs)) = (best, theirs)
-        && best.mean() < theirs.mean()
-    {
-        writeln!(
-            text,
-            "no loss of the search holds in the second stage: {} is above all of them",
-            theirs.name
-        )?;
-    }
     Ok(())
 }

@@ -57,7 +57,10 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
     let texts = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     // Before a folder is claimed for them.
     workbench.losses(&texts)?;
-    let folder = args.out.clone().unwrap_or_else(|| default_folder(&session));
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => default_folder(&session)?,
+    };
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = RunLock::take(&folder)?;
     let first = session.config.seed;
@@ -259,7 +262,7 @@ fn claim(folder: &Path, identity: &Value) -> Result<()> {
     }
 }
 
-fn default_folder(session: &Session) -> PathBuf {
+fn default_folder(session: &Session) -> Result<PathBuf> {
     let (task, network) = (session.workbench.info(), session.workbench.network());
     crate::session::dated_folder(&format!("retrain-{}-{}", task.name, network.name))
 }

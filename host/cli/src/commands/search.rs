@@ -34,10 +34,10 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     begin_with(&mut session, &args.guesses)?;
     let spec = session.workbench.spec()?;
     check_splits(&session, &args.budget)?;
-    let folder = args
-        .out
-        .clone()
-        .unwrap_or_else(|| dated_folder(&session.workbench.info().name));
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => dated_folder(&session.workbench.info().name)?,
+    };
     let store = Store::create(&folder)?.with_spec(session.spec.clone());
     let search = Search::new(spec, session.config.clone(), session.provenance(), store)?;
     drive(session, search, &args.budget, args.task.json)

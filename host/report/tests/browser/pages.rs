@@ -236,7 +236,23 @@ fn events_are_what_tensorboard_reads() {
     Recipe::plain(1, 700).run(&at("run"));
     drop(Recipe::plain(1, 1).begin(&at("empty")));
     let file = tensorboard::write(&at("run"), &at("events")).unwrap();
-    assert_eq!(tensorboard::write(&at("run"), &at("events")).unwrap(), file);
+    // An export that follows is a later file of the same run, and the only one.
+    let again = tensorboard::write(&at("run"), &at("events")).unwrap();
+    assert!(again > file && again.is_file() && !file.exists());
+    // A run of the same name and moment elsewhere has its own.
+    std::fs::create_dir(at("elsewhere")).unwrap();
+    std::fs::create_dir(at("elsewhere/run")).unwrap();
+    for entry in std::fs::read_dir(at("run")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            let copy = at("elsewhere/run").join(entry.file_name());
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
+    }
+    let other = tensorboard::write(&at("elsewhere/run"), &at("events")).unwrap();
+    assert_eq!(other.parent(), again.parent());
+    assert!(other != again && again.is_file());
+    std::fs::remove_file(other).unwrap();
     tensorboard::write(&at("empty"), &at("no events")).unwrap();
     let data = Report::read(&at("run"), &Options::default())
         .unwrap()

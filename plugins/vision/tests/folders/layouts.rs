@@ -249,7 +249,8 @@ fn cvat_names_the_classes_with_their_colours_and_one_list() {
     fs::rename(list.join("train.txt"), list.join("default.txt")).unwrap();
     fs::remove_file(list.join("val.txt")).unwrap();
     // Label 1 of the masks has VOC's colour of 1, which this list gives to its third class.
-    let text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:0,128,0::\ndog:128,0,0::\n";
+    let text =
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:0,128,0::\ndog:128,0,0::\n";
     voc.write("labelmap.txt", text.as_bytes());
     let set = open(&voc.root);
     assert_eq!(set.class_names(), ["background", "cat", "dog"]);
