@@ -11,6 +11,18 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// What a run wrote last lies in a log that cannot be read.
+    #[error(
+        "{} holds what the run wrote last, and is read only where its folder can be written; a copy elsewhere failed",
+        log.display()
+    )]
+    Unwritten {
+        /// The log.
+        log: PathBuf,
+        /// Why no copy could be made.
+        #[source]
+        error: io::Error,
+    },
     /// There is no run in the folder.
     #[error("{} holds no run: there is no run.db in it that a search has begun to write", .folder.display())]
     NotARun {

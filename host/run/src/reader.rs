@@ -12,6 +12,7 @@ use autoloss_search::{
     StageTimes,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, params};
+use tempfile::TempDir;
 
 use crate::error::StoreError;
 use crate::rows::{self, RowError};
@@ -37,11 +38,20 @@ pub struct CurvePoint {
     pub best: Option<f64>,
 }
 
+/// The log that holds what a run wrote last, where it is not in the database yet.
+fn unwritten(folder: &Path) -> Option<PathBuf> {
+    let log = folder.join("run.db-wal");
+    let length = log.metadata().ok()?.len();
+    (length > 0).then_some(log)
+}
+
 /// A run folder open for reading.
 #[derive(Debug)]
 pub struct RunReader {
     connection: Connection,
     folder: PathBuf,
+    /// Where the database is read from, where that is not the folder; removed with the reader.
+    copy: Option<TempDir>,
 }
 
 impl RunReader {
@@ -63,19 +73,44 @@ impl RunReader {
             Ok(connection)
         };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        // A reader of a WAL database keeps an index beside it; where the folder may not be written
-        // nobody writes the database either, and it can be read as it lies there.
-        let connection = Connection::open_with_flags(&path, flags)
-            .and_then(readable)
-            .or_else(|first| {
-                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-                Connection::open_with_flags(immutable_uri(&path), flags)
-                    .and_then(readable)
-                    .map_err(|_| first)
-            })
-            .map_err(|error| StoreError::sqlite(folder, error))?;
+        // A reader of a WAL database keeps an index beside it, which one that may not write cannot make.
+        let connection = match Connection::open_with_flags(&path, flags).and_then(readable) {
+            Ok(connection) => connection,
+            Err(first) => match unwritten(folder) {
+                // Nothing of it is missing in the database itself.
+                None => {
+                    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+                    Connection::open_with_flags(immutable_uri(&path), flags)
+                        .and_then(readable)
+                        .map_err(|_| StoreError::sqlite(folder, first))?
+                }
+                Some(log) => return Self::of_copy(folder, &log),
+            },
+        };
         schema::check(&connection, folder)?;
         let reader = Self::over(connection, folder);
+        reader.header()?;
+        Ok(reader)
+    }
+
+    /// Reads a copy of a run whose log can be read only where there is room to write beside it.
+    pub(crate) fn of_copy(folder: &Path, log: &Path) -> Result<Self, StoreError> {
+        let copy = || {
+            let place = tempfile::tempdir()?;
+            let database = place.path().join("run.db");
+            std::fs::copy(folder.join("run.db"), &database)?;
+            std::fs::copy(log, place.path().join("run.db-wal"))?;
+            Ok((place, database))
+        };
+        let (place, database) = copy().map_err(|error: std::io::Error| StoreError::Unwritten {
+            log: log.to_path_buf(),
+            error,
+        })?;
+        let connection = Connection::open(&database);
+        let connection = connection.map_err(|error| StoreError::sqlite(folder, error))?;
+        schema::check(&connection, folder)?;
+        let mut reader = Self::over(connection, folder);
+        reader.copy = Some(place);
         reader.header()?;
         Ok(reader)
     }
@@ -84,6 +119,7 @@ impl RunReader {
         Self {
             connection,
             folder: folder.to_path_buf(),
+            copy: None,
         }
     }
 

@@ -315,6 +315,37 @@ fn a_run_can_be_read_where_nothing_may_be_written() {
 }
 
 #[test]
+fn what_a_killed_run_wrote_last_is_read_where_nothing_may_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alive, copied) = (folder.path().join("alive"), folder.path().join("copied"));
+    let mut store = begun(&alive);
+    for id in 0..40 {
+        store
+            .settled(settled(candidate(id, Outcome::ZeroGradient)))
+            .unwrap();
+    }
+    store.flush().unwrap();
+    // As a kill leaves it, copied without its index.
+    std::fs::create_dir(&copied).unwrap();
+    for name in ["run.db", "run.db-wal"] {
+        std::fs::copy(alive.join(name), copied.join(name)).unwrap();
+    }
+    let log = copied.join("run.db-wal");
+    assert!(log.metadata().unwrap().len() > 0);
+    let reader = RunReader::of_copy(&copied, &log).unwrap();
+    assert_eq!(reader.explored().unwrap(), 40);
+    assert_eq!(reader.folder(), copied);
+    assert!(!copied.join("run.db-shm").exists());
+    let missing = RunReader::of_copy(&copied, &copied.join("gone")).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("gone holds what the run wrote last"),
+        "{missing}"
+    );
+}
+
+#[test]
 fn a_tally_that_is_brought_up_to_date_equals_one_made_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = begun(folder.path());
