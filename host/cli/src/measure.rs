@@ -34,7 +34,7 @@ impl Measured {
     }
 }
 
-/// A training that is scored on the whole of a split.
+/// A training that is scored as its budget says.
 pub(crate) fn job(
     workbench: &Workbench,
     contender: &Contender,
@@ -47,10 +47,7 @@ pub(crate) fn job(
         network: workbench.network().name.clone(),
         run_spec: String::new(),
         losses: contender.losses.clone(),
-        budget: TrainingBudget {
-            eval_images: 0,
-            ..budget.clone()
-        },
+        budget: budget.clone(),
         seed,
         split: split.name().to_owned(),
         stop_invalid: true,
@@ -60,7 +57,7 @@ pub(crate) fn job(
     }
 }
 
-/// Trains once and scores on the whole of a split. The network is there where its training came to its end.
+/// Trains once and scores. The network is there where its training came to its end.
 pub(crate) fn once(
     workbench: &Workbench,
     contender: &Contender,

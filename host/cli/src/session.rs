@@ -8,7 +8,7 @@ use crate::terminal::samples::SampleProgress;
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::{Split, TaskOptions};
 use autoloss_run::RunSpec;
-use autoloss_search::{PluginIdentity, Provenance, SearchConfig};
+use autoloss_search::{PluginIdentity, Provenance, SearchConfig, TrainingBudget};
 use autoloss_train::plugin::{Registry, find_weights};
 use autoloss_train::{Caching, Choice, Device, Scaling, Workbench, runtime};
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub(crate) struct Session {
     /// Those that workers share, this process's own first; never empty.
     devices: Vec<Device>,
     loaders: Option<usize>,
+    /// Keys of the configuration that the user set.
+    chosen: Vec<String>,
 }
 
 impl Session {
@@ -79,7 +81,7 @@ impl Session {
         if let Some(remark) = &network.remark {
             tracing::warn!("{remark}");
         }
-        let config = compose(&info, &network.info, args.config.as_deref(), &overrides)?;
+        let (config, chosen) = compose(&info, &network.info, args.config.as_deref(), &overrides)?;
         let plugins = registry
             .plugins()
             .iter()
@@ -97,7 +99,9 @@ impl Session {
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
         };
-        Self::with(registry, spec, config, machine)
+        let mut session = Self::with(registry, spec, config, machine)?;
+        session.chosen = chosen;
+        Ok(session)
     }
 
     /// Opens what a run folder names; `plugins`, where given, stand for the recorded paths.
@@ -203,7 +207,22 @@ impl Session {
             stop,
             devices,
             loaders,
+            chosen: Vec::new(),
         })
+    }
+
+    /// The budget of the proxy outside of a search, where all of a split is scored if the user does not say how many
+    /// of its images.
+    pub(crate) fn proxy_budget(&self) -> TrainingBudget {
+        let mut budget = self.config.proxy.budget.clone();
+        if !self
+            .chosen
+            .iter()
+            .any(|key| key == "proxy.budget.eval_images")
+        {
+            budget.eval_images = 0;
+        }
+        budget
     }
 
     /// A session on the same data for a longer training of the same losses: with another network, the weights
@@ -221,7 +240,7 @@ impl Session {
             file => Some(find_weights(network, file)?),
         };
         let network = registry.choose_network(&info, Some(network), weights.as_deref())?;
-        let mut config = compose(&info, &network.info, None, &overrides)?;
+        let (mut config, chosen) = compose(&info, &network.info, None, &overrides)?;
         config.limits = self.config.limits;
         config.normalised = self.config.normalised;
         let mut spec = self.spec.clone();
@@ -231,7 +250,9 @@ impl Session {
         spec.network_settings = overrides.network().clone();
         let stop = Arc::clone(&self.stop);
         let machine = (self.devices.clone(), self.loaders);
-        Self::on(registry, spec, config, machine, BTreeMap::new(), stop)
+        let mut session = Self::on(registry, spec, config, machine, BTreeMap::new(), stop)?;
+        session.chosen = chosen;
+        Ok(session)
     }
 
     /// The session of the second stage, where the configuration asks for one.

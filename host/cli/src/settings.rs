@@ -41,7 +41,7 @@ impl Overrides {
             };
             match own {
                 Some((own, key)) => {
-                    own.insert(key.to_owned(), serde_json::to_value(value)?);
+                    own.insert(key.to_owned(), own_value(value, text)?);
                 }
                 None => overrides.config.push((key.to_owned(), value)),
             }
@@ -90,13 +90,26 @@ impl Overrides {
     }
 }
 
-/// The configuration in force.
+/// A task's or a network's own value. TOML takes `1_8` for a number and `2026-11-30` for a date, which are names to it.
+fn own_value(value: Value, text: &str) -> Result<serde_json::Value> {
+    let is_a_name = match value {
+        Value::Integer(_) | Value::Float(_) => text.contains('_'),
+        Value::Datetime(_) => true,
+        _ => false,
+    };
+    Ok(match is_a_name {
+        true => text.into(),
+        false => serde_json::to_value(value)?,
+    })
+}
+
+/// The configuration in force, and the keys that the user set.
 pub(crate) fn compose(
     task: &TaskInfo,
     network: &NetworkInfo,
     file: Option<&Path>,
     overrides: &Overrides,
-) -> Result<SearchConfig> {
+) -> Result<(SearchConfig, Vec<String>)> {
     let mut builder = ConfigBuilder::default();
     let task_defaults = ("task", &task.name, &task.defaults);
     let network_defaults = ("network", &network.name, &network.defaults);
@@ -140,7 +153,7 @@ pub(crate) fn compose(
         // Some are used only after hours.
         name.parse::<Split>().context(key)?;
     }
-    Ok(config)
+    Ok((config, chosen))
 }
 
 #[cfg(test)]
@@ -160,12 +173,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
         std::fs::write(&file, "[screening]\nsteps = 99\nsamples = 2\n").unwrap();
-        let sets = ["screening.samples=3".to_owned(), "task.size=64".to_owned()];
+        let sets = [
+            "screening.samples=3",
+            "task.size=64",
+            "task.list=1_8",
+            "task.day=2026-11-30",
+        ];
+        let sets = sets.map(str::to_owned);
         let overrides = Overrides::parse(&sets).unwrap();
-        let config = compose(&task(), &network(), Some(&file), &overrides).unwrap();
+        let (config, chosen) = compose(&task(), &network(), Some(&file), &overrides).unwrap();
+        assert_eq!(
+            chosen,
+            ["screening.samples", "screening.steps", "screening.samples"]
+        );
         assert_eq!(config.proxy.budget.steps, 77);
         assert_eq!((config.screening.steps, config.screening.samples), (99, 3));
         assert_eq!(overrides.task()["size"], 64);
+        assert_eq!(overrides.task()["list"], "1_8");
+        assert_eq!(overrides.task()["day"], "2026-11-30");
     }
 
     #[test]
@@ -211,19 +236,14 @@ mod tests {
     #[test]
     fn a_short_training_shortens_the_default_warm_up() {
         let overrides = Overrides::parse(&["proxy.budget.steps=4".to_owned()]).unwrap();
-        let config = compose(&task(), &network(), None, &overrides).unwrap();
+        let (config, _) = compose(&task(), &network(), None, &overrides).unwrap();
         assert_eq!(config.proxy.budget.warmup_steps, 0);
     }
 
     #[test]
     fn whole_numbers_serve_as_fractions() {
         let overrides = Overrides::parse(&["screening.learning_rate=1".to_owned()]).unwrap();
-        assert_eq!(
-            compose(&task(), &network(), None, &overrides)
-                .unwrap()
-                .screening
-                .learning_rate,
-            1.0
-        );
+        let (config, _) = compose(&task(), &network(), None, &overrides).unwrap();
+        assert_eq!(config.screening.learning_rate, 1.0);
     }
 }

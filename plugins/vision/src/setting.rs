@@ -166,12 +166,14 @@ impl<'a> Setting<'a> {
         self.found(self.value.as_bool(), "true or false")
     }
 
-    /// A text.
+    /// A text. A whole number is the text of its digits: on a command line `2012` is not marked as either.
     ///
     /// # Errors
     /// As [`Setting::whole`].
     pub fn text(self, expected: &str) -> Result<String, String> {
-        self.found(self.value.as_str().map(str::to_owned), expected)
+        let text = self.value.as_str().map(str::to_owned);
+        let digits = || self.value.as_u64().map(|number| number.to_string());
+        self.found(text.or_else(digits), expected)
     }
 
     /// One of the values of an enum, by its name.

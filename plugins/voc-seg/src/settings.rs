@@ -208,6 +208,7 @@ mod tests {
     fn values_are_read_and_checked() {
         assert_eq!(read("size", json!(96)).unwrap().size, 96);
         assert_eq!(read("longest", json!(96)).unwrap().longest, Some(96));
+        assert_eq!(read("train_list", json!(2012)).unwrap().train_list, "2012");
         assert_eq!(
             read("train_list", json!("trainaug")).unwrap().train_list,
             "trainaug"
@@ -223,7 +224,7 @@ mod tests {
             ("colour", json!(1.5)),
             ("min_scale", json!(0)),
             ("min_scale", json!(3)),
-            ("train_list", json!(3)),
+            ("train_list", json!(["a"])),
             ("reward_share", json!(1)),
             ("frequencies", json!("coco")),
             ("label_noise", json!(2)),

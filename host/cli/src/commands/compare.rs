@@ -17,10 +17,10 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     })?;
     session.check(&[Split::Train, args.split])?;
     let budget = match args.full {
-        true => &session.config.retrain.budget,
-        false => &session.config.proxy.budget,
+        true => session.config.retrain.budget.clone(),
+        false => session.proxy_budget(),
     };
-    let plan = Plan::new(&session, budget, args.seeds, args.split);
+    let plan = Plan::new(&session, &budget, args.seeds, args.split);
     let contenders = contenders(&session, &args.losses, !args.only)?;
     if contenders.is_empty() {
         bail!("--only leaves nothing to compare: name losses too");

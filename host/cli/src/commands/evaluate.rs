@@ -24,7 +24,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         Some(_) => session.check(&[split])?,
         None => session.check(&[Split::Train, split])?,
     }
-    let budget = &config.proxy.budget;
+    let budget = &session.proxy_budget();
     let plan = Plan::new(&session, budget, args.seeds, split);
     let comparison = match (&args.trained, &args.loss) {
         (Some(file), _) => {
@@ -50,11 +50,16 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 /// The scores of a network as it lies on disk.
 fn scored(session: &Session, file: &Path, split: Split) -> Result<Row> {
     let workbench = &session.workbench;
-    let network = workbench.build(&session.config.proxy.budget, session.config.seed)?;
+    let budget = session.proxy_budget();
+    let network = workbench.build(&budget, session.config.seed)?;
     network.restore(file)?;
     Ok(Row {
         name: file.display().to_string(),
         losses: BTreeMap::new(),
-        scores: vec![Some(workbench.scores_on(&network, split, 0)?)],
+        scores: vec![Some(workbench.scores_on(
+            &network,
+            split,
+            budget.eval_images,
+        )?)],
     })
 }

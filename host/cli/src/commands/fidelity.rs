@@ -90,7 +90,7 @@ struct Trainings<'a> {
 
 impl<'a> Trainings<'a> {
     fn new(session: &'a Session, seeds: u16, args: &FidelityArgs, folder: &str) -> Result<Self> {
-        let plan = Plan::new(session, &session.config.proxy.budget, seeds, args.split);
+        let plan = Plan::new(session, &session.proxy_budget(), seeds, args.split);
         Ok(Self {
             records: Records::open(&args.out.join(folder))?,
             session,

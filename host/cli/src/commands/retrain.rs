@@ -166,7 +166,6 @@ fn beside_one_another(
     let budget = &session.config.retrain.budget;
     let job = |place: &Place| {
         let mut job = job(&session.workbench, contender, budget, place.seed, split);
-        job.budget.eval_images = budget.eval_images;
         job.run_spec = session.spec.hash();
         job.keep = Some(absolute(&place.network()));
         job.checkpoints = Some(place.checkpoints.clone());

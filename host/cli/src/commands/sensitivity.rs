@@ -55,7 +55,7 @@ pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
         score: workbench.score().to_owned(),
         split: args.split.name().to_owned(),
         loss: contender.name,
-        budget: session.config.proxy.budget.clone(),
+        budget: session.proxy_budget(),
         variants,
     };
     let json = serde_json::to_string_pretty(&sensitivity)? + "\n";
@@ -79,7 +79,7 @@ fn settings(
     session: &Session,
     contender: &Contender,
 ) -> Result<Vec<(String, Contender, TrainingBudget)>> {
-    let budget = &session.config.proxy.budget;
+    let budget = &session.proxy_budget();
     let mut settings = Vec::new();
     for factor in RATES {
         let label = match factor {
