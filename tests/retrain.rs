@@ -83,6 +83,31 @@ fn a_killed_training_goes_on_to_the_same_network() {
 }
 
 #[test]
+fn signals_of_schedulers_end_it_with_a_checkpoint_or_ask_for_one() {
+    let place = tempfile::tempdir().unwrap();
+    for signal in ["HUP", "XCPU", "TERM"] {
+        let out = place.path().join(signal);
+        let hanging = Hanging::start(&mut retrain(&out, &[]), MIDDLE);
+        hanging.signal(signal);
+        hanging.release();
+        let ended = hanging.end();
+        assert_eq!(ended.code, Some(130), "{signal}: {ended:#?}");
+        let [kept] = &checkpoints(&out)[..] else {
+            panic!("{signal}: {:?}", checkpoints(&out))
+        };
+        assert!(kept.as_str() > "step-00000040", "{signal}: {kept}");
+    }
+    let out = place.path().join("saved");
+    let hanging = Hanging::start(&mut retrain(&out, &[]), MIDDLE);
+    for signal in ["USR1", "USR2"] {
+        hanging.signal(signal);
+    }
+    hanging.release();
+    assert_eq!(hanging.end().code, Some(0));
+    assert_eq!(checkpoints(&out), ["step-00000070"]);
+}
+
+#[test]
 fn seeds_train_beside_one_another_as_they_do_alone() {
     let place = tempfile::tempdir().unwrap();
     let (both, one_by_one) = (place.path().join("both"), place.path().join("one_by_one"));

@@ -5,7 +5,7 @@ import time
 from axe_playwright_python.sync_playwright import Axe
 
 
-def wait_until(page, script, argument=None, seconds=20):
+def wait_until(page, script, argument=None, seconds=60):
     """Waits for a script to be true. Playwright's own waiting evaluates strings, which the page's policy forbids."""
     end = time.monotonic() + seconds
     while not page.evaluate(script, argument):

@@ -1,19 +1,34 @@
-//! Ctrl-C: the first asks the work to end cleanly, the second ends the process at once. Finished
-//! evaluations are on disk by then.
+//! Signals. Ctrl-C, and what schedulers and lost terminals send: the first asks the work to end cleanly, the second ends
+//! the process at once. Finished evaluations are on disk by then. `SIGUSR1` and `SIGUSR2`, which schedulers send as a
+//! warning, ask long trainings for a checkpoint; they go on.
 
 use anyhow::{Context, Error, Result};
 use autoloss_train::TrainError;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The flag that the first interrupt raises.
-pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    watch(&stop).context("cannot watch for Ctrl-C")?;
-    Ok(stop)
+/// The signals that end a command.
+const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGXCPU];
+/// Those that ask for a checkpoint.
+const SAVING: [i32; 2] = [SIGUSR1, SIGUSR2];
+
+/// What signals have asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// An end.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// A checkpoint.
+    pub(crate) save: Arc<AtomicBool>,
+}
+
+/// The flags that signals raise from now on.
+pub(crate) fn watched() -> Result<Asked> {
+    let asked = Asked::default();
+    watch(&asked).context("cannot watch for signals")?;
+    Ok(asked)
 }
 
 /// Whether an error is the interrupt that was asked for, which is no failure.
@@ -21,15 +36,32 @@ pub(crate) fn caused(error: &Error) -> bool {
     matches!(error.downcast_ref(), Some(TrainError::Interrupted))
 }
 
-fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
+/// Has a worker, whose host decides about its end, take no notice of what a scheduler sends to all processes.
+pub(crate) fn leave_to_the_host() -> Result<()> {
+    let nobody = Arc::new(AtomicBool::new(false));
+    for signal in SAVING.into_iter().chain([SIGHUP, SIGINT, SIGXCPU]) {
+        flag::register(signal, Arc::clone(&nobody)).context("cannot watch for signals")?;
+    }
+    Ok(())
+}
+
+fn watch(asked: &Asked) -> std::io::Result<()> {
+    // `nohup` has a program ignore the end of its terminal.
+    let ending = ENDING
+        .into_iter()
+        .filter(|&signal| signal != SIGHUP || !is_ignored(signal));
+    let ending: Vec<i32> = ending.collect();
+    for &signal in &ending {
         // In this order: the shutdown sees the flag as the signal before left it. It runs no
         // destructors, which libtorch's threads do not survive while they are at work.
         let status = i32::from(crate::INTERRUPTED);
-        flag::register_conditional_shutdown(signal, status, Arc::clone(stop))?;
-        flag::register(signal, Arc::clone(stop))?;
+        flag::register_conditional_shutdown(signal, status, Arc::clone(&asked.stop))?;
+        flag::register(signal, Arc::clone(&asked.stop))?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    for signal in SAVING {
+        flag::register(signal, Arc::clone(&asked.save))?;
+    }
+    let mut signals = Signals::new(&ending)?;
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             crate::terminal::logging::line(
@@ -38,4 +70,12 @@ fn watch(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

@@ -31,7 +31,7 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         let branches = info.branches.iter().map(|branch| branch.name.clone());
         return Ok(branches.map(|branch| (branch, named.to_owned())).collect());
     }
-    if named.contains('(') {
+    if is_formula(named) {
         let searched = workbench.searched().map(|branch| branch.name.as_str());
         return formula(&info.name, searched, named);
     }
@@ -62,6 +62,11 @@ fn said(workbench: &Workbench, named: &str, limits: &Limits) -> Result<BTreeMap<
         .resolve(&signatures, limits)
         .with_context(|| path.display().to_string())?;
     Ok(file.branches)
+}
+
+/// Whether what a user named is a formula; a file may have brackets in its name.
+pub(crate) fn is_formula(named: &str) -> bool {
+    named.contains('(') && !Path::new(named).exists()
 }
 
 /// A formula as the loss of the only one of a task's branches.

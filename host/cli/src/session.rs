@@ -1,7 +1,7 @@
 //! A session: plugins loaded, a task opened, the configuration composed.
 
 use crate::args::TaskArgs;
-use crate::interrupt;
+use crate::interrupt::{self, Asked};
 use crate::settings::{Overrides, compose};
 use crate::terminal::logging;
 use crate::terminal::samples::SampleProgress;
@@ -54,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) config: SearchConfig,
     pub(crate) spec: RunSpec,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Raised where a long training is to leave a checkpoint.
+    pub(crate) save: Arc<AtomicBool>,
     /// Those that workers share, this process's own first; never empty.
     devices: Vec<Device>,
     loaders: Option<usize>,
@@ -126,8 +128,10 @@ impl Session {
         machine: Machine<'_>,
     ) -> Result<Self> {
         let machine = begin(machine)?;
-        let stop = interrupt::stop_flag()?;
-        Self::on(registry, spec, config, machine, BTreeMap::new(), stop)
+        let Asked { stop, save } = interrupt::watched()?;
+        let mut session = Self::on(registry, spec, config, machine, BTreeMap::new(), stop)?;
+        session.save = save;
+        Ok(session)
     }
 
     /// Opens what a worker's host has open, with the worker's own flag; `verified` as in [`Caching`].
@@ -208,6 +212,7 @@ impl Session {
             devices,
             loaders,
             chosen: Vec::new(),
+            save: Arc::default(),
         })
     }
 
@@ -323,10 +328,18 @@ impl Session {
 /// Sets libtorch up for a machine; the devices, and the threads that load batches.
 fn begin(machine: Machine<'_>) -> Result<(Vec<Device>, Option<usize>)> {
     let devices = runtime::devices(machine.device)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     runtime::keep_freed_memory();
-    runtime::set_threads(machine.threads.map_or(cores, usize::from));
+    runtime::set_threads(machine.threads.map_or_else(own_threads, usize::from));
     Ok((devices, machine.loaders.map(usize::from)))
+}
+
+/// Threads where nobody says how many: as OpenMP's variable has it, or one for each core that may be used.
+fn own_threads() -> usize {
+    let named = std::env::var("OMP_NUM_THREADS").ok();
+    let first = named.as_deref().and_then(|text| text.split(',').next());
+    let threads = first.and_then(|text| text.trim().parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    threads.filter(|&threads| threads > 0).unwrap_or_else(cores)
 }
 
 /// The user's folder for what can be made again, as the XDG base directories have it.

@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::args::{WorkerArgs, Workers};
+use crate::interrupt;
 use crate::pictures::Album;
 use crate::session::{Machine, Session};
 use crate::settings::Overrides;
@@ -316,6 +317,7 @@ fn memory() -> Option<u64> {
 pub(crate) fn run(device: &str) -> Result<Outcome> {
     // A host that is killed closes nothing while another process holds its end.
     set_parent_process_death_signal(Some(Signal::KILL)).context("the host's end")?;
+    interrupt::leave_to_the_host()?;
     // What libraries print must not get among the messages.
     let output = rustix::io::dup(rustix::stdio::stdout()).context("standard output")?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr()).context("standard output")?;

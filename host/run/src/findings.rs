@@ -157,6 +157,20 @@ impl Findings {
         })
     }
 
+    /// Takes in the best loss of the search and writes it as `best.json`: what is there should nothing be measured again.
+    ///
+    /// # Errors
+    /// What the disk says, or a loss that cannot be read.
+    pub fn best_of_search(
+        &mut self,
+        store: &Store,
+        loss: &BestLoss,
+        table: &FinalTable,
+    ) -> Result<(), StoreError> {
+        self.best = Some(Found::new(store, loss, None, table, "best.json")?);
+        Ok(())
+    }
+
     /// Takes in what the search came to, and writes the chosen loss as `best.json`, and the best new one, where
     /// it is another, as `best_new.json`.
     ///

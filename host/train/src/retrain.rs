@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const NETWORK: &str = "network.safetensors";
@@ -34,6 +35,8 @@ pub struct Retraining<'a> {
     pub seed: u64,
     /// Where they go.
     pub checkpoints: &'a Checkpoints,
+    /// Asks for one more after the next step, which lowers it.
+    pub save: &'a AtomicBool,
 }
 
 /// Where a checkpoint stands.
@@ -79,7 +82,8 @@ impl Retraining<'_> {
             watch(step);
             let due =
                 step.done.is_multiple_of(self.checkpoints.every) || step.done == self.budget.steps;
-            if due || step.interrupted {
+            let asked = self.save.swap(false, Ordering::Relaxed);
+            if due || asked || step.interrupted {
                 self.save(step.done, &network, optimizer)?;
             }
             Ok(ControlFlow::Continue(()))

@@ -747,7 +747,9 @@ impl Workbench {
         };
         let (network, trained) = match &job.checkpoints {
             Some(checkpoints) => {
+                let unasked = AtomicBool::new(false);
                 let retraining = Retraining {
+                    save: &unasked,
                     losses: &losses,
                     budget: &job.budget,
                     seed: job.seed,

@@ -53,7 +53,7 @@ pub(crate) struct TaskArgs {
     /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
-    /// Threads of libtorch [default: all cores]
+    /// Threads of libtorch [default: OMP_NUM_THREADS, or all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
     /// Configuration file (TOML)
@@ -205,7 +205,7 @@ pub(crate) struct ResumeArgs {
     /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
-    /// Threads of libtorch [default: all cores]
+    /// Threads of libtorch [default: OMP_NUM_THREADS, or all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
     #[command(flatten)]

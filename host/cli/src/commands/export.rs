@@ -98,7 +98,7 @@ fn file(
             file.name = Some(args.loss.clone());
             return Ok(file);
         }
-        if args.loss.contains('(') {
+        if loss_input::is_formula(&args.loss) {
             let branches = conventions.keys().map(String::as_str);
             let texts = loss_input::formula(&task.name, branches, &args.loss)?;
             return Ok(LossFile::new(&task.name, texts));

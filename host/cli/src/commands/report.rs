@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
         logging::line(&format!("events are in {}", file.display()));
     }
     if args.watch {
-        let stop = interrupt::stop_flag()?;
+        let stop = interrupt::watched()?.stop;
         watch::serve(&args.run, &options, args.port, &stop, |address| {
             logging::line(&format!(
                 "the report is at http://{address}/ (Ctrl-C ends it)"

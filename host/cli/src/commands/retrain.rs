@@ -139,6 +139,7 @@ fn one_by_one(
             budget: &config.budget,
             seed: place.seed,
             checkpoints: &place.checkpoints,
+            save: &session.save,
         };
         let (network, trained) = train(&retraining, session)?;
         if let Some(step) = trained.invalid_at {

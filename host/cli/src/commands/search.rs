@@ -215,6 +215,12 @@ fn drive(
         summary.end
     ));
     let mut findings = Findings::of_search(search.journal(), &summary, &score)?;
+    if let Some(best) = summary.best.first() {
+        let mut table = session.workbench.final_table(0, None)?;
+        let scales = session.workbench.scales(&best.losses)?;
+        table.scales.insert(best.id, scales);
+        findings.best_of_search(search.journal(), best, &table)?;
+    }
     if !args.no_final {
         let parts = (&mut session, pool.as_mut());
         if !conclude(parts, &mut search, &mut screener, &mut findings)? {
