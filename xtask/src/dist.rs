@@ -14,7 +14,8 @@ use crate::{files, process, setup, weights};
 use anyhow::{Context, Result, bail};
 use archive::{Archive, Kind};
 use elf::Needs;
-use std::fs;
+use flate2::read::GzDecoder;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +32,8 @@ const COMPLETIONS: [(&str, &str); 5] = [
     ("elvish", "elvish/lib/autoloss-host.elv"),
     ("powershell", "powershell/autoloss-host.ps1"),
 ];
+/// The system's own programs.
+pub(crate) const SYSTEM: &str = "/usr/bin:/bin";
 /// What of `python/` serves only to test and measure this repository.
 const OURS: [&str; 3] = ["python/oracles/", "python/benchmarks/", "python/tests/"];
 
@@ -42,8 +45,38 @@ pub(crate) struct Options {
     pub(crate) verify: Option<PathBuf>,
 }
 
+/// A package that was built.
+pub(crate) struct Package {
+    /// The archive.
+    pub(crate) path: PathBuf,
+    /// The folder in it.
+    pub(crate) name: String,
+    /// The archive's size.
+    pub(crate) bytes: u64,
+}
+
+impl Package {
+    /// Unpacks it into a folder; where it then lies.
+    pub(crate) fn unpack(&self, into: &Path) -> Result<PathBuf> {
+        let unreadable = || format!("cannot unpack {}", self.path.display());
+        let file = File::open(&self.path).with_context(unreadable)?;
+        let mut unpacked = tar::Archive::new(GzDecoder::new(file));
+        unpacked.unpack(into).with_context(unreadable)?;
+        Ok(into.join(&self.name))
+    }
+}
+
 /// Builds, packs and, where asked, tries the package.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    let package = package(root)?;
+    match &options.verify {
+        Some(python) => verify::run(&package, &root.join(python)),
+        None => Ok(()),
+    }
+}
+
+/// Builds and packs.
+pub(crate) fn package(root: &Path) -> Result<Package> {
     setup::run(root, &setup::Options::default())?;
     weights::run(root, &weights::Options::default())?;
     let built = build::release(root)?;
@@ -66,10 +99,11 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         path.display(),
         bytes.len() as f64 / 1e6
     );
-    match &options.verify {
-        Some(python) => verify::run(&path, &name, &root.join(python)),
-        None => Ok(()),
-    }
+    Ok(Package {
+        path,
+        name,
+        bytes: bytes.len() as u64,
+    })
 }
 
 /// The launcher, the program and the plugins; what of the system they need.

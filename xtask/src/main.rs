@@ -8,6 +8,7 @@ mod browser;
 mod demo;
 mod dist;
 mod files;
+mod gpu_check;
 mod lint;
 mod process;
 mod python;
@@ -46,6 +47,8 @@ enum Verb {
     Bench(bench::Options),
     /// Build a package that runs on another machine with PyTorch, into `target/dist/`
     Dist(dist::Options),
+    /// The package, and how a machine with a GPU is measured with it
+    GpuCheck(gpu_check::Options),
     /// Formatting, clippy and rustdoc, warnings denied
     Lint,
 }
@@ -70,6 +73,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Test(options) => test::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
         Verb::Dist(options) => dist::run(&root, &options),
+        Verb::GpuCheck(options) => gpu_check::run(&root, &options),
         Verb::Lint => lint::run(&root),
     }
 }

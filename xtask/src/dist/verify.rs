@@ -1,26 +1,20 @@
 //! Whether a package runs: unpacked elsewhere, with an empty environment but for the path, on the PyTorch
 //! of one Python.
 
+use super::{Package, SYSTEM};
 use anyhow::{Context, Result, ensure};
-use flate2::read::GzDecoder;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The system's own programs.
-const SYSTEM: &str = "/usr/bin:/bin";
 const PLUGIN: [&str; 2] = ["--plugin", "libvoc_seg.so"];
 
-/// Unpacks and runs; `name` is the folder in the archive.
-pub(super) fn run(archive: &Path, name: &str, python: &Path) -> Result<()> {
+/// Unpacks and runs.
+pub(super) fn run(package: &Package, python: &Path) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let unreadable = || format!("cannot unpack {}", archive.display());
-    let file = File::open(archive).with_context(unreadable)?;
-    let mut unpacked = tar::Archive::new(GzDecoder::new(file));
-    unpacked.unpack(folder.path()).with_context(unreadable)?;
+    let unpacked = package.unpack(folder.path())?;
     let bin = python.parent().unwrap_or(Path::new("."));
     let trial = Trial {
-        program: folder.path().join(name).join("bin/autoloss-host"),
+        program: unpacked.join("bin/autoloss-host"),
         path: format!("{}:{SYSTEM}", bin.display()),
         folder: folder.path().join("elsewhere"),
     };
