@@ -251,11 +251,17 @@ fn written_scenes_score_as_the_scenes_do() {
     let drawn = scores(&evaluate("giou", &[]));
     let read = scores(&evaluate("giou", &["--data", data.to_str().unwrap()]));
     assert_eq!(drawn, read);
-    fs::write(
-        data.join("annotations/instances_val2017.json"),
-        "{\"images\": [",
-    )
-    .unwrap();
+    // Where nothing can be scored nothing is trained, and no run folder is made.
+    let val = data.join("annotations/instances_val2017.json");
+    let text = fs::read_to_string(&val).unwrap();
+    let crowds = text.replace("\"iscrowd\":0", "\"iscrowd\":1");
+    assert_ne!(crowds, text);
+    fs::write(&val, crowds).unwrap();
+    let out = folder.path().join("run");
+    search(&out, &["--data", data.to_str().unwrap()])
+        .failed(&["test split has no object that can be scored", "crowds"]);
+    assert!(!out.exists());
+    fs::write(&val, "{\"images\": [").unwrap();
     let broken = ["--data", data.to_str().unwrap()];
     command(&["evaluate", "giou"], &broken).failed(&["instances_val2017.json"]);
 }

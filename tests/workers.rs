@@ -188,7 +188,7 @@ fn a_changed_plugin_is_not_loaded() {
     let spec = serde_json::json!({
         "spec": {"plugins": [plugin], "task": "misbehaving", "network": "pebble", "score": "mIoU",
             "data": null, "weights": null, "settings": {}},
-        "config": {}, "plugins": [[plugin, "00"]], "device": "cpu", "threads": 1, "loaders": 0,
+        "config": {}, "plugins": [[plugin, "00"]], "threads": 1, "loaders": 0,
     });
     let order = serde_json::json!({"open": {"key": "k", "spec": spec}});
     let mut input = worker.stdin.take().unwrap();

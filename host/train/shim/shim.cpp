@@ -98,8 +98,10 @@ char *autoloss_sgd(Handles parameters, Handles momenta, size_t count, double rat
       return;
     at::NoGradGuard no_grad;
     auto own = list(parameters, count);
-    at::_fused_sgd_(own, gradients(own), list(momenta, count), decay, momentum, rate, 0.0, false,
-                    false, false, divisor(scale, own[0]), std::nullopt);
+    // Without momentum it takes no averages.
+    auto averages = momentum == 0.0 ? std::vector<at::Tensor>{} : list(momenta, count);
+    at::_fused_sgd_(own, gradients(own), averages, decay, momentum, rate, 0.0, false, false, false,
+                    divisor(scale, own[0]), std::nullopt);
   });
 }
 

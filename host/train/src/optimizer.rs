@@ -243,16 +243,22 @@ mod tests {
 
     #[test]
     fn sgd_follows_its_definition() {
-        let parameter = parameter(&[1.0]);
-        let weights = parameter.tensor.shallow_clone();
-        let mut optimizer = Optimizer::new(settings(Kind::Sgd), vec![parameter]).unwrap();
-        let (mut w, mut v) = (1.0f64, 0.0f64);
-        for _ in 0..5 {
-            step(&mut optimizer, &weights);
-            v = 0.9 * v + (3.0 * w * w + 0.01 * w);
-            w -= 0.05 * v;
+        for momentum in [0.9, 0.0] {
+            let parameter = parameter(&[1.0]);
+            let weights = parameter.tensor.shallow_clone();
+            let settings = OptimizerSettings {
+                momentum,
+                ..settings(Kind::Sgd)
+            };
+            let mut optimizer = Optimizer::new(settings, vec![parameter]).unwrap();
+            let (mut w, mut v) = (1.0f64, 0.0f64);
+            for _ in 0..5 {
+                step(&mut optimizer, &weights);
+                v = momentum * v + (3.0 * w * w + 0.01 * w);
+                w -= 0.05 * v;
+            }
+            assert!((weights.double_value(&[0]) - w).abs() < 1e-12);
         }
-        assert!((weights.double_value(&[0]) - w).abs() < 1e-12);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) fn orientation(exif: &[u8]) -> u8 {
         .unwrap_or(1)
 }
 
+/// Row and column, or how many there are of each.
+type Pair = (usize, usize);
+
 impl Photograph {
     /// Height and width of the picture the right way up, pixels.
     #[must_use]
@@ -36,7 +39,7 @@ impl Photograph {
     pub fn upright(self) -> Photograph {
         let (rows, columns) = (self.height, self.width);
         // Where the stored pixel of an upright one is, from the top left.
-        let stored: fn((usize, usize), (usize, usize)) -> (usize, usize) = match self.orientation {
+        let stored: fn(Pair, Pair) -> Pair = match self.orientation {
             2 => |(r, c), (_, columns)| (r, columns - 1 - c),
             3 => |(r, c), (rows, columns)| (rows - 1 - r, columns - 1 - c),
             4 => |(r, c), (rows, _)| (rows - 1 - r, c),
