@@ -62,7 +62,9 @@ def read(source: Union[str, "os.PathLike[str]", Mapping[str, Any]]) -> LossFile:
 
 
 def _text(content: bytes) -> str:
-    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content[:4]:
+    first = [byte == 0 for byte in content[:4]]
+    unmarked = first in ([True, False] * 2, [False, True] * 2)
+    if unmarked or content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise ValueError("it is UTF-16 text, and UTF-8 is expected: save it as UTF-8")
     return content.decode("utf-8-sig")
 

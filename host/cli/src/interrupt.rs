@@ -1,5 +1,5 @@
-//! Signals. Ctrl-C, and what schedulers and lost terminals send: the first asks the work to end cleanly, the second ends
-//! the process at once. Finished evaluations are on disk by then. `SIGUSR1` and `SIGUSR2`, which schedulers send as a
+//! Signals. Ctrl-C, and what schedulers and lost terminals send: the first asks the work to end cleanly, a second
+//! `SIGINT` or `SIGTERM` ends the process at once. Finished evaluations are on disk by then. `SIGUSR1` and `SIGUSR2`, which schedulers send as a
 //! warning, ask long trainings for a checkpoint; they go on.
 
 use anyhow::{Context, Error, Result};
@@ -39,7 +39,7 @@ pub(crate) fn caused(error: &Error) -> bool {
 /// Has a worker, whose host decides about its end, take no notice of what a scheduler sends to all processes.
 pub(crate) fn leave_to_the_host() -> Result<()> {
     let nobody = Arc::new(AtomicBool::new(false));
-    for signal in SAVING.into_iter().chain([SIGHUP, SIGINT, SIGXCPU]) {
+    for signal in SAVING.into_iter().chain(ENDING) {
         flag::register(signal, Arc::clone(&nobody)).context("cannot watch for signals")?;
     }
     Ok(())
@@ -55,7 +55,10 @@ fn watch(asked: &Asked) -> std::io::Result<()> {
         // In this order: the shutdown sees the flag as the signal before left it. It runs no
         // destructors, which libtorch's threads do not survive while they are at work.
         let status = i32::from(crate::INTERRUPTED);
-        flag::register_conditional_shutdown(signal, status, Arc::clone(&asked.stop))?;
+        // The others are repeated by who sends them, and nobody means an end at once by that.
+        if [SIGINT, SIGTERM].contains(&signal) {
+            flag::register_conditional_shutdown(signal, status, Arc::clone(&asked.stop))?;
+        }
         flag::register(signal, Arc::clone(&asked.stop))?;
     }
     for signal in SAVING {

@@ -248,6 +248,7 @@ impl Session {
         let (mut config, chosen) = compose(&info, &network.info, None, &overrides)?;
         config.limits = self.config.limits;
         config.normalised = self.config.normalised;
+        config.workers = self.config.workers;
         let mut spec = self.spec.clone();
         spec.network = network.info.name;
         spec.weights = network.weights.as_deref().map(absolute);
@@ -335,11 +336,15 @@ fn begin(machine: Machine<'_>) -> Result<(Vec<Device>, Option<usize>)> {
 
 /// Threads where nobody says how many: as OpenMP's variable has it, or one for each core that may be used.
 fn own_threads() -> usize {
-    let named = std::env::var("OMP_NUM_THREADS").ok();
-    let first = named.as_deref().and_then(|text| text.split(',').next());
-    let threads = first.and_then(|text| text.trim().parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    threads.filter(|&threads| threads > 0).unwrap_or_else(cores)
+    threads_of_environment().unwrap_or_else(cores)
+}
+
+/// Threads as OpenMP's variable has it.
+pub(crate) fn threads_of_environment() -> Option<usize> {
+    let named = std::env::var("OMP_NUM_THREADS").ok()?;
+    let threads = named.split(',').next()?.trim().parse().ok();
+    threads.filter(|&threads| threads > 0)
 }
 
 /// The user's folder for what can be made again, as the XDG base directories have it.

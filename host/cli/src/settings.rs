@@ -90,10 +90,18 @@ impl Overrides {
     }
 }
 
+/// Whether `_` stands only before groups of three digits, as in `1_000`.
+fn are_thousands(text: &str) -> bool {
+    let mut groups = text.split('_');
+    let first = groups.next().unwrap_or_default();
+    let three = |group: &str| group.len() == 3 && group.bytes().all(|byte| byte.is_ascii_digit());
+    groups.all(three) && !first.is_empty()
+}
+
 /// A task's or a network's own value. TOML takes `1_8` for a number and `2026-11-30` for a date, which are names to it.
 fn own_value(value: Value, text: &str) -> Result<serde_json::Value> {
     let is_a_name = match value {
-        Value::Integer(_) | Value::Float(_) => text.contains('_'),
+        Value::Integer(_) | Value::Float(_) => !are_thousands(text),
         Value::Datetime(_) => true,
         _ => false,
     };
@@ -177,6 +185,7 @@ mod tests {
             "screening.samples=3",
             "task.size=64",
             "task.list=1_8",
+            "task.many=1_000",
             "task.day=2026-11-30",
         ];
         let sets = sets.map(str::to_owned);
@@ -190,6 +199,7 @@ mod tests {
         assert_eq!((config.screening.steps, config.screening.samples), (99, 3));
         assert_eq!(overrides.task()["size"], 64);
         assert_eq!(overrides.task()["list"], "1_8");
+        assert_eq!(overrides.task()["many"], 1000);
         assert_eq!(overrides.task()["day"], "2026-11-30");
     }
 

@@ -240,8 +240,10 @@ pub(crate) fn in_pool(
     let name = |ticket: Ticket| jobs[ticket.0 as usize].0.clone();
     let mut progress = PoolProgress::new();
     let (mut next, mut done) = (0, 0);
-    while done < jobs.len() {
-        while next < jobs.len() && next - done < pool.capacity() {
+    // What is at work then ends, or leaves a checkpoint, before the pool does.
+    let mut interrupted = false;
+    while done < next || (!interrupted && next < jobs.len()) {
+        while !interrupted && next < jobs.len() && next - done < pool.capacity() {
             pool.submit(Ticket(next as u64), &jobs[next].1);
             next += 1;
         }
@@ -253,7 +255,10 @@ pub(crate) fn in_pool(
         done += 1;
         let evaluation = match result {
             Ok(evaluation) => evaluation,
-            Err(Fault::Interrupted) => return Err(TrainError::Interrupted.into()),
+            Err(Fault::Interrupted) => {
+                interrupted = true;
+                continue;
+            }
             Err(Fault::Failed(reason) | Fault::Fatal(reason)) => {
                 bail!("the training with {}: {reason}", name(ticket))
             }
@@ -264,7 +269,10 @@ pub(crate) fn in_pool(
         ended(ticket.0 as usize, evaluation)?;
     }
     progress.finish();
-    Ok(())
+    match interrupted {
+        true => Err(TrainError::Interrupted.into()),
+        false => Ok(()),
+    }
 }
 
 #[derive(Serialize, Deserialize)]

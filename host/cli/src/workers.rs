@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::{WorkerArgs, Workers};
 use crate::interrupt;
 use crate::pictures::Album;
-use crate::session::{Machine, Session};
+use crate::session::{Machine, Session, threads_of_environment};
 use crate::settings::Overrides;
 use crate::terminal::workers::{LOOK_EVERY, PoolProgress};
 use anyhow::{Context, Result, bail};
@@ -83,12 +83,20 @@ fn fitting(machine: Machine<'_>, each: Option<u16>) -> Result<usize> {
     let usable = std::thread::available_parallelism().map_or(1, usize::from);
     // Two trainings on the threads of one core hinder one another.
     let cores = num_cpus::get_physical().min(usable);
-    Ok(room(gpus, cores, machine.threads, each))
+    let threads = machine
+        .threads
+        .map(usize::from)
+        .or_else(threads_of_environment);
+    let fitting = memory().map_or(cores, |bytes| (bytes / WORKER_BYTES).max(1) as usize);
+    Ok(room(gpus, cores.min(fitting), threads, each))
 }
 
-fn room(gpus: usize, cores: usize, threads: Option<u16>, each: Option<u16>) -> usize {
+/// Memory that there is to be for each worker on a CPU, where nobody says how many there are.
+const WORKER_BYTES: u64 = 3 << 29;
+
+fn room(gpus: usize, cores: usize, threads: Option<usize>, each: Option<u16>) -> usize {
     match gpus {
-        0 => cores.min(threads.map_or(cores, usize::from)),
+        0 => cores.min(threads.unwrap_or(cores)),
         gpus => gpus * each.map_or(1, usize::from),
     }
 }
@@ -137,7 +145,9 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
             .map(|plugin| (plugin.path().to_owned(), plugin.sha256().to_owned()))
             .collect(),
         threads: 1,
-        loaders: session.loaders().or_else(|| own_loaders(session)),
+        loaders: session
+            .loaders()
+            .or_else(|| own_loaders(session, pool.capacity().saturating_sub(1))),
         verified: session
             .workbench
             .prepared()
@@ -154,10 +164,10 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
 
 /// Threads that load batches for a worker where nobody says how many: on a CPU none beside the one that trains, with
 /// GPUs its share of the cores.
-fn own_loaders(session: &Session) -> Option<u16> {
+fn own_loaders(session: &Session, workers: usize) -> Option<u16> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = match session.on_gpu() {
-        true => cores / session.config.workers.max(1),
+        true => cores / workers.max(1),
         false => return Some(0),
     };
     share.max(1).try_into().ok()

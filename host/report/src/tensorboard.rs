@@ -41,10 +41,22 @@ pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
     let created = source.header.created;
     let failed = |error: std::io::Error| ReportError::write(folder, error);
     let whole = std::path::absolute(run).map_err(failed)?;
-    let own = folder.join(whole.file_name().unwrap_or_default());
-    std::fs::create_dir_all(&own).map_err(failed)?;
-    // Two runs may have one name in different folders, and begin within one second.
     let place = fnv1a(FNV_START, whole.as_os_str().as_encoded_bytes());
+    let name = whole.file_name().unwrap_or_default().to_os_string();
+    let mut own = folder.join(&name);
+    let of_another = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.ends_with(".autoloss") && !name.ends_with(&format!(".{place:016x}.autoloss"))
+    };
+    // Two runs may have one name in different folders, and TensorBoard takes a folder for one run.
+    if let Ok(mut entries) = std::fs::read_dir(&own)
+        && entries.any(|entry| entry.is_ok_and(of_another))
+    {
+        let mut name = name;
+        name.push(format!("-{:08x}", place as u32));
+        own = folder.join(name);
+    }
+    std::fs::create_dir_all(&own).map_err(failed)?;
     let (begin, end) = (
         format!("events.out.tfevents.{created}."),
         format!(".{place:016x}.autoloss"),

@@ -10,8 +10,13 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 /// [`ErrorKind::InvalidData`] for UTF-16, by its mark or by the zeros in its first characters.
 pub fn without_mark(bytes: &[u8]) -> Result<&[u8]> {
-    let first = &bytes[..bytes.len().min(4)];
-    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") || first.contains(&0) {
+    let is_wide = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        // Without a mark: every other byte of the first two characters is 0.
+        [0, one, 0, other, ..] | [one, 0, other, 0, ..] => *one != 0 && *other != 0,
+        _ => false,
+    };
+    if is_wide {
         let sentence = "it is UTF-16 text, and UTF-8 is expected: save it as UTF-8";
         return Err(Error::new(ErrorKind::InvalidData, sentence));
     }

@@ -83,6 +83,9 @@ impl Retraining<'_> {
             let due =
                 step.done.is_multiple_of(self.checkpoints.every) || step.done == self.budget.steps;
             let asked = self.save.swap(false, Ordering::Relaxed);
+            if asked {
+                tracing::info!("a checkpoint after {} steps was asked for", step.done);
+            }
             if due || asked || step.interrupted {
                 self.save(step.done, &network, optimizer)?;
             }

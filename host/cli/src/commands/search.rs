@@ -215,7 +215,9 @@ fn drive(
         summary.end
     ));
     let mut findings = Findings::of_search(search.journal(), &summary, &score)?;
-    if let Some(best) = summary.best.first() {
+    // What an earlier session has confirmed stands until that is done again.
+    let confirmed = !args.no_final && Findings::read(&folder)?.is_some();
+    if let Some(best) = summary.best.first().filter(|_| !confirmed) {
         let mut table = session.workbench.final_table(0, None)?;
         let scales = session.workbench.scales(&best.losses)?;
         table.scales.insert(best.id, scales);

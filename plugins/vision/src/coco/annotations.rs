@@ -215,7 +215,8 @@ impl Linker<'_> {
         Ok(Ok(()))
     }
 
-    /// The object and its picture's index; None where the picture is skipped.
+    /// The object and its picture's index; None where the picture is skipped, or the annotation says that there is no
+    /// object: with an empty list for its box, and no mask.
     fn object(&self, raw: &RawObject) -> Result<Option<(usize, Object)>, String> {
         let Some(&picture) = self.by_id.get(&raw.image) else {
             if self.skipped.contains(&raw.image) {
@@ -226,7 +227,9 @@ impl Linker<'_> {
         let Some(&class) = self.classes.get(&raw.category) else {
             return Err(format!("there is no category with the id {}", raw.category));
         };
-        let (bbox, area) = self.measures(raw, &self.pictures[picture])?;
+        let Some((bbox, area)) = self.measures(raw, &self.pictures[picture])? else {
+            return Ok(None);
+        };
         let object = Object {
             bbox,
             area,
@@ -237,11 +240,19 @@ impl Linker<'_> {
         Ok(Some((picture, object)))
     }
 
-    /// Box and area, from the mask where the annotation lacks them.
-    fn measures(&self, raw: &RawObject, picture: &Picture) -> Result<([f64; 4], f64), String> {
+    /// Box and area, from the mask where the annotation lacks them; None where what it has of both is empty.
+    fn measures(
+        &self,
+        raw: &RawObject,
+        picture: &Picture,
+    ) -> Result<Option<([f64; 4], f64)>, String> {
         let mask = raw.mask.as_ref();
         let from_mask = || mask.map(|mask| extent(mask.get(), picture.height, picture.width));
-        match (raw.bbox, raw.area) {
+        let no_mask = mask.is_none_or(|mask| matches!(mask.get(), "[]" | "null"));
+        if raw.empty_box && no_mask {
+            return Ok(None);
+        }
+        let measured = match (raw.bbox, raw.area) {
             (Some(bbox), Some(area)) => Ok((bbox, area)),
             (Some(bbox), None) => {
                 let area = from_mask().and_then(|found| Some(found.ok()?.0));
@@ -252,7 +263,8 @@ impl Linker<'_> {
                 Some(Err(problem)) => Err(format!("it has no bbox and {problem}")),
                 None => Err("it has neither bbox nor segmentation".to_owned()),
             },
-        }
+        };
+        measured.map(Some)
     }
 
     fn finish(mut self) -> Annotations {

@@ -426,6 +426,21 @@ mod tests {
                 "{change}: {message}"
             );
         }
+        // An annotation without a box and a mask says that there is nothing.
+        let place = tempfile::tempdir().unwrap();
+        write_coco(place.path(), Split::ALL.map(scene), names, &BTreeMap::new()).unwrap();
+        let file = place.path().join("annotations/instances_val2017.json");
+        let mut content: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let annotations = content["annotations"].as_array_mut().unwrap();
+        let count = annotations.len();
+        let mut nothing = annotations[0].clone();
+        nothing["id"] = 99_999.into();
+        nothing["bbox"] = Value::Array(Vec::new());
+        nothing["segmentation"] = Value::Array(Vec::new());
+        annotations.push(nothing);
+        fs::write(&file, content.to_string()).unwrap();
+        let set = CocoFolder::open(place.path(), &CocoOptions::default()).unwrap();
+        assert_eq!(set.objects(Split::Test, 0).unwrap().len(), count);
         let place = tempfile::tempdir().unwrap();
         write_coco(place.path(), Split::ALL.map(scene), names, &BTreeMap::new()).unwrap();
         let set = CocoFolder::open(place.path(), &CocoOptions::default()).unwrap();

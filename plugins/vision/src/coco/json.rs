@@ -76,6 +76,8 @@ pub(super) struct RawObject {
     pub(super) category: u64,
     pub(super) id: Option<u64>,
     pub(super) bbox: Option<[f64; 4]>,
+    /// Whether the box is there and is an empty list.
+    pub(super) empty_box: bool,
     pub(super) area: Option<f64>,
     pub(super) crowd: bool,
     /// The segmentation's text, where box or area must be taken from it.
@@ -95,6 +97,7 @@ impl RawObject {
                 .map_err(|problem| format!("its category_id {problem}"))?,
             id: id(&raw.id).ok(),
             bbox,
+            empty_box: raw.bbox.as_array().is_some_and(Vec::is_empty),
             area,
             crowd: flag(&raw.iscrowd)?,
             mask,

@@ -32,12 +32,54 @@ pub(super) struct AnnotationFile {
     name: Option<String>,
 }
 
-impl AnnotationFile {
-    fn named(root: &Path, name: &str) -> AnnotationFile {
-        AnnotationFile {
-            file: root.join(annotation_file(name)),
-            name: Some(name.to_owned()),
+/// How the files of a divided data set are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// `annotations/instances_NAME.json`, as COCO has them.
+    Instances,
+    /// `annotations/NAME.json`.
+    Plain,
+    /// `NAME/_annotations.coco.json` beside the photographs, as Roboflow writes them.
+    Roboflow,
+}
+
+const ROBOFLOW: &str = "_annotations.coco.json";
+
+impl Naming {
+    const ALL: [Naming; 3] = [Naming::Instances, Naming::Plain, Naming::Roboflow];
+
+    /// The file called `name`, relative to the folder.
+    fn file(self, name: &str) -> String {
+        match self {
+            Naming::Instances => annotation_file(name),
+            Naming::Plain => format!("{ANNOTATIONS}/{name}.json"),
+            Naming::Roboflow => format!("{name}/{ROBOFLOW}"),
         }
+    }
+
+    /// The names that a folder has files for.
+    fn names(self, root: &Path) -> Result<Vec<String>, VisionError> {
+        let name = |file: &String| {
+            let name = match self {
+                Naming::Instances => file.strip_prefix("instances_")?.strip_suffix(".json")?,
+                Naming::Plain => file.strip_suffix(".json")?,
+                Naming::Roboflow => file,
+            };
+            (!name.is_empty()).then(|| name.to_owned())
+        };
+        Ok(match self {
+            Naming::Roboflow => {
+                let folders = list_names(root)?;
+                let divided = folders.iter().filter_map(name);
+                divided
+                    .filter(|name| root.join(self.file(name)).is_file())
+                    .collect()
+            }
+            _ => list_names(&root.join(ANNOTATIONS))?
+                .iter()
+                .filter_map(name)
+                .collect(),
+        })
     }
 }
 
@@ -46,19 +88,19 @@ pub(super) fn annotation_files(
     root: &Path,
     options: &CocoOptions,
 ) -> Result<AnnotationFiles, VisionError> {
-    let files = list_names(&root.join(ANNOTATIONS))?;
-    let part = |file: &String| {
-        let name = file.strip_prefix("instances_")?.strip_suffix(".json")?;
-        (!name.is_empty()).then(|| name.to_owned())
-    };
-    let names: Vec<String> = files.iter().filter_map(part).collect();
+    let (mut naming, mut names) = (Naming::Instances, Vec::new());
+    for other in Naming::ALL {
+        if names.is_empty() {
+            (naming, names) = (other, other.names(root)?);
+        }
+    }
     let refused = |problem: String| VisionError::folder(root, problem);
     let found = |wanted: &Option<String>, usual: &str, begin: &[&str]| match wanted {
         None => Ok(choose(&names, usual, begin)),
         Some(name) if names.contains(name) => Ok(Some(name.clone())),
         Some(name) => Err(refused(format!(
-            "there is no {}; {ANNOTATIONS} has instances_*.json for: {}",
-            annotation_file(name),
+            "there is no {}; there are such files for: {}",
+            naming.file(name),
             listed(&names)
         ))),
     };
@@ -69,7 +111,10 @@ pub(super) fn annotation_files(
         let only = names.first().filter(|_| names.len() == 1);
         only.filter(|name| test.as_ref() != Some(name)).cloned()
     });
-    let source = |name: String| AnnotationFile::named(root, &name);
+    let source = |name: String| AnnotationFile {
+        file: root.join(naming.file(&name)),
+        name: Some(name),
+    };
     match (train, test) {
         (Some(train), test) if test.as_ref() != Some(&train) => Ok(AnnotationFiles {
             train: source(train),
@@ -87,8 +132,9 @@ pub(super) fn annotation_files(
             )),
         },
         _ => Err(refused(format!(
-            "which of the files annotations/instances_*.json to learn from? There are: {}; name them \
-             train… and val…, or say so with the options train and test",
+            "which of the files {} to learn from? There are: {}; name them train… and val…, or say so with the \
+             options train and test",
+            naming.file("*"),
             listed(&names)
         ))),
     }
@@ -124,15 +170,20 @@ fn lone_file(root: &Path) -> Result<Option<PathBuf>, VisionError> {
 pub(super) struct Places {
     listings: Listings,
     folders: Vec<String>,
+    /// The folder, as file names that begin at the file system's root have it.
+    whole: String,
 }
 
 impl Places {
-    /// Photographs are searched for in `NAME`, `images/NAME`, `images`, and in the data set's folder itself.
+    /// Photographs are searched for in `NAME`, `images/NAME`, `images`, `data` (as FiftyOne has them), and in the data
+    /// set's folder itself.
     pub(super) fn new(root: &Path, source: &AnnotationFile) -> Places {
         let name = source.name.as_ref();
         let own = name.map(|name| [name.clone(), format!("images/{name}")]);
-        let shared = ["images", ""].map(str::to_owned);
+        let shared = ["images", "data", ""].map(str::to_owned);
+        let whole = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         Places {
+            whole: format!("{}/", whole.display()),
             listings: Listings::new(root),
             folders: own.into_iter().flatten().chain(shared).collect(),
         }
@@ -144,7 +195,8 @@ impl Places {
         &mut self,
         file_name: &str,
     ) -> Result<Result<(String, PathBuf), String>, VisionError> {
-        let name = match inside(file_name) {
+        let below = file_name.strip_prefix(&self.whole).unwrap_or(file_name);
+        let name = match inside(below) {
             Ok(name) => name,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -209,6 +261,35 @@ mod tests {
             file.to_str().unwrap().to_owned()
         };
         Ok((name(found.train), found.test.map(name)))
+    }
+
+    fn named(name: &str) -> AnnotationFile {
+        AnnotationFile {
+            file: PathBuf::new(),
+            name: Some(name.to_owned()),
+        }
+    }
+
+    #[test]
+    fn other_programs_folders_are_known() {
+        let found = |files: &[&str]| names(files, &CocoOptions::default()).unwrap();
+        let roboflow = ["train", "valid", "test"].map(|name| format!("{name}/{ROBOFLOW}"));
+        let files: Vec<&str> = roboflow.iter().map(String::as_str).collect();
+        let (train, test) = found(&files);
+        assert_eq!(
+            (train.as_str(), test.as_deref()),
+            (files[0], Some(files[1]))
+        );
+        let plain = found(&["annotations/train.json", "annotations/val.json"]);
+        assert_eq!(plain.0, "annotations/train.json");
+        assert_eq!(plain.1.as_deref(), Some("annotations/val.json"));
+        // COCO's own names go before others beside them.
+        let both = found(&[
+            "annotations/instances_train.json",
+            "annotations/captions_train.json",
+        ]);
+        assert_eq!(both.0, "annotations/instances_train.json");
+        assert_eq!(found(&["labels.json", "data/a.jpg"]).0, "labels.json");
     }
 
     fn instances(names: &[&str]) -> Vec<String> {
@@ -302,9 +383,11 @@ mod tests {
             "images/val/c.jpg",
             "images/d.jpg",
             "JPEG/e.jpg",
+            "data/f.jpg",
             "a.jpg",
         ]);
-        let mut places = Places::new(place.path(), &AnnotationFile::named(place.path(), "val"));
+        let whole = place.path().join("images/d.jpg");
+        let mut places = Places::new(place.path(), &named("val"));
         for (name, path) in [
             ("a.jpg", "val/a.jpg"),
             ("./a.jpg", "val/a.jpg"),
@@ -314,13 +397,15 @@ mod tests {
             ("d.jpg", "images/d.jpg"),
             ("images/d.jpg", "images/d.jpg"),
             ("JPEG/e.jpg", "JPEG/e.jpg"),
+            ("f.jpg", "data/f.jpg"),
+            (whole.to_str().unwrap(), "images/d.jpg"),
         ] {
             let (_, found) = places.find(name).unwrap().unwrap();
             assert_eq!(found, place.path().join(path), "{name}");
         }
         let problem = places.find("x/z.jpg").unwrap().unwrap_err();
         assert!(
-            problem.contains("no photograph x/z.jpg in val, images/val, images or beside"),
+            problem.contains("no photograph x/z.jpg in val, images/val, images, data or beside"),
             "{problem}"
         );
     }
@@ -330,7 +415,7 @@ mod tests {
         let place = folder(&["set/images/a.jpg", "secret.jpg"]);
         let root = place.path().join("set");
         let secret = place.path().join("secret.jpg");
-        let mut places = Places::new(&root, &AnnotationFile::named(&root, "val"));
+        let mut places = Places::new(&root, &named("val"));
         for name in [
             "../secret.jpg",
             "images/../../secret.jpg",

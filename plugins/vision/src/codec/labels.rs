@@ -11,6 +11,9 @@ use super::{LabelMap, damaged};
 use crate::VisionError;
 use crate::palette::{voc_colour, voc_palette};
 
+/// Where the colours of RGB masks are, for messages.
+const VOCS: &str = "in PASCAL VOC's palette";
+
 static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
     LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
 
@@ -37,9 +40,9 @@ pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError>
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
         (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
-        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, &of_colour, file)?,
+        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, (&of_colour, VOCS), file)?,
         (ColorType::Rgba, 8) => {
-            labels_of_colours(&drop_alpha(&raster.bytes), width, &of_colour, file)?
+            labels_of_colours(&drop_alpha(&raster.bytes), width, (&of_colour, VOCS), file)?
         }
         (color, depth) => {
             let problem = format!(
@@ -70,10 +73,15 @@ pub fn decode_coloured_labels(
     let (height, width) = (raster.height, raster.width);
     let of_colour = |colour: &[u8; 3]| colours.get(colour).copied();
     let labels = match (raster.color, raster.depth) {
-        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, &of_colour, file)?,
-        (ColorType::Rgba, 8) => {
-            labels_of_colours(&drop_alpha(&raster.bytes), width, &of_colour, file)?
+        (ColorType::Rgb, 8) => {
+            labels_of_colours(&raster.bytes, width, (&of_colour, "in labelmap.txt"), file)?
         }
+        (ColorType::Rgba, 8) => labels_of_colours(
+            &drop_alpha(&raster.bytes),
+            width,
+            (&of_colour, "in labelmap.txt"),
+            file,
+        )?,
         _ => return decode_labels(bytes, file),
     };
     Ok(LabelMap {
@@ -100,7 +108,7 @@ fn unpacked(raster: &Raster) -> Vec<u8> {
 fn labels_of_colours(
     rgb: &[u8],
     width: usize,
-    of_colour: &dyn Fn(&[u8; 3]) -> Option<u8>,
+    (of_colour, palette): (&dyn Fn(&[u8; 3]) -> Option<u8>, &str),
     file: &Path,
 ) -> Result<Vec<u8>, VisionError> {
     let mut labels = Vec::with_capacity(rgb.len() / 3);
@@ -112,8 +120,8 @@ fn labels_of_colours(
             Some((before, label)) if before == colour => label,
             _ => of_colour(&colour).ok_or_else(|| {
                 let problem = format!(
-                    "the colour {colour:?} at row {}, column {} is neither in PASCAL VOC's palette nor in a \
-                     labelmap.txt, so it names no label; save the mask as a palette PNG",
+                    "the colour {colour:?} at row {}, column {} is not {palette}, so it names no label; save the \
+                     mask as a palette PNG",
                     pixel / width,
                     pixel % width
                 );

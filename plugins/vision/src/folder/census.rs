@@ -121,7 +121,7 @@ pub(super) fn check(
         ));
     } else if count > 0 {
         remarks.push(format!(
-            "{}: {count} of {masks} masks of the {split} split hold only '{}' and void (255){likely}",
+            "{}: {count} of {masks} masks looked at in the {split} split hold only '{}' and void (255){likely}",
             root.display(),
             classes[0]
         ));
@@ -147,38 +147,49 @@ pub(super) fn compare_palettes<'a>(
     num_classes: usize,
     skip_bad: bool,
 ) -> Result<(), VisionError> {
-    let uses = |entry: &Entry, label: usize| {
-        let mask = entry.mask(num_classes);
-        mask.is_ok_and(|mask| mask.labels.contains(&(label as u8)))
-    };
-    let mut known: [Option<([u8; 3], &Entry)>; 256] = [None; 256];
     let by_index = |entry: &&Entry| !matches!(entry.coding, Coding::Colours(_));
+    let mut palettes = Vec::new();
     for entry in entries.filter(by_index) {
-        let palette = match png_palette(&entry.mask) {
+        match png_palette(&entry.mask) {
+            Err(_) if skip_bad => {}
+            palette => palettes.push((entry, palette?)),
+        }
+    }
+    // One without a palette has no colours.
+    palettes.retain(|(_, palette)| !palette.is_empty());
+    for (_, palette) in &mut palettes {
+        palette.truncate(3 * num_classes);
+    }
+    let differ = palettes.windows(2).any(|pair| pair[0].1 != pair[1].1);
+    let mut known: [Option<([u8; 3], &Entry)>; 256] = [None; 256];
+    for (entry, palette) in palettes.iter().filter(|_| differ) {
+        let mask = match entry.mask(num_classes) {
             Err(_) if skip_bad => continue,
-            palette => palette?,
+            mask => mask?,
         };
-        let colours = palette.chunks_exact(3).take(num_classes).enumerate();
+        let mut used = [false; 256];
+        mask.labels
+            .iter()
+            .for_each(|&label| used[usize::from(label)] = true);
+        // Programs leave what they do not use at any colour.
+        let colours = palette
+            .chunks_exact(3)
+            .enumerate()
+            .filter(|(label, _)| used[*label]);
         for (label, colour) in colours {
             let colour = [colour[0], colour[1], colour[2]];
-            let Some((before, other)) = known[label] else {
-                known[label] = Some((colour, entry));
-                continue;
-            };
-            // Programs leave what they do not use at any colour.
-            if before == colour || !uses(entry, label) {
-                continue;
+            match known[label] {
+                None => known[label] = Some((colour, entry)),
+                Some((before, _)) if before == colour => {}
+                Some((before, other)) => {
+                    let problem = format!(
+                        "its palette gives label {label} the colour {colour:?}, and that of {} the colour {before:?}; \
+                         save all masks with one palette, so that a label means one class",
+                        other.mask.display()
+                    );
+                    return Err(VisionError::folder(&entry.mask, problem));
+                }
             }
-            if !uses(other, label) {
-                known[label] = Some((colour, entry));
-                continue;
-            }
-            let problem = format!(
-                "its palette gives label {label} the colour {colour:?}, and that of {} the colour {before:?}; save \
-                 all masks with one palette, so that a label means one class",
-                other.mask.display()
-            );
-            return Err(VisionError::folder(&entry.mask, problem));
         }
     }
     Ok(())

@@ -77,7 +77,12 @@ pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents,
     let lists = root.join(LISTS);
     match List::read(&lists.join(CVAT_LIST))? {
         // The one list of a task in CVAT, whose pictures have no splits.
-        Some(all) if !lists.join("val.txt").is_file() => {
+        Some(all)
+            if ["val.txt", "train.txt"]
+                .iter()
+                .all(|list| !lists.join(list).is_file())
+                && options.train_list == FolderOptions::default().train_list =>
+        {
             let names = all.lines.into_iter().map(|line| line.name).collect();
             listless(root, Some(&names), options)
         }
@@ -313,6 +318,13 @@ fn listless(
     }
     let mut entries = Vec::new();
     let wanted = |name: &&String| only.is_none_or(|only| only.contains(*name));
+    let found = |name: &&String| photographs.contains(*name) && masks.contains(*name);
+    let gone = only.map_or(0, |only| only.len() - only.iter().filter(found).count());
+    if gone > 0 {
+        contents.notes.push(format!(
+            "{gone} names of {CVAT_LIST} lack a photograph or a mask and are skipped"
+        ));
+    }
     for name in photographs.intersection(&masks).filter(wanted) {
         let photograph = find_photograph(&mut listings, name)?;
         let mask = find_mask(&mut listings, name, &MASK_FOLDERS)?;
