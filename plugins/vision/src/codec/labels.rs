@@ -105,10 +105,13 @@ fn unpacked(raster: &Raster) -> Vec<u8> {
     labels
 }
 
+/// The label of a colour.
+type OfColour<'a> = dyn Fn(&[u8; 3]) -> Option<u8> + 'a;
+
 fn labels_of_colours(
     rgb: &[u8],
     width: usize,
-    (of_colour, palette): (&dyn Fn(&[u8; 3]) -> Option<u8>, &str),
+    (of_colour, palette): (&OfColour<'_>, &str),
     file: &Path,
 ) -> Result<Vec<u8>, VisionError> {
     let mut labels = Vec::with_capacity(rgb.len() / 3);
