@@ -30,6 +30,7 @@ fn calls() -> Vec<(&'static str, Call)> {
     vec![
         call(TaskRequest::Attributes),
         call(TaskRequest::Remarks),
+        call(TaskRequest::Check(Split::Reward)),
         call(TaskRequest::Len(Split::Train)),
         call(TaskRequest::Groups(Split::Reward)),
         call(TaskRequest::Views),
@@ -94,6 +95,12 @@ fn responses() -> Vec<(&'static str, String)> {
         (
             "Task",
             json(&TaskResponse::Remarks(names(&["3 samples were skipped"]))),
+        ),
+        (
+            "Task",
+            json(&TaskResponse::Check(names(&[
+                "half of the pixels are void",
+            ]))),
         ),
         ("Task", json(&TaskResponse::Len(64))),
         ("Task", json(&TaskResponse::Groups(vec![0, 1]))),

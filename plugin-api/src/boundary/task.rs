@@ -13,7 +13,7 @@ requests! {
         Attributes = "attributes",
         /// [`Task::remarks`]
         Remarks = "remarks",
-        /// [`Task::check`], answered with remarks
+        /// [`Task::check`]
         Check(Split) = "check",
         /// [`Task::len`]
         Len(Split) = "len",
@@ -63,6 +63,8 @@ pub enum TaskResponse {
     Attributes(BTreeMap<String, serde_json::Value>),
     /// Sentences for the user.
     Remarks(Vec<String>),
+    /// Sentences for the user.
+    Check(Vec<String>),
     /// A number of samples.
     Len(u64),
     /// A number for each sample, or none at all.
@@ -109,7 +111,7 @@ impl TaskRequest {
         match self {
             Self::Attributes => plain(TaskResponse::Attributes(task.attributes())),
             Self::Remarks => plain(TaskResponse::Remarks(task.remarks())),
-            Self::Check(split) => plain(TaskResponse::Remarks(task.check(split)?)),
+            Self::Check(split) => plain(TaskResponse::Check(task.check(split)?)),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
             Self::Views => plain(TaskResponse::Views(task.views()?)),

@@ -61,7 +61,7 @@ impl RemoteTask {
     fn told(&self, request: TaskRequest) -> Result<Vec<String>> {
         match self.object.call_if_offered(request, &[])? {
             None => Ok(Vec::new()),
-            Some((TaskResponse::Remarks(remarks), _)) => Ok(remarks),
+            Some((TaskResponse::Remarks(told) | TaskResponse::Check(told), _)) => Ok(told),
             Some((other, sent)) => Err(sent.unexpected(&other)),
         }
     }
