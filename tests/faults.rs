@@ -28,6 +28,7 @@ const CALLS: [(&[&str], &[&str]); 6] = [
             "Task::open",
             "Task::attributes",
             "Task::remarks",
+            "Task::check",
             "Task::groups",
             "Task::len",
             "Task::batch",

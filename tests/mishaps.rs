@@ -111,7 +111,14 @@ fn fifty_mishaps_cost_a_search_no_more_than_their_candidates() {
     );
     let left = processes_with(mishaps.to_str().unwrap());
     assert_eq!(left, Vec::<u32>::new());
-    let expected = ["best", "final.json", "report.html", "run.db", "run.lock"];
+    let expected = [
+        "best",
+        "best.json",
+        "final.json",
+        "report.html",
+        "run.db",
+        "run.lock",
+    ];
     assert_eq!(files(&out), expected.map(String::from).into());
 }
 

@@ -95,6 +95,11 @@ impl Task for Misbehaving {
         Ok(format!("nothing, since {} is not wanted", to.display()))
     }
 
+    fn check(&self, _: Split) -> Result<Vec<String>> {
+        fault::strike("Task::check")?;
+        Ok(Vec::new())
+    }
+
     fn len(&self, split: Split) -> Result<u64> {
         fault::strike("Task::len")?;
         let empty = fault::is(&format!("empty_split:{split}"));

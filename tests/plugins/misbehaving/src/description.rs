@@ -30,9 +30,10 @@ pub(crate) fn rewritten(json: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a plugin of an older interface may lack.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 7] = [
     "Task::attributes",
     "Task::remarks",
+    "Task::check",
     "Task::groups",
     "Task::write_data",
     "Task::draw",
