@@ -127,7 +127,7 @@ mod tests {
             ("size", json!("64")),
             ("longest", json!(1e9)),
             ("flip", json!(1)),
-            ("train", json!(3)),
+            ("train", json!(["cars"])),
             ("reward_share", json!(0.7)),
         ] {
             let error = read(name, bad.clone()).unwrap_err().to_string();
