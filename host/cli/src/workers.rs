@@ -1,7 +1,7 @@
 //! Worker processes: how this program starts them, and what it does as one.
 
 use crate::Outcome;
-use crate::args::{WorkerArgs, Workers};
+use crate::args::{TaskArgs, WorkerArgs, Workers};
 use crate::interrupt;
 use crate::pictures::Album;
 use crate::session::{Machine, Session, threads_of_environment};
@@ -59,6 +59,13 @@ pub(crate) fn choose(
         None => overrides.suggest("workers", i64::try_from(fitting(machine, None)?)?),
     }
     Ok(())
+}
+
+/// Opens what the command line names, with as many workers as it asks for.
+pub(crate) fn session(task: &TaskArgs, workers: WorkerArgs) -> Result<Session> {
+    Session::open(task, |overrides| {
+        choose(workers, Machine::of(task), overrides)
+    })
 }
 
 /// How many workers the command line asks for.

@@ -42,11 +42,12 @@ pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
     let failed = |error: std::io::Error| ReportError::write(folder, error);
     let whole = std::path::absolute(run).map_err(failed)?;
     let place = fnv1a(FNV_START, whole.as_os_str().as_encoded_bytes());
+    let end = format!(".{place:016x}.autoloss");
     let name = whole.file_name().unwrap_or_default().to_os_string();
     let mut own = folder.join(&name);
     let of_another = |entry: std::fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        name.ends_with(".autoloss") && !name.ends_with(&format!(".{place:016x}.autoloss"))
+        name.ends_with(".autoloss") && !name.ends_with(&end)
     };
     // Two runs may have one name in different folders, and TensorBoard takes a folder for one run.
     if let Ok(mut entries) = std::fs::read_dir(&own)
@@ -57,10 +58,7 @@ pub fn write(run: &Path, folder: &Path) -> Result<PathBuf, ReportError> {
         own = folder.join(name);
     }
     std::fs::create_dir_all(&own).map_err(failed)?;
-    let (begin, end) = (
-        format!("events.out.tfevents.{created}."),
-        format!(".{place:016x}.autoloss"),
-    );
+    let begin = format!("events.out.tfevents.{created}.");
     let earlier = std::fs::read_dir(&own)
         .map_err(failed)?
         .filter_map(|entry| {

@@ -4,14 +4,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure ends the bench")]
 
+mod shared;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use autoloss_graph::{BranchName, GenerateConfig, LossGraph, Signature, random_graph};
+use autoloss_graph::{GenerateConfig, LossGraph, Signature, random_graph};
 use autoloss_run::Store;
 use autoloss_search::*;
+use shared::task;
 
 /// Draws losses; all of them are accepted.
 #[derive(Debug)]
@@ -132,19 +135,6 @@ impl Executor for Simulated {
     fn cancel(&mut self, ticket: Ticket) {
         self.running.retain(|Reverse((_, open))| *open != ticket);
         self.waiting.retain(|open| *open != ticket);
-    }
-}
-
-fn task() -> TaskSpec {
-    TaskSpec {
-        task: "voc_seg".into(),
-        network: "none".into(),
-        branches: vec![BranchSpec {
-            name: BranchName::new("seg").unwrap(),
-            signature: Signature::dense(),
-            scaled: false,
-        }],
-        conventions: Default::default(),
     }
 }
 

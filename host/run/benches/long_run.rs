@@ -6,14 +6,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure ends the bench")]
 
-use std::collections::{BTreeMap, VecDeque};
+mod shared;
+
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use autoloss_graph::{BranchName, LossGraph, Signature};
+use autoloss_graph::hash::finalize;
+use autoloss_graph::{LossGraph, Signature};
 use autoloss_run::{RunReader, Store};
 use autoloss_search::*;
+use shared::task;
 
 /// What becomes of a loss that passes the static checks follows from its form: with these shares, as a search of 45 minutes
 /// on `voc_seg` had them.
@@ -27,8 +31,7 @@ struct Hashes(usize);
 
 fn hash(graph: &LossGraph) -> u64 {
     let form = graph.training_form(&Signature::dense()).structural_hash();
-    let mixed = (form ^ (form >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 29)
+    finalize(form)
 }
 
 impl Screener for Hashes {
@@ -92,19 +95,6 @@ impl Executor for AtOnce {
 
     fn cancel(&mut self, ticket: Ticket) {
         self.0.retain(|(open, _)| *open != ticket);
-    }
-}
-
-fn task() -> TaskSpec {
-    TaskSpec {
-        task: "voc_seg".into(),
-        network: "none".into(),
-        branches: vec![BranchSpec {
-            name: BranchName::new("seg").unwrap(),
-            signature: Signature::dense(),
-            scaled: false,
-        }],
-        conventions: BTreeMap::default(),
     }
 }
 

@@ -61,7 +61,7 @@ impl Worked {
         self.end - self.seconds
     }
 
-    /// When the first of several began and when the last ended; none where there are none.
+    /// When the first of several began and when the last ended; absent for an empty list.
     #[must_use]
     pub fn span(worked: &[Self]) -> Option<(f64, f64)> {
         let first = worked.iter().map(Self::begin).reduce(f64::min)?;

@@ -3,7 +3,6 @@
 use crate::Outcome;
 use crate::args::CompareArgs;
 use crate::formats::Comparison;
-use crate::session::{Machine, Session};
 use crate::terminal::logging;
 use crate::trainings::{Plan, Records, contenders};
 use crate::workers;
@@ -12,9 +11,7 @@ use autoloss_plugin_api::Split;
 
 /// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| {
-        workers::choose(args.workers, Machine::of(&args.task), overrides)
-    })?;
+    let session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
     let budget = match args.full {
         true => session.config.retrain.budget.clone(),

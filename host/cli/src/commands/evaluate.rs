@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::EvaluateArgs;
 use crate::formats::{Comparison, Format};
 use crate::loss_input;
-use crate::session::{Machine, Session};
+use crate::session::Session;
 use crate::trainings::Plan;
 use crate::workers;
 use anyhow::Result;
@@ -15,9 +15,7 @@ use std::path::Path;
 
 /// Trains where it must, scores and prints.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| {
-        workers::choose(args.workers, Machine::of(&args.task), overrides)
-    })?;
+    let session = workers::session(&args.task, args.workers)?;
     let (workbench, config) = (&session.workbench, &session.config);
     let split = args.split;
     match args.trained {

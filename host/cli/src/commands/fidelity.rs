@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::args::FidelityArgs;
-use crate::session::{Machine, Session};
+use crate::session::Session;
 use crate::terminal::{logging, output, table};
 use crate::trainings::{self, Plan, Records, contenders, shown, write_results};
 use crate::workers;
@@ -17,9 +17,7 @@ use std::path::Path;
 
 /// Trains every loss both ways, correlates, prints.
 pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| {
-        workers::choose(args.workers, Machine::of(&args.task), overrides)
-    })?;
+    let session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
     let promotion = &session.config.promotion;
     let own = (&*promotion.network, &*promotion.weights, &*promotion.set);

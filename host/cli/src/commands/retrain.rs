@@ -6,7 +6,7 @@ use crate::formats::{Comparison, Format};
 use crate::interrupt;
 use crate::loss_input;
 use crate::measure::job;
-use crate::session::{Machine, Session, absolute};
+use crate::session::{Session, absolute};
 use crate::terminal::logging;
 use crate::terminal::steps::StepProgress;
 use crate::trainings::in_pool;
@@ -47,9 +47,7 @@ impl Place {
 
 /// Trains, saves the networks, scores them, prints.
 pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| {
-        workers::choose(args.workers, Machine::of(&args.task), overrides)
-    })?;
+    let session = workers::session(&args.task, args.workers)?;
     let workbench = &session.workbench;
     let config = &session.config.retrain;
     let split = config.split.parse()?;

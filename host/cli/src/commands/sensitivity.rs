@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::args::SensitivityArgs;
 use crate::loss_input;
-use crate::session::{Machine, Session};
+use crate::session::Session;
 use crate::terminal::{logging, output, table};
 use crate::trainings::{Plan, Records, rows, shown, write_results};
 use crate::workers;
@@ -19,9 +19,7 @@ const RATES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// Trains the loss in every setting, prints.
 pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
-    let session = Session::open(&args.task, |overrides| {
-        workers::choose(args.workers, Machine::of(&args.task), overrides)
-    })?;
+    let session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
     let workbench = &session.workbench;
     let losses = loss_input::read(workbench, &args.loss, &session.config.limits)?;

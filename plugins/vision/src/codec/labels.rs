@@ -1,5 +1,6 @@
 //! Label maps as PNG files.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -36,13 +37,11 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
 pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError> {
     let raster = decode(bytes, file, Transformations::IDENTITY)?;
     let (height, width) = (raster.height, raster.width);
-    let of_colour = |colour: &[u8; 3]| LABEL_OF_COLOUR.get(colour).copied();
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
         (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
-        (ColorType::Rgb, 8) => labels_of_colours(&raster.bytes, width, (&of_colour, VOCS), file)?,
-        (ColorType::Rgba, 8) => {
-            labels_of_colours(&drop_alpha(&raster.bytes), width, (&of_colour, VOCS), file)?
+        (ColorType::Rgb | ColorType::Rgba, 8) => {
+            labels_of_colours(&raster, &LABEL_OF_COLOUR, VOCS, file)?
         }
         (color, depth) => {
             let problem = format!(
@@ -71,17 +70,10 @@ pub fn decode_coloured_labels(
 ) -> Result<LabelMap, VisionError> {
     let raster = decode(bytes, file, Transformations::EXPAND)?;
     let (height, width) = (raster.height, raster.width);
-    let of_colour = |colour: &[u8; 3]| colours.get(colour).copied();
     let labels = match (raster.color, raster.depth) {
-        (ColorType::Rgb, 8) => {
-            labels_of_colours(&raster.bytes, width, (&of_colour, "in labelmap.txt"), file)?
+        (ColorType::Rgb | ColorType::Rgba, 8) => {
+            labels_of_colours(&raster, colours, "in labelmap.txt", file)?
         }
-        (ColorType::Rgba, 8) => labels_of_colours(
-            &drop_alpha(&raster.bytes),
-            width,
-            (&of_colour, "in labelmap.txt"),
-            file,
-        )?,
         _ => return decode_labels(bytes, file),
     };
     Ok(LabelMap {
@@ -105,15 +97,17 @@ fn unpacked(raster: &Raster) -> Vec<u8> {
     labels
 }
 
-/// The label of a colour.
-type OfColour<'a> = dyn Fn(&[u8; 3]) -> Option<u8> + 'a;
-
+/// The labels of RGB colours, with transparency or without; `palette` says for messages where colours are looked up.
 fn labels_of_colours(
-    rgb: &[u8],
-    width: usize,
-    (of_colour, palette): (&OfColour<'_>, &str),
+    raster: &Raster,
+    colours: &HashMap<[u8; 3], u8>,
+    palette: &str,
     file: &Path,
 ) -> Result<Vec<u8>, VisionError> {
+    let rgb = match raster.color {
+        ColorType::Rgba => Cow::Owned(drop_alpha(&raster.bytes)),
+        _ => Cow::Borrowed(&raster.bytes[..]),
+    };
     let mut labels = Vec::with_capacity(rgb.len() / 3);
     // Pixels beside each other are mostly alike.
     let mut last: Option<([u8; 3], u8)> = None;
@@ -121,12 +115,12 @@ fn labels_of_colours(
         let colour = [colour[0], colour[1], colour[2]];
         let label = match last {
             Some((before, label)) if before == colour => label,
-            _ => of_colour(&colour).ok_or_else(|| {
+            _ => colours.get(&colour).copied().ok_or_else(|| {
                 let problem = format!(
                     "the colour {colour:?} at row {}, column {} is not {palette}, so it names no label; save the \
                      mask as a palette PNG",
-                    pixel / width,
-                    pixel % width
+                    pixel / raster.width,
+                    pixel % raster.width
                 );
                 damaged(file, problem)
             })?,
