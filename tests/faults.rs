@@ -60,8 +60,10 @@ const CALLS: [(&[&str], &[&str]); 6] = [
             "OUT",
             "--set=retrain.budget.steps=6",
             "--set=retrain.budget.warmup_steps=1",
+            "--data",
+            "fixtures",
         ],
-        &["ProxyNetwork::buffers"],
+        &["ProxyNetwork::buffers", "Task::files"],
     ),
 ];
 

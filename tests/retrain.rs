@@ -33,7 +33,9 @@ fn network(out: &Path) -> Vec<u8> {
 }
 
 fn checkpoints(out: &Path) -> Vec<String> {
-    let entries = fs::read_dir(out.join("checkpoints")).unwrap();
+    let Ok(entries) = fs::read_dir(out.join("checkpoints")) else {
+        return Vec::new();
+    };
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();

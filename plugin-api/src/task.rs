@@ -134,6 +134,18 @@ pub trait Task: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The files that the samples of a split are read from, in the order of the samples, and what else decides what they
+    /// are (annotations, names of classes). Results are stored with a fingerprint of what these files hold: where they
+    /// change, stored results are of other data. Empty by default; where all splits have none, every file of the data
+    /// folder counts.
+    ///
+    /// # Errors
+    /// The files cannot be told.
+    fn files(&self, split: Split) -> Result<Vec<PathBuf>> {
+        let _ = split;
+        Ok(Vec::new())
+    }
+
     /// Number of samples of a split, at least 1. The train split may repeat for ever through
     /// augmentation; this is the length of one epoch.
     ///

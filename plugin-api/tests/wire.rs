@@ -31,6 +31,7 @@ fn calls() -> Vec<(&'static str, Call)> {
         call(TaskRequest::Attributes),
         call(TaskRequest::Remarks),
         call(TaskRequest::Check(Split::Reward)),
+        call(TaskRequest::Files(Split::Reward)),
         call(TaskRequest::Len(Split::Train)),
         call(TaskRequest::Groups(Split::Reward)),
         call(TaskRequest::Views),
@@ -101,6 +102,10 @@ fn responses() -> Vec<(&'static str, String)> {
             json(&TaskResponse::Check(names(&[
                 "half of the pixels are void",
             ]))),
+        ),
+        (
+            "Task",
+            json(&TaskResponse::Files(vec!["/data/a.jpg".into()])),
         ),
         ("Task", json(&TaskResponse::Len(64))),
         ("Task", json(&TaskResponse::Groups(vec![0, 1]))),

@@ -223,6 +223,7 @@ impl Hanging {
 
     /// Lets it go on.
     pub fn release(&self) {
+        std::fs::write(self.folder.path().join("marker.released"), "").unwrap();
         std::fs::remove_file(self.folder.path().join("marker")).unwrap();
     }
 

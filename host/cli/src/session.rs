@@ -1,21 +1,21 @@
 //! A session: plugins loaded, a task opened, the configuration composed.
 
-use crate::args::TaskArgs;
+use crate::args::{AUTO, TaskArgs};
 use crate::interrupt::{self, Asked};
 use crate::settings::{Overrides, compose};
 use crate::terminal::logging;
-use crate::terminal::samples::SampleProgress;
+use crate::terminal::samples::{FileProgress, SampleProgress};
 use anyhow::{Context, Result, bail};
 use autoloss_plugin_api::{Split, TaskOptions};
-use autoloss_run::RunSpec;
+use autoloss_run::{Contents, Fingerprints, MachineUse, RunSpec, files_in};
 use autoloss_search::{PluginIdentity, Provenance, SearchConfig, TrainingBudget};
 use autoloss_train::plugin::{Registry, find_weights};
-use autoloss_train::{Caching, Choice, Device, Scaling, Workbench, runtime};
+use autoloss_train::{Caching, Choice, Device, Scaling, TrainError, Workbench, runtime};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Losses by the branches that are frozen at them.
@@ -27,25 +27,6 @@ fn frozen(fixed: &[(String, String)]) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(frozen)
-}
-
-/// What of the machine is used; none of it changes which samples a step is given.
-#[derive(Clone, Copy)]
-pub(crate) struct Machine<'a> {
-    pub(crate) device: &'a str,
-    pub(crate) threads: Option<u16>,
-    pub(crate) loaders: Option<u16>,
-}
-
-impl<'a> Machine<'a> {
-    /// What the command line says.
-    pub(crate) fn of(args: &'a TaskArgs) -> Self {
-        Self {
-            device: &args.device,
-            threads: args.threads,
-            loaders: args.loaders,
-        }
-    }
 }
 
 /// An open session.
@@ -77,7 +58,6 @@ impl Session {
             overrides.push("seed", seed);
         }
         adjust(&mut overrides)?;
-        let machine = Machine::of(args);
         let named = args.network.as_deref();
         let network = registry.choose_network(&info, named, args.weights.as_deref())?;
         if let Some(remark) = &network.remark {
@@ -95,39 +75,32 @@ impl Session {
             network: network.info.name,
             score: args.score.clone().unwrap_or(info.default_score),
             data: args.data.as_deref().map(absolute),
+            data_contents: None,
             weights: network.weights.as_deref().map(absolute),
+            weights_contents: None,
             settings: overrides.task().clone(),
             fixed: frozen(&args.fixed)?,
             network_settings: overrides.network().clone(),
             skip_bad: args.skip_bad,
+            machine: args.machine(),
         };
-        let mut session = Self::with(registry, spec, config, machine)?;
+        let mut session = Self::with(registry, spec, config)?;
         session.chosen = chosen;
         Ok(session)
     }
 
     /// Opens what a run folder names; `plugins`, where given, stand for the recorded paths.
-    pub(crate) fn reopen(
-        spec: RunSpec,
-        config: SearchConfig,
-        plugins: &[PathBuf],
-        machine: Machine<'_>,
-    ) -> Result<Self> {
+    pub(crate) fn reopen(spec: RunSpec, config: SearchConfig, plugins: &[PathBuf]) -> Result<Self> {
         let registry = Registry::load(if plugins.is_empty() {
             &spec.plugins
         } else {
             plugins
         })?;
-        Self::with(registry, spec, config, machine)
+        Self::with(registry, spec, config)
     }
 
-    fn with(
-        registry: Registry,
-        spec: RunSpec,
-        config: SearchConfig,
-        machine: Machine<'_>,
-    ) -> Result<Self> {
-        let machine = begin(machine)?;
+    fn with(registry: Registry, spec: RunSpec, config: SearchConfig) -> Result<Self> {
+        let machine = begin(&spec.machine)?;
         let Asked { stop, save } = interrupt::watched()?;
         let mut session = Self::on(registry, spec, config, machine, BTreeMap::new(), stop)?;
         session.save = save;
@@ -139,7 +112,7 @@ impl Session {
         spec: RunSpec,
         config: SearchConfig,
         plugins: &[PathBuf],
-        machine: Machine<'_>,
+        machine: &MachineUse,
         verified: BTreeMap<Split, Vec<u8>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
@@ -252,6 +225,7 @@ impl Session {
         let mut spec = self.spec.clone();
         spec.network = network.info.name;
         spec.weights = network.weights.as_deref().map(absolute);
+        spec.weights_contents = self.contents_of_weights(&spec);
         spec.settings.extend(overrides.task().clone());
         spec.network_settings = overrides.network().clone();
         let stop = Arc::clone(&self.stop);
@@ -278,6 +252,33 @@ impl Session {
         each.sort_unstable();
         each.dedup();
         Ok(self.workbench.check(&each)?)
+    }
+
+    /// Finds out what the data and the weights hold, which results are stored with. A command that stores results calls
+    /// this before it trains anything.
+    pub(crate) fn identify(&mut self) -> Result<()> {
+        self.spec.weights_contents = self.contents_of_weights(&self.spec);
+        if let Some(data) = &self.spec.data {
+            let mut groups = Vec::new();
+            for split in Split::ALL {
+                groups.push((split.name(), self.workbench.files(split)?));
+            }
+            if groups.iter().all(|(_, files)| files.is_empty()) {
+                groups = vec![("data", files_in(data))];
+            }
+            let mut progress = FileProgress::default();
+            let mut watch = |done, of| progress.at(done, of);
+            self.spec.data_contents = fingerprints().of(data, &groups, &self.stop, &mut watch);
+            progress.finish();
+        }
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(TrainError::Interrupted.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn contents_of_weights(&self, spec: &RunSpec) -> Option<Contents> {
+        fingerprints().of_file(spec.weights.as_deref()?, &self.stop)
     }
 
     /// Computes the features of a network's frozen part, where it has one, before the first training
@@ -327,11 +328,16 @@ impl Session {
 }
 
 /// Sets libtorch up for a machine; the devices, and the threads that load batches.
-fn begin(machine: Machine<'_>) -> Result<(Vec<Device>, Option<usize>)> {
-    let devices = runtime::devices(machine.device)?;
+fn begin(machine: &MachineUse) -> Result<(Vec<Device>, Option<usize>)> {
+    let devices = runtime::devices(device_of(machine))?;
     runtime::keep_freed_memory();
     runtime::set_threads(machine.threads.map_or_else(own_threads, usize::from));
     Ok((devices, machine.loaders.map(usize::from)))
+}
+
+/// The device as `--device` names it.
+pub(crate) fn device_of(machine: &MachineUse) -> &str {
+    machine.device.as_deref().unwrap_or(AUTO)
 }
 
 /// Threads where nobody says how many: as OpenMP's variable has it, or one for each core that may be used.
@@ -345,6 +351,11 @@ pub(crate) fn threads_of_environment() -> Option<usize> {
     let named = std::env::var("OMP_NUM_THREADS").ok()?;
     let threads = named.split(',').next()?.trim().parse().ok();
     threads.filter(|&threads| threads > 0)
+}
+
+/// Fingerprints of files, with what is known of them from one command to the next.
+fn fingerprints() -> Fingerprints {
+    Fingerprints::new(cache_folder().map(|folder| folder.join("autoloss/contents")))
 }
 
 /// The user's folder for what can be made again, as the XDG base directories have it.

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::args::{TaskArgs, WorkerArgs, Workers};
 use crate::interrupt;
 use crate::pictures::Album;
-use crate::session::{Machine, Session, threads_of_environment};
+use crate::session::{Session, device_of, threads_of_environment};
 use crate::settings::Overrides;
 use crate::terminal::workers::{LOOK_EVERY, PoolProgress};
 use anyhow::{Context, Result, bail};
@@ -12,7 +12,7 @@ use autoloss_jobs::protocol::{Hello, Opening, PROTOCOL};
 use autoloss_jobs::worker::{Trainer, serve};
 use autoloss_jobs::{Limits, ProcessPool};
 use autoloss_plugin_api::Split;
-use autoloss_run::RunSpec;
+use autoloss_run::{MachineUse, RunSpec};
 use autoloss_search::{
     Contender, Evaluation, Executor, Fault, FinalTable, Finished, Job, SearchConfig, Ticket,
 };
@@ -51,7 +51,7 @@ struct Recipe {
 /// Puts into the settings how many workers there are to be.
 pub(crate) fn choose(
     args: WorkerArgs,
-    machine: Machine<'_>,
+    machine: &MachineUse,
     overrides: &mut Overrides,
 ) -> Result<()> {
     match asked(args, machine)? {
@@ -64,12 +64,12 @@ pub(crate) fn choose(
 /// Opens what the command line names, with as many workers as it asks for.
 pub(crate) fn session(task: &TaskArgs, workers: WorkerArgs) -> Result<Session> {
     Session::open(task, |overrides| {
-        choose(workers, Machine::of(task), overrides)
+        choose(workers, &task.machine(), overrides)
     })
 }
 
 /// How many workers the command line asks for.
-pub(crate) fn asked(args: WorkerArgs, machine: Machine<'_>) -> Result<Option<usize>> {
+pub(crate) fn asked(args: WorkerArgs, machine: &MachineUse) -> Result<Option<usize>> {
     match (args.workers, args.workers_per_device) {
         (None, None) => Ok(None),
         (Some(Workers::Exactly(workers)), None) => Ok(Some(workers)),
@@ -81,8 +81,8 @@ pub(crate) fn asked(args: WorkerArgs, machine: Machine<'_>) -> Result<Option<usi
 }
 
 /// How many workers a machine has room for, `each` on a GPU.
-fn fitting(machine: Machine<'_>, each: Option<u16>) -> Result<usize> {
-    let devices = runtime::devices(machine.device)?;
+fn fitting(machine: &MachineUse, each: Option<u16>) -> Result<usize> {
+    let devices = runtime::devices(device_of(machine))?;
     let gpus = devices.iter().filter(|device| device.is_cuda()).count();
     if gpus == 0 && each.is_some() {
         bail!("--workers-per-device: trainings run on the CPU here; see --workers");
@@ -373,8 +373,8 @@ impl Bench {
                 );
             }
         }
-        let machine = Machine {
-            device,
+        let machine = MachineUse {
+            device: Some(device.to_owned()),
             threads: Some(recipe.threads),
             loaders: recipe.loaders,
         };
@@ -386,7 +386,7 @@ impl Bench {
         }
         let splits: Vec<Split> = verified.keys().copied().collect();
         let (spec, config) = (recipe.spec, recipe.config);
-        let session = Session::of_worker(spec, config, &plugins, machine, verified, stop)?;
+        let session = Session::of_worker(spec, config, &plugins, &machine, verified, stop)?;
         session.prepare(&splits)?;
         Ok(Self { session })
     }

@@ -15,6 +15,7 @@
 //! This crate stores and tells; how candidates are made and what follows from their scores is the
 //! search's.
 
+mod contents;
 mod error;
 mod files;
 mod findings;
@@ -29,13 +30,14 @@ mod summary;
 mod tally;
 mod verify;
 
+pub use contents::{Contents, Fingerprints, Group, files_in};
 pub use error::StoreError;
 pub use files::{write_loss_file, write_whole};
 pub use findings::{Findings, Found, Second};
 pub use lock::RunLock;
 pub use pictures::{PictureIndex, PictureRow};
 pub use reader::{CurvePoint, RunReader};
-pub use spec::{OwnSettings, RunSpec};
+pub use spec::{MachineUse, OwnSettings, RunSpec};
 pub use store::{FLUSH_AFTER, FLUSH_ROWS, Store};
 pub use summary::{Run, RunState, RunSummary, date, is_run, run_folders, timestamp};
 pub use tally::{Effort, SessionTime, Tally, Worked};

@@ -14,6 +14,7 @@ use rusqlite::{Connection, Row, params};
 use thiserror::Error;
 
 use crate::error::StoreError;
+use crate::spec::RunSpec;
 
 /// The code of a graph that passed its screens.
 const PASSED: &str = "passed";
@@ -70,6 +71,12 @@ pub(super) fn update_config(
         .to_toml()
         .map_err(|error| RowError::Value(error.to_string()))?;
     connection.execute("UPDATE run SET config = ?1", [config])?;
+    Ok(())
+}
+
+pub(super) fn update_spec(connection: &Connection, spec: &RunSpec) -> Result<(), RowError> {
+    let spec = serde_json::to_string(spec).map_err(|error| RowError::Value(error.to_string()))?;
+    connection.execute("UPDATE run SET spec = ?1", [spec])?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::contents::Contents;
 use crate::error::StoreError;
 use crate::files::read_json;
 
@@ -38,8 +39,14 @@ pub struct RunSpec {
     pub score: String,
     /// The data folder; absent for the task's embedded data.
     pub data: Option<PathBuf>,
+    /// What that folder held; absent for embedded data and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_contents: Option<Contents>,
     /// Pretrained weights.
     pub weights: Option<PathBuf>,
+    /// What that file held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_contents: Option<Contents>,
     /// Settings of the task.
     pub settings: OwnSettings,
     /// Losses of the branches that are not searched, by branch.
@@ -51,6 +58,24 @@ pub struct RunSpec {
     /// Whether samples that cannot be read are skipped.
     #[serde(default)]
     pub skip_bad: bool,
+    /// What of the machine is used.
+    #[serde(default)]
+    pub machine: MachineUse,
+}
+
+/// What of a machine is used, where the user said so; it decides nothing but how long things take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MachineUse {
+    /// Device of trainings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Threads of libtorch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u16>,
+    /// Threads that load batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<u16>,
 }
 
 impl RunSpec {
@@ -79,8 +104,8 @@ impl RunSpec {
         settings
     }
 
-    /// What of it decides how a training with a given loss ends; where plugins lie and which score is
-    /// raised do not.
+    /// What of it decides how a training with a given loss ends; where plugins lie, what of the machine is used and which
+    /// score is raised do not, nor do paths of data and weights whose contents are known.
     #[must_use]
     pub fn identity(&self) -> serde_json::Value {
         // Names, paths and JSON values always serialise.
@@ -88,8 +113,56 @@ impl RunSpec {
         if let Some(fields) = identity.as_object_mut() {
             fields.remove("plugins");
             fields.remove("score");
+            fields.remove("machine");
+            for input in ["data", "weights"] {
+                if fields.contains_key(&format!("{input}_contents")) {
+                    fields.remove(input);
+                }
+            }
         }
         identity
+    }
+
+    /// Which of data and weights hold something else than they did, as a sentence; none where neither does or nothing is
+    /// known of them.
+    ///
+    /// ```
+    /// use autoloss_run::{Contents, RunSpec};
+    ///
+    /// let of = |files, sha256: &str| RunSpec {
+    ///     data: Some("/sets/voc".into()),
+    ///     data_contents: Some(Contents { files, sha256: sha256.into() }),
+    ///     ..RunSpec::default()
+    /// };
+    /// assert_eq!(of(3, "a").changed_contents(&of(3, "a")), None);
+    /// assert_eq!(
+    ///     of(3, "a").changed_contents(&of(4, "b")).unwrap(),
+    ///     "the data in /sets/voc are not those that were there: they were read from 3 files and are from 4"
+    /// );
+    /// ```
+    #[must_use]
+    pub fn changed_contents(&self, now: &Self) -> Option<String> {
+        let change = |then: &Option<Contents>, now: &Option<Contents>| match (then, now) {
+            (Some(then), Some(now)) => then.change(now),
+            _ => None,
+        };
+        let shown = |path: &Option<PathBuf>| {
+            path.as_deref()
+                .unwrap_or(Path::new(""))
+                .display()
+                .to_string()
+        };
+        let data = change(&self.data_contents, &now.data_contents).map(|change| {
+            format!(
+                "the data in {} are not those that were there: they {change}",
+                shown(&now.data)
+            )
+        });
+        data.or_else(|| {
+            change(&self.weights_contents, &now.weights_contents)?;
+            let weights = shown(&now.weights);
+            Some(format!("{weights} does not hold the weights that it held"))
+        })
     }
 
     /// SHA-256 of the [identity](Self::identity), in hexadecimal.

@@ -135,6 +135,16 @@ impl Store {
         self
     }
 
+    /// Writes down what a run that goes on was opened with, where that changed.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub fn change_spec(&self, spec: &RunSpec) -> Result<(), StoreError> {
+        rows::update_spec(self.reader.connection(), spec)
+            .map_err(|error| rows::sorted(self.folder(), error))
+    }
+
     /// Everything that can be read from the run. Buffered candidates are not there yet.
     #[must_use]
     pub fn reader(&self) -> &RunReader {

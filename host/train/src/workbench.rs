@@ -477,6 +477,14 @@ impl Workbench {
         Ok(())
     }
 
+    /// The files that a split's samples come from; empty where the task does not say.
+    ///
+    /// # Errors
+    /// Whatever the plugin says.
+    pub fn files(&self, split: Split) -> Result<Vec<PathBuf>> {
+        Ok(self.task.files(split)?)
+    }
+
     /// Computes what the network's frozen part makes of the samples of some splits, where it has one
     /// and that was not done before; trainings otherwise do it when they first need it. `watch` is told
     /// samples done and samples in all of a split. The bytes that are kept in all; none without a frozen

@@ -15,6 +15,8 @@ requests! {
         Remarks = "remarks",
         /// [`Task::check`]
         Check(Split) = "check",
+        /// [`Task::files`]
+        Files(Split) = "files",
         /// [`Task::len`]
         Len(Split) = "len",
         /// [`Task::groups`]
@@ -65,6 +67,8 @@ pub enum TaskResponse {
     Remarks(Vec<String>),
     /// Sentences for the user.
     Check(Vec<String>),
+    /// Paths of files.
+    Files(Vec<PathBuf>),
     /// A number of samples.
     Len(u64),
     /// A number for each sample, or none at all.
@@ -112,6 +116,7 @@ impl TaskRequest {
             Self::Attributes => plain(TaskResponse::Attributes(task.attributes())),
             Self::Remarks => plain(TaskResponse::Remarks(task.remarks())),
             Self::Check(split) => plain(TaskResponse::Check(task.check(split)?)),
+            Self::Files(split) => plain(TaskResponse::Files(task.files(split)?)),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
             Self::Views => plain(TaskResponse::Views(task.views()?)),

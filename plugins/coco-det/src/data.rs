@@ -14,7 +14,7 @@ use autoloss_vision::networks::pictures::{self, Outline};
 use autoloss_vision::{Pack, splitmix64};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 /// Detections of less confidence are not drawn.
@@ -74,6 +74,10 @@ impl Task for CocoDet {
 
     fn check(&self, split: Split) -> Result<Vec<String>> {
         Ok(self.source.check_split(split)?)
+    }
+
+    fn files(&self, split: Split) -> Result<Vec<PathBuf>> {
+        Ok(self.source.files(split))
     }
 
     fn len(&self, split: Split) -> Result<u64> {

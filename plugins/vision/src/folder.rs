@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::data::disk::existing;
-use crate::data::{DataFolder, WrittenCounts};
+use crate::data::{DataFolder, SIDE_FILE, WrittenCounts};
 use crate::resize::reduced_size;
 use crate::{LabelledImage, Scene, Split, VisionError, codec};
 use classes::Description;
@@ -179,6 +179,17 @@ impl DataFolder for SegmentationFolder {
     fn name(&self, split: Split, index: usize) -> Option<&str> {
         let entry = self.contents.of(split).get(index)?;
         Some(&entry.name)
+    }
+
+    fn files_of(&self, split: Split, index: usize) -> Vec<&Path> {
+        let entry = self.contents.of(split).get(index);
+        entry.map_or(Vec::new(), |entry| vec![&entry.photograph, &entry.mask])
+    }
+
+    /// Lists count through the samples alone.
+    fn described_by(&self, _: Split) -> Vec<PathBuf> {
+        let files = [SIDE_FILE, classes::LABELME_FILE, classes::CVAT_FILE];
+        files.map(|file| self.root.join(file)).into()
     }
 
     /// The sample reduced to [`FolderOptions::longest`]. Labels are classes or void.

@@ -17,7 +17,7 @@ use autoloss_vision::networks::pictures;
 use autoloss_vision::{AugmentConfig, GOLDEN, Pack, augment};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 /// The task `voc_seg`: every pixel is background or one of the classes. Without a data folder it draws
@@ -86,6 +86,10 @@ impl Task for VocSeg {
 
     fn check(&self, split: Split) -> Result<Vec<String>> {
         Ok(self.source.check_split(split)?)
+    }
+
+    fn files(&self, split: Split) -> Result<Vec<PathBuf>> {
+        Ok(self.source.files(split))
     }
 
     fn len(&self, split: Split) -> Result<u64> {

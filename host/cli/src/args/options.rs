@@ -2,9 +2,13 @@
 
 use crate::formats::Format;
 use autoloss_plugin_api::Split;
+use autoloss_run::MachineUse;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
+
+/// The device that is chosen where the user names none.
+pub(crate) const AUTO: &str = "auto";
 
 /// Reads the name of a split.
 fn split() -> impl TypedValueParser<Value = Split> {
@@ -51,7 +55,7 @@ pub(crate) struct TaskArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
     /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", default_value = AUTO)]
     pub(crate) device: String,
     /// Threads of libtorch [default: OMP_NUM_THREADS, or all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -72,6 +76,15 @@ pub(crate) struct TaskArgs {
 }
 
 impl TaskArgs {
+    /// What of the machine is used.
+    pub(crate) fn machine(&self) -> MachineUse {
+        MachineUse {
+            device: (self.device != AUTO).then(|| self.device.clone()),
+            threads: self.threads,
+            loaders: self.loaders,
+        }
+    }
+
     /// A plugin's task as it is without further options.
     pub(crate) fn of(plugin: &Path) -> Self {
         Self {
@@ -86,7 +99,7 @@ impl TaskArgs {
             skip_bad: false,
             loaders: None,
             weights: None,
-            device: "auto".to_owned(),
+            device: AUTO.to_owned(),
             threads: None,
             config: None,
             set: Vec::new(),
@@ -196,18 +209,27 @@ pub(crate) struct ResumeArgs {
     /// Plugin libraries, where they are no longer where the run found them (repeatable)
     #[arg(long = "plugin", value_name = "FILE")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// Data folder, where it is no longer where the run found it; it must hold what it held
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Pretrained weights, where they are no longer where the run found them; the file must hold what it held
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) budget: BudgetArgs,
     /// A setting by its dotted key, of those that decide only what happens after the search: confirmation.KEY,
     /// promotion.KEY, retrain.KEY (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Device for training: auto, cpu or cuda:N; auto is the first GPU, or for workers all of them in turn
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: String,
-    /// Threads of libtorch [default: OMP_NUM_THREADS, or all cores]
+    /// Device for training: auto, cpu or cuda:N [default: as the run had it]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Threads of libtorch [default: as the run had it]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    /// Threads that load and augment batches [default: as the run had it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=256))]
+    pub(crate) loaders: Option<u16>,
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,
     /// Results as JSON

@@ -11,7 +11,7 @@ use autoloss_plugin_api::Split;
 
 /// Trains, scores, prints.
 pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
-    let session = workers::session(&args.task, args.workers)?;
+    let mut session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
     let budget = match args.full {
         true => session.config.retrain.budget.clone(),
@@ -21,6 +21,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Outcome> {
     let contenders = contenders(&session, &args.losses, !args.only)?;
     if contenders.is_empty() {
         bail!("--only leaves nothing to compare: name losses too");
+    }
+    if args.out.is_some() {
+        session.identify()?;
     }
     let mut records = args.out.as_deref().map(Records::open).transpose()?;
     session.prepare(&[Split::Train, plan.split])?;

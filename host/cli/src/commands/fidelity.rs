@@ -17,8 +17,9 @@ use std::path::Path;
 
 /// Trains every loss both ways, correlates, prints.
 pub(crate) fn run(args: &FidelityArgs) -> Result<Outcome> {
-    let session = workers::session(&args.task, args.workers)?;
+    let mut session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
+    session.identify()?;
     let promotion = &session.config.promotion;
     let own = (&*promotion.network, &*promotion.weights, &*promotion.set);
     let (network, weights, set) = match &args.long_network {

@@ -14,7 +14,7 @@ use crate::workers;
 use anyhow::{Context, Result, anyhow, bail};
 use autoloss_jobs::ProcessPool;
 use autoloss_plugin_api::{Scores, Split};
-use autoloss_run::RunLock;
+use autoloss_run::{RunLock, RunSpec};
 use autoloss_search::{Checkpoints, Contender, Difference, Job, Outcome as Ended, difference};
 use autoloss_train::{Retraining, Trained};
 use serde_json::{Value, json};
@@ -47,11 +47,12 @@ impl Place {
 
 /// Trains, saves the networks, scores them, prints.
 pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
-    let session = workers::session(&args.task, args.workers)?;
+    let mut session = workers::session(&args.task, args.workers)?;
+    let split = session.config.retrain.split.parse()?;
+    session.check(&[Split::Train, split])?;
+    session.identify()?;
     let workbench = &session.workbench;
     let config = &session.config.retrain;
-    let split = config.split.parse()?;
-    session.check(&[Split::Train, split])?;
     let texts = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     // Before a folder is claimed for them.
     workbench.losses(&texts)?;
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &RetrainArgs) -> Result<Outcome> {
         };
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        claim(&folder, &identity(&session, &texts, seed))?;
+        claim(&folder, &identity(&session, &texts, seed), &session.spec)?;
         let checkpoints = Checkpoints {
             folder: absolute(&folder.join(CHECKPOINTS)),
             every: config.checkpoint_every,
@@ -231,7 +232,7 @@ fn identity(session: &Session, texts: &BTreeMap<String, String>, seed: u64) -> V
 }
 
 /// Makes the folder that of this training, or refuses one of another.
-fn claim(folder: &Path, identity: &Value) -> Result<()> {
+fn claim(folder: &Path, identity: &Value, spec: &RunSpec) -> Result<()> {
     let path = folder.join(IDENTITY);
     match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -248,14 +249,49 @@ fn claim(folder: &Path, identity: &Value) -> Result<()> {
                 let seed = before.get(SEED).cloned().unwrap_or_default();
                 before.entry(DATA_SEED).or_insert(seed);
             }
+            if let Some(recipe) = before.get_mut("recipe") {
+                tell_contents(recipe, spec);
+            }
             match difference(&before, identity) {
                 None => Ok(()),
+                Some(Difference { key, .. }) if key.contains(CONTENTS) => bail!(
+                    "{} is the folder of a training with other {}: what the files hold has changed since it began. \
+                     Put them back, or name another folder with --out",
+                    folder.display(),
+                    if key.contains("weights") {
+                        "weights"
+                    } else {
+                        "data"
+                    }
+                ),
                 Some(Difference { key, before, now }) => bail!(
                     "{} is the folder of another training: its {key} is {before}, not {now}. \
                      Name another with --out",
                     folder.display()
                 ),
             }
+        }
+    }
+}
+
+/// How the keys of contents end.
+const CONTENTS: &str = "_contents";
+
+/// Earlier versions knew data and weights by their paths; where these are the same, so is what they hold, for all that is
+/// known.
+fn tell_contents(before: &mut Value, now: &RunSpec) {
+    let inputs = [
+        ("data", &now.data, &now.data_contents),
+        ("weights", &now.weights, &now.weights_contents),
+    ];
+    for (input, path, contents) in inputs {
+        let key = format!("{input}{CONTENTS}");
+        if let (Some(before), Some(path), Some(contents)) = (before.as_object_mut(), path, contents)
+            && before.get(input) == Some(&json!(path))
+            && !before.contains_key(&key)
+        {
+            before.remove(input);
+            before.insert(key, json!(contents));
         }
     }
 }
@@ -268,14 +304,18 @@ fn default_folder(session: &Session) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoloss_run::Contents;
 
     #[test]
     fn a_folder_of_another_training_is_refused_with_the_difference() {
         let folder = tempfile::tempdir().unwrap();
         let identity = |steps: u64| json!({"budget": {"steps": steps}, "seed": 0, "data_seed": 0, "normalised": false});
-        claim(folder.path(), &identity(5)).unwrap();
-        claim(folder.path(), &identity(5)).unwrap();
-        let message = claim(folder.path(), &identity(6)).unwrap_err().to_string();
+        let spec = RunSpec::default();
+        claim(folder.path(), &identity(5), &spec).unwrap();
+        claim(folder.path(), &identity(5), &spec).unwrap();
+        let message = claim(folder.path(), &identity(6), &spec)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("budget.steps is 5, not 6"), "{message}");
 
         // A folder of an earlier version goes on as it was begun.
@@ -283,6 +323,32 @@ mod tests {
         older.as_object_mut().unwrap().remove(NORMALISED);
         older.as_object_mut().unwrap().remove(DATA_SEED);
         fs::write(folder.path().join(IDENTITY), older.to_string()).unwrap();
-        claim(folder.path(), &identity(5)).unwrap();
+        claim(folder.path(), &identity(5), &spec).unwrap();
+    }
+
+    #[test]
+    fn a_folder_goes_on_with_what_files_held_wherever_they_are() {
+        let place = tempfile::tempdir().unwrap();
+        let spec = |data: &str, sha256: &str| RunSpec {
+            data: Some(data.into()),
+            data_contents: Some(Contents {
+                files: 3,
+                sha256: sha256.into(),
+            }),
+            ..RunSpec::default()
+        };
+        let identity = |spec: &RunSpec| json!({"recipe": spec.identity(), "seed": 0, "data_seed": 0, "normalised": true});
+        let claim = |spec: &RunSpec| claim(place.path(), &identity(spec), spec);
+        claim(&spec("/here", "aa")).unwrap();
+        claim(&spec("/there", "aa")).unwrap();
+        let message = claim(&spec("/here", "bb")).unwrap_err().to_string();
+        assert!(message.contains("a training with other data"), "{message}");
+
+        // An earlier version wrote the path.
+        let mut older = spec("/here", "aa");
+        older.data_contents = None;
+        fs::write(place.path().join(IDENTITY), identity(&older).to_string()).unwrap();
+        claim(&spec("/here", "aa")).unwrap();
+        assert!(claim(&spec("/there", "aa")).is_err());
     }
 }

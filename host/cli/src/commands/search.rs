@@ -7,7 +7,7 @@ use crate::commands::report;
 use crate::loss_input;
 use crate::measure::Exhibit;
 use crate::pictures::Album;
-use crate::session::{Machine, Session, dated_folder};
+use crate::session::{Session, absolute, dated_folder};
 use crate::settings::Overrides;
 use crate::terminal::bar::clock;
 use crate::terminal::logging;
@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use autoloss_graph::{Limits, LossGraph};
 use autoloss_jobs::{InProcess, ProcessPool};
 use autoloss_plugin_api::Split;
-use autoloss_run::{Findings, Store};
+use autoloss_run::{Findings, RunSpec, Store};
 use autoloss_search::{
     Contender, Event, GradientKey, Observer, Outcome as Ended, Screener, Search, SearchError,
     SecondStage, TrainingBudget,
@@ -34,6 +34,7 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
     begin_with(&mut session, &args.guesses)?;
     let spec = session.workbench.spec()?;
     check_splits(&session, &args.budget)?;
+    session.identify()?;
     let folder = match &args.out {
         Some(folder) => folder.clone(),
         None => dated_folder(&session.workbench.info().name)?,
@@ -47,21 +48,24 @@ pub(crate) fn search(args: &SearchArgs) -> Result<Outcome> {
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     let store = Store::open(&args.run)?;
     let header = store.reader().header()?;
-    let spec = store.reader().spec()?;
+    let began = store.reader().spec()?;
+    let spec = spec_of_resumed(&began, args)?;
     let mut config = Overrides::parse(&args.set)?.over(&header.config)?;
     change_budget(&mut config.budget, &args.budget);
-    let machine = Machine {
-        device: &args.device,
-        threads: args.threads,
-        loaders: None,
-    };
-    if let Some(workers) = workers::asked(args.workers, machine)? {
+    if let Some(workers) = workers::asked(args.workers, &spec.machine)? {
         config.workers = workers;
     }
-    let session = Session::reopen(spec, config, &args.plugins, machine)?;
+    let mut session = Session::reopen(spec, config, &args.plugins)?;
     if let Some(change) = header.provenance.change(&session.provenance()) {
         tracing::warn!("{change}: scores from before and after may not be comparable");
     }
+    session.identify()?;
+    if let Some(change) = began.changed_contents(&session.spec) {
+        bail!(
+            "{change}; the scores so far are of the others. Put those back, or begin a new search"
+        );
+    }
+    store.change_spec(&session.spec)?;
     let search = Search::resume(
         &session.workbench.spec()?,
         Some(session.config.clone()),
@@ -69,6 +73,30 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     )?;
     check_splits(&session, &args.budget)?;
     drive(session, search, &args.budget, args.json)
+}
+
+/// What a run was begun with, but for what is said of it now.
+fn spec_of_resumed(began: &RunSpec, args: &ResumeArgs) -> Result<RunSpec> {
+    let mut spec = began.clone();
+    if let Some(data) = &args.data {
+        spec.data = Some(absolute(data));
+    }
+    if let Some(weights) = &args.weights {
+        spec.weights = Some(absolute(weights));
+    }
+    let machine = &mut spec.machine;
+    machine.device = args.device.clone().or(machine.device.take());
+    machine.threads = args.threads.or(machine.threads);
+    machine.loaders = args.loaders.or(machine.loaders);
+    for (flag, path) in [("--data", &spec.data), ("--weights", &spec.weights)] {
+        if let Some(path) = path.as_deref().filter(|path| !path.exists()) {
+            bail!(
+                "{} is not there, which the run is of; where it was moved, name the new place with {flag}",
+                path.display()
+            );
+        }
+    }
+    Ok(spec)
 }
 
 /// A split without samples, or one that cannot be scored, is better known now than after hours.
@@ -86,7 +114,7 @@ fn check_splits(session: &Session, args: &BudgetArgs) -> Result<()> {
 }
 
 fn adjust(overrides: &mut Overrides, args: &SearchArgs) -> Result<()> {
-    workers::choose(args.workers, Machine::of(&args.task), overrides)?;
+    workers::choose(args.workers, &args.task.machine(), overrides)?;
     let budget = &args.budget;
     if let Some(limit) = budget.max_explored {
         overrides.push(

@@ -19,8 +19,9 @@ const RATES: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// Trains the loss in every setting, prints.
 pub(crate) fn run(args: &SensitivityArgs) -> Result<Outcome> {
-    let session = workers::session(&args.task, args.workers)?;
+    let mut session = workers::session(&args.task, args.workers)?;
     session.check(&[Split::Train, args.split])?;
+    session.identify()?;
     let workbench = &session.workbench;
     let losses = loss_input::read(workbench, &args.loss, &session.config.limits)?;
     workbench.losses(&losses)?;

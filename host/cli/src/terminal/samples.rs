@@ -1,4 +1,4 @@
-//! The progress of a pass over the samples of a split.
+//! The progress of passes over samples and files.
 
 use crate::terminal::bar::{Display, Lines, clock};
 use crate::terminal::line::Part;
@@ -57,6 +57,36 @@ fn lines(split: Split, done: u64, of: u64, each: f64) -> Lines {
         headline,
         vec![Part::new(0, format!("features of split {split}"))],
     ]
+}
+
+/// Watches how files are read.
+#[derive(Default)]
+pub(crate) struct FileProgress(Option<(Display, Instant)>);
+
+impl FileProgress {
+    /// So many of the files are done.
+    pub(crate) fn at(&mut self, done: usize, of: usize) {
+        let begin = || (Display::new(of as u64), Instant::now());
+        let (display, started) = self.0.get_or_insert_with(begin);
+        let each = started.elapsed().as_secs_f64() / done.max(1) as f64;
+        display.draw(done as u64, || {
+            let left = clock(each * of.saturating_sub(done) as f64);
+            [
+                vec![
+                    Part::new(1, format!("{left} left")),
+                    Part::new(0, format!("file {done} of {of}")),
+                ],
+                vec![Part::new(0, "fingerprints of the data, once".to_owned())],
+            ]
+        });
+    }
+
+    /// Takes it off the screen.
+    pub(crate) fn finish(&self) {
+        if let Some((display, _)) = &self.0 {
+            display.finish();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -335,8 +335,11 @@ impl Supervisor {
         }
     }
 
-    /// Gives workers that are ready what they have to open, and a job to each that is idle.
+    /// Gives workers that are ready what they have to open, and a job to each that is idle, unless all is to end.
     fn hand_out(&mut self) {
+        if self.stop.load(Ordering::Relaxed) {
+            return;
+        }
         for number in 0..self.places.len() {
             let Some(worker) = self.places[number]
                 .worker

@@ -15,7 +15,7 @@ use super::splits::{Listed, Splits, deal};
 use super::write::write_coco;
 use crate::codec::{decode_photograph, jpeg_round_trip};
 use crate::data::disk::{bytes_of, existing};
-use crate::data::side_file::SideFile;
+use crate::data::side_file::{SIDE_FILE, SideFile};
 use crate::data::{BadEntries, DataFolder, WrittenCounts, some_of};
 use crate::{LabelledImage, Scene, Split, VisionError};
 
@@ -204,6 +204,20 @@ impl DataFolder for CocoFolder {
     fn name(&self, split: Split, index: usize) -> Option<&str> {
         let (_, picture) = self.picture(split, index).ok()?;
         Some(picture.name())
+    }
+
+    fn files_of(&self, split: Split, index: usize) -> Vec<&Path> {
+        let picture = self.picture(split, index);
+        picture.map_or(Vec::new(), |(_, picture)| vec![&picture.photograph])
+    }
+
+    fn described_by(&self, _: Split) -> Vec<PathBuf> {
+        let annotations = [Some(&self.train), self.test.as_ref()];
+        let annotations = annotations
+            .into_iter()
+            .flatten()
+            .map(|file| file.file.clone());
+        annotations.chain([self.root.join(SIDE_FILE)]).collect()
     }
 
     /// The picture the right way up, with the objects of [`CocoFolder::objects`]; an error where its size is

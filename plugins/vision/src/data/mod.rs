@@ -19,7 +19,7 @@ pub use source::{Origin, Scenes, Source};
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -60,6 +60,23 @@ pub trait DataFolder: Sized {
     /// # Errors
     /// [`VisionError::NoSample`] beyond the split's end, or why the files do not hold a sample.
     fn sample(&self, split: Split, index: usize) -> Result<Self::Sample, VisionError>;
+
+    /// The files that a sample is read from; none beyond the split's end.
+    fn files_of(&self, split: Split, index: usize) -> Vec<&Path>;
+
+    /// Files of text that decide what the samples of a split are; those that are not there are of no consequence.
+    fn described_by(&self, split: Split) -> Vec<PathBuf>;
+
+    /// Every file that decides what the samples of a split are, in the order of the samples.
+    fn files(&self, split: Split) -> Vec<PathBuf> {
+        let samples = 0..self.len(split);
+        let samples = samples.flat_map(|index| self.files_of(split, index));
+        let described = self.described_by(split).into_iter();
+        described
+            .filter(|file| file.exists())
+            .chain(samples.map(Path::to_owned))
+            .collect()
+    }
 
     /// What a user should know of the samples of a split before they are trained on or scored.
     ///

@@ -1,7 +1,7 @@
 //! A task's samples, drawn or read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -130,6 +130,14 @@ impl<F: DataFolder> Source<F> {
         match &self.origin {
             Origin::Scenes(_) => Ok(Vec::new()),
             Origin::Folder(folder) => folder.check(split),
+        }
+    }
+
+    /// Every file that decides what the samples of a split are, in the order of the samples; none for scenes.
+    pub fn files(&self, split: Split) -> Vec<PathBuf> {
+        match &self.origin {
+            Origin::Scenes(_) => Vec::new(),
+            Origin::Folder(folder) => folder.files(split),
         }
     }
 

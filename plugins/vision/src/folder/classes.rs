@@ -59,10 +59,10 @@ pub(super) const CITYSCAPES_CLASSES: [&str; 19] = [
 ];
 
 /// The list of classes that labelme writes.
-const LABELME_FILE: &str = "class_names.txt";
+pub(super) const LABELME_FILE: &str = "class_names.txt";
 
 /// The list of classes with their colours that CVAT writes.
-const CVAT_FILE: &str = "labelmap.txt";
+pub(super) const CVAT_FILE: &str = "labelmap.txt";
 
 /// The label of a colour in masks that are told by their colours.
 pub(super) type Colours = HashMap<[u8; 3], u8>;

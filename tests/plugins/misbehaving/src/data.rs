@@ -9,7 +9,7 @@ use autoloss_plugin_api::{
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, UnknownName,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Device, Kind, Tensor};
 
@@ -97,6 +97,11 @@ impl Task for Misbehaving {
 
     fn check(&self, _: Split) -> Result<Vec<String>> {
         fault::strike("Task::check")?;
+        Ok(Vec::new())
+    }
+
+    fn files(&self, _: Split) -> Result<Vec<PathBuf>> {
+        fault::strike("Task::files")?;
         Ok(Vec::new())
     }
 

@@ -30,10 +30,11 @@ pub(crate) fn rewritten(json: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a plugin of an older interface may lack.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "Task::attributes",
     "Task::remarks",
     "Task::check",
+    "Task::files",
     "Task::groups",
     "Task::write_data",
     "Task::draw",

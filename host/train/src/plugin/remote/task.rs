@@ -8,7 +8,7 @@ use autoloss_plugin_api::{
     TARGET_BOXES, TaskOptions, Tensors,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 
@@ -56,6 +56,21 @@ impl RemoteTask {
     /// The plugin's own, where the split cannot be trained on or scored.
     pub fn check(&self, split: Split) -> Result<Vec<String>> {
         self.told(TaskRequest::Check(split))
+    }
+
+    /// The files that a split's samples come from; empty where the plugin does not say.
+    ///
+    /// # Errors
+    /// The plugin's own.
+    pub fn files(&self, split: Split) -> Result<Vec<PathBuf>> {
+        match self
+            .object
+            .call_if_offered(TaskRequest::Files(split), &[])?
+        {
+            None => Ok(Vec::new()),
+            Some((TaskResponse::Files(files), _)) => Ok(files),
+            Some((other, sent)) => Err(sent.unexpected(&other)),
+        }
     }
 
     fn told(&self, request: TaskRequest) -> Result<Vec<String>> {
