@@ -177,6 +177,34 @@ fn workers_of_a_killed_host_are_gone() {
 }
 
 #[test]
+fn a_library_that_is_overwritten_while_it_is_in_use_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, out) = (folder.path().join("lib.so"), folder.path().join("run"));
+    std::fs::copy(misbehaving(), &library).unwrap();
+    let mut command = with_plugins(&["search", "--no-final"], &[&library]);
+    command.args(["--max-explored", "300", "--workers", "2", "--out"]);
+    command.arg(&out).args(["--set", "screening.steps=30"]);
+    let hanging = Hanging::start(&mut command, "hang:ProxyNetwork::forward");
+    // In its place, as cp does: what a process has mapped of it is gone.
+    std::fs::write(&library, "a build that was cut short").unwrap();
+    // One that takes a worker's place loads what the search began with.
+    let lost = workers(hanging.id())[0].to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "KILL", &lost])
+            .status()
+            .unwrap()
+            .success()
+    );
+    hanging.release();
+    let ended = hanging.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stderr.contains("is replaced"), "{ended:#?}");
+    let failed = "SELECT count(*) FROM candidates WHERE verdict = 'failed'";
+    assert_eq!(number(&out, failed), 0.0);
+}
+
+#[test]
 fn a_changed_plugin_is_not_loaded() {
     // A worker that is told of another hash than its plugin has.
     use std::io::Write;

@@ -208,7 +208,7 @@ impl Session {
     /// session's own, all others over the defaults.
     pub(crate) fn longer(&self, network: &str, weights: &str, set: &[String]) -> Result<Self> {
         let plugins = self.workbench.registry().plugins().iter();
-        let plugins: Vec<PathBuf> = plugins.map(|plugin| plugin.path().to_owned()).collect();
+        let plugins: Vec<PathBuf> = plugins.map(|plugin| plugin.opened().to_owned()).collect();
         let registry = Registry::load(&plugins)?;
         let (_, info) = registry.task(Some(&self.spec.task))?;
         let mut overrides = Overrides::parse(set)?;

@@ -149,7 +149,7 @@ pub(crate) fn open(pool: &ProcessPool, session: &Session) -> Result<()> {
         spec: session.spec.clone(),
         config: session.config.clone(),
         plugins: plugins
-            .map(|plugin| (plugin.path().to_owned(), plugin.sha256().to_owned()))
+            .map(|plugin| (plugin.opened().to_owned(), plugin.sha256().to_owned()))
             .collect(),
         threads: 1,
         loaders: session

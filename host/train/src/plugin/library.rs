@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "opening libraries and reading their symbols")]
 
+use super::copy::{is_unchanging, unchanging};
 use super::{LoadError, PluginError, Trouble};
 use autoloss_plugin_api::boundary::{
     Call, Create, Failure, FailureKind, Header, Module, PREFLIGHT_SYMBOL, Preflight,
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub struct Plugin {
     info: PluginInfo,
     path: PathBuf,
+    opened: PathBuf,
     sha256: String,
     module: Module,
 }
@@ -56,11 +58,24 @@ impl Plugin {
         if let Some(why) = cut_short(&bytes) {
             return Err(unloadable(why));
         }
-        let sha256 = hexadecimal(&Sha256::digest(bytes));
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
+        let copy = match is_unchanging(path) {
+            true => None,
+            false => unchanging(&bytes, &sha256),
+        };
+        drop(bytes);
         // SAFETY: running a library's initialisers is what loading a plugin means; the user named
         // it. A hostile library can do all that the user can, and the manual says so.
-        let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| unloadable(brief(&error)))?;
+        let open = |path: &Path| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+        let copied = copy.and_then(|copy| Some((open(&copy).ok()?, copy)));
+        let (library, opened) = match copied {
+            Some((library, copy)) => (library, copy),
+            // Also for the message, which names the file where it fails.
+            None => {
+                let library = open(path).map_err(|error| unloadable(brief(&error)))?;
+                (library, path.to_owned())
+            }
+        };
         let preflight = read_preflight(&library).ok_or_else(|| LoadError::NotAPlugin {
             path: path.to_owned(),
         })?;
@@ -96,6 +111,7 @@ impl Plugin {
         Ok(Self {
             info,
             path: path.to_owned(),
+            opened,
             sha256,
             module,
         })
@@ -109,6 +125,12 @@ impl Plugin {
     /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where other processes find the library as it was loaded, while this one lives: its file may have been changed
+    /// since.
+    pub fn opened(&self) -> &Path {
+        &self.opened
     }
 
     /// SHA-256 of its file in hexadecimal.

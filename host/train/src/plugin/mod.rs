@@ -4,6 +4,7 @@
 //! and metrics in them by name, and the weights that a network needs; [`RemoteTask`], [`RemoteNetwork`], [`RemoteMetric`] and
 //! [`RemoteScreeningMetric`] turn method calls into messages and check every answer before the host believes it.
 
+mod copy;
 mod error;
 mod library;
 mod registry;
