@@ -26,6 +26,8 @@ class Input:
 
     name: str
     prediction: bool = False
+    #: Whether its values are 0 and 1.
+    binary: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def convention(file: LossFile, branch: str) -> Convention:
     names = set(re.findall(r"[A-Za-z_]\w*(?!\w)(?!\s*\()", file.branches[branch]))
     if names and names <= {"i", "u", "e"}:
         return Convention([Input(name, True) for name in ("i", "u", "e")], "boxes")
-    return Convention([Input("yhat", True), Input("y")], "softmax")
+    return Convention([Input("yhat", True), Input("y", binary=True)], "softmax")
 
 
 def _checked(content: Any, where: str) -> LossFile:
@@ -149,4 +151,4 @@ def _input(entry: Any, branch: str, fail: Any) -> Input:
     name = entry.get("name") if isinstance(entry, Mapping) else None
     if not isinstance(name, str) or not _NAME.match(name):
         raise fail(f"an input of branch {branch!r} has no name")
-    return Input(name, entry.get("prediction") is True)
+    return Input(name, entry.get("prediction") is True, entry.get("values") == "binary")

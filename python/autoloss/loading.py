@@ -18,6 +18,7 @@ def load(
     activation: Optional[str] = None,
     ignore_index: Optional[int] = None,
     reduction: str = "mean",
+    check_target: Optional[bool] = None,
 ) -> nn.Module:
     """The loss of a file, or of what JSON made of one.
 
@@ -29,6 +30,7 @@ def load(
     it; it is the module's attribute `scale`.
 
     `activation` ('softmax', 'sigmoid', 'identity' or 'boxes') and `ignore_index` override the file's.
+    `check_target` says whether a target out of range is an error: by default on the CPU (`DenseLoss`).
     """
     file = read(source)
     if activation is not None and activation not in ACTIVATIONS:
@@ -42,7 +44,7 @@ def load(
     for name in wanted:
         if file.branches[name].lstrip().startswith("@"):
             continue
-        losses[name] = _branch(file, name, activation, ignore_index, reduction)
+        losses[name] = _branch(file, name, activation, ignore_index, reduction, check_target)
     if not losses:
         names = ", ".join(f"{name!r}" for name in wanted)
         raise LossFileError(f"the losses of {names} are computed by the task's plugin")
@@ -57,6 +59,7 @@ def _branch(
     activation: Optional[str],
     ignore_index: Optional[int],
     reduction: str,
+    check_target: Optional[bool],
 ) -> nn.Module:
     found = convention(file, name)
     if activation is not None:
@@ -67,6 +70,7 @@ def _branch(
         if found.activation == "boxes":
             return BoxLoss(graph, reduction, scale)
         label = ignore_index if ignore_index is not None else found.void_label
-        return DenseLoss(graph, found, NO_LABEL if label is None else label, reduction, scale)
+        label = NO_LABEL if label is None else label
+        return DenseLoss(graph, found, label, reduction, scale, check_target)
     except (GraphError, LossFileError) as error:
         raise LossFileError(f"branch {name!r}, {error}") from error

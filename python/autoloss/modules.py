@@ -1,6 +1,6 @@
 """Losses as modules. They mean the same as the file that the host exports, line by line."""
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +35,17 @@ class _Loss(nn.Module):
 class DenseLoss(_Loss):
     """A loss of classes or maps: `forward(logits, target)`.
 
-    Logits are (N, C), (N, C, L) or (N, C, H, W). The target holds the classes, without the axis C, or is
-    of the logits' shape and holds what to predict. Where a class is `ignore_index` or not among
-    0 … C − 1, prediction and target are 0; such positions still count in means.
+    Logits are (N, C), (N, C, L) or (N, C, H, W). The target holds the labels, without the axis C, or is
+    of the logits' shape and holds what to predict, from 0 to 1 where the loss is given a softmax or says that
+    its target is 0 or 1. Where a label is `ignore_index`, prediction and target are 0; such positions still
+    count in means.
+
+    One channel is that of class 1, and labels are 0 and 1. For a softmax it is the logit z of class 1 of two,
+    and the softmax that of (0, z); otherwise labels are what to predict.
+
+    `check_target` says whether a target out of range is an error. None: on the CPU, since elsewhere the check
+    waits for the device. Unchecked, and always in compiled, traced and exported graphs, prediction and target
+    are NaN there.
 
     'sum' goes over all values, 'mean' divides it by the number of positions N·H·W, 'none' gives the sum
     over C at each position.
@@ -50,6 +58,7 @@ class DenseLoss(_Loss):
         ignore_index: int,
         reduction: str,
         scale: float = 1.0,
+        check_target: Optional[bool] = None,
     ) -> None:
         super().__init__(graph, reduction, scale)
         predictions = [entry.prediction for entry in convention.inputs]
@@ -59,11 +68,18 @@ class DenseLoss(_Loss):
         self.activation = convention.activation
         self.predictions = predictions
         self.ignore_index = ignore_index
+        self.check_target = check_target
+        #: Whether the target has values from 0 to 1.
+        self.unit = self.activation == "softmax" or any(
+            entry.binary and not entry.prediction for entry in convention.inputs
+        )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         scores = _four_axes(_single(logits))
         wanted, valid = self._coded(target, logits.dim(), scores)
         if self.activation == "softmax":
+            if scores.size(1) == 1:
+                scores, wanted = _two_classes(scores, wanted, valid)
             scores = scores.softmax(dim=1)
         elif self.activation == "sigmoid":
             scores = scores.sigmoid()
@@ -72,21 +88,49 @@ class DenseLoss(_Loss):
         return self._reduced(self.graph(*inputs), logits)
 
     def _coded(self, target: Tensor, axes: int, scores: Tensor) -> Tuple[Tensor, Tensor]:
-        """The target of logits with so many axes as (N, C, H, W), and where it counts."""
-        if target.dim() == axes:
+        """The target of logits with so many axes as (N, C, H, W), and where it counts.
+
+        The latter is 1, or 0 at void, or NaN out of range.
+        """
+        channels = scores.size(1)
+        # One channel stands for class 1 of two.
+        classes = max(channels, 2)
+        dense = target.dim() == axes
+        if self.unit and channels == 1 and not target.is_floating_point():
+            dense = False
+        if dense:
             wanted = _four_axes(target).to(scores.dtype)
-            valid = torch.ones_like(scores[:, :1])
+            void = torch.zeros_like(wanted[:, :1], dtype=torch.bool)
+            outside = void
+            if self.unit:
+                # Interpolated maps may be off by a rounding.
+                outside = ((wanted < -0.001) | (wanted > 1.001)).any(dim=1, keepdim=True)
         else:
             if target.is_floating_point():
                 raise ValueError("classes are whole numbers; others have the logits' shape")
-            labels = _four_axes(target.unsqueeze(1)).long()
-            classes = torch.arange(scores.size(1), device=labels.device).view(1, -1, 1, 1)
-            inside = (labels >= 0) & (labels < scores.size(1)) & (labels != self.ignore_index)
-            wanted = ((labels == classes) & inside).to(scores.dtype)
-            valid = inside.to(scores.dtype)
+            labels = target if target.dim() == axes else target.unsqueeze(1)
+            labels = _four_axes(labels).long()
+            own = torch.arange(classes - channels, classes, device=labels.device)
+            wanted = (labels == own.view(1, -1, 1, 1)).to(scores.dtype)
+            void = labels == self.ignore_index
+            outside = ((labels < 0) | (labels >= classes)) & ~void
         if wanted.shape != scores.shape:
             raise ValueError("the target does not fit the shape of the logits")
-        return wanted, valid
+        if _checked(target, self.check_target) and bool(outside.any()):
+            if dense:
+                least, greatest = float(wanted.min()), float(wanted.max())
+                raise ValueError(
+                    f"values out of range, from {least} to {greatest}: a target of the "
+                    "logits' shape has values from 0 to 1, and ignore_index is for labels"
+                )
+            wrong = target.reshape(-1).long()[outside.reshape(-1)]
+            low, high = int(wrong.min()), int(wrong.max())
+            raise IndexError(
+                f"labels out of range, from {low} to {high}: there are {classes} classes, "
+                f"0 to {classes - 1}, and ignore_index is {self.ignore_index}"
+            )
+        valid = (~void).to(scores.dtype).masked_fill(outside, float("nan"))
+        return wanted * valid, valid
 
 
 class BoxLoss(_Loss):
@@ -140,6 +184,24 @@ def _four_axes(x: Tensor) -> Tensor:
 def _single(x: Tensor) -> Tensor:
     """Half precision as single precision; other types as they are."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _checked(target: Tensor, check_target: Optional[bool]) -> bool:
+    """Whether a wrong target is an error: by default on the CPU, never in a graph."""
+    # PyTorch 2.0 has no torch.compiler.
+    compiler = getattr(torch, "compiler", None)
+    is_compiling = getattr(compiler, "is_compiling", None)
+    if torch.jit.is_tracing() or (is_compiling is not None and is_compiling()):
+        return False
+    if check_target is not None:
+        return check_target
+    return target.device.type == "cpu"
+
+
+def _two_classes(scores: Tensor, wanted: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
+    """The logit of class 1 as logits of two classes, and its target as theirs."""
+    both = torch.cat([torch.zeros_like(scores), scores], dim=1)
+    return both, torch.cat([valid - wanted, wanted], dim=1)
 
 
 def _extent(boxes: Tensor, axis: int) -> Tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,9 @@ exported modules and loss files, simplified and not. Of each case are compared, 
 - `autoloss.load` of both files with the exported modules;
 - 'sum' and 'none' with 'mean'; autocast to bfloat16 with float32 of the same inputs.
 
+Of some softmaxes: one channel with labels 0 and 1 against two channels. Targets out of range: errors on the
+CPU, NaN where nothing is checked and in graphs.
+
 Of some cases: TorchScript; of fewer: ONNX by onnxruntime, tracing, and `torch.compile`, several in one
 compilation. With AUTOLOSS_SLOW_TESTS=1 `torch.compile` has all
 of ordinary size.
@@ -21,6 +24,7 @@ import json
 import logging
 import os
 from pathlib import Path
+import re
 import sys
 import time
 import types
@@ -36,6 +40,8 @@ TOLERANCE = 1e-9
 #: Of the largest terms of a sum, which may cancel.
 ROUNDING = 1e-12
 KINDS = ("dense", "list", "boxes", "sigmoid", "identity")
+#: Those of classes and maps.
+LOGITS = tuple(kind for kind in KINDS if kind != "boxes")
 SLOW = os.environ.get("AUTOLOSS_SLOW_TESTS") == "1"
 
 
@@ -186,6 +192,26 @@ def check_script(cases, differences, chosen):
                 differences.check(what, case["name"], found[1], gradient, case["gradient_scale"])
 
 
+def check_onnx_targets(cases):
+    """Models of one channel, and of targets in the logits' shape: values, and NaN out of range."""
+    import onnxruntime
+
+    scores, target = cases.inputs["dense"]
+    one, labels = scores[:, :1].contiguous(), target.clamp(max=1)
+    soft = scores.softmax(1)
+    for at, (given, right, wrong) in enumerate(
+        ((one, labels, target - 1), (scores, soft, soft * 9))
+    ):
+        loss = cases.module("dense_0_raw").SegLoss()
+        path = cases.folder / f"targets_{at}.onnx"
+        torch.onnx.export(loss, (given, right), path, dynamo=True, verbose=False)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        feeds = [{"logits": given.numpy(), "target": each.numpy()} for each in (right, wrong)]
+        found, lost = (torch.from_numpy(session.run(None, feed)[0]) for feed in feeds)
+        assert torch.allclose(found, loss(given, right), rtol=1e-9)
+        assert lost.isnan()
+
+
 def check_onnx(cases, differences, chosen):
     import onnxruntime
 
@@ -271,6 +297,11 @@ def check_hostile(cases):
     scripted = torch.jit.script(container())(predictions, targets)
     assert all(same(exported[name], scripted[name]) for name in predictions)
     assert same(cases.load("hostile", branch="train")(scores, target), exported["train"])
+    wrong = {name: torch.full_like(target, 254) for name in predictions}
+    refused(container(), (predictions, wrong), IndexError, ("254",))
+    refused(cases.load("hostile"), (predictions, wrong), IndexError, ("254",))
+    for loss in (container(check_target=False), cases.load("hostile", check_target=False)):
+        assert all(value.isnan() for value in loss(predictions, wrong).values())
 
 
 def check_shapes(cases):
@@ -282,8 +313,6 @@ def check_shapes(cases):
     assert same(loss(scores, target.to(torch.uint8)), loss(scores, target))
     empty = loss(scores[:0].requires_grad_(True), target[:0])
     assert empty.item() == 0.0 and empty.requires_grad
-    other = cases.module("dense_0_raw").SegLoss(ignore_index=0)
-    assert not same(other(scores, target), loss(scores, target))
     wrong = [(scores, target[:, :-1]), (scores, target.float()), (scores[0, 0, 0], target)]
     for wrong_scores, wrong_target in wrong:
         for tried in (loss, cases.load("dense_0_raw")):
@@ -294,20 +323,139 @@ def check_shapes(cases):
             raise AssertionError(f"{wrong_scores.shape}, {wrong_target.shape} were taken")
 
 
+def check_targets(cases):
+    """Targets out of range are errors, and NaN where they are not checked."""
+    scores, target = cases.inputs["dense"]
+    classes = scores.size(1)
+    wrong = target.clone()
+    wrong[0, 0, :2], wrong[1, 2, 3], wrong[1, 3, 3] = -1, classes, classes + 7
+    soft = scores.softmax(1)
+    beyond = soft.clone()
+    beyond[1, 0, 0, 0] = 255.0
+    module = cases.module("dense_0_raw")
+    said = (f"from -1 to {classes + 7}", f"{classes} classes", "ignore_index is 255")
+    said_of_values = ("255", "from 0 to 1", "ignore_index")
+    for loss in (module.SegLoss(), cases.load("dense_0_raw"), torch.jit.script(module.SegLoss())):
+        refused(loss, (scores, wrong), IndexError, said)
+        refused(loss, (scores, wrong.clamp(max=classes)), IndexError, (f"-1 to {classes}",))
+        refused(loss, (scores, beyond), ValueError, said_of_values)
+        refused(loss, (scores, beyond.long()), ValueError, said_of_values)
+        assert torch.isfinite(loss(scores, soft))
+        assert same(loss(scores, soft.round()), loss(scores, soft.round().bool()))
+    # What is void by another name, a class among them.
+    other = module.SegLoss(ignore_index=-1)
+    refused(other, (scores, target), IndexError, ("255 to 255", "ignore_index is -1"))
+    void = target.masked_fill(target == 255, 0)
+    loss = module.SegLoss(ignore_index=0, reduction="none")
+    assert torch.equal(loss(scores, void) == 0.0, void == 0)
+    for build in (module.SegLoss, lambda **options: cases.load("dense_0_raw", **options)):
+        assert build().check_target is None
+        each = build(check_target=False, reduction="none")
+        assert torch.equal(each(scores, wrong).isnan(), wrong != target)
+        assert torch.equal(each(scores, beyond).isnan(), (beyond > 1).any(1))
+        assert run(build(check_target=False), scores, wrong)[1].isnan().any()
+        for given, bad in ((target, wrong), (soft, beyond)):
+            for check in (None, True):
+                check_graphs(build(check_target=check), scores, given, bad)
+        # Off the CPU nothing waits: a meta tensor has no values to read.
+        assert build()(scores.to("meta"), target.to("meta")).is_meta
+        # A batch is one sample at a time.
+        one = build(check_target=False)
+        values = torch.vmap(one)(scores[:, None], target[:, None])
+        assert torch.allclose(values.mean(), one(scores, target), rtol=1e-12)
+
+
+def refused(loss, arguments, error, words):
+    """Checks that a loss raises an error with these words, also in TorchScript."""
+    try:
+        loss(*arguments)
+    except error as found:
+        message = str(found)
+        assert len(message) <= 300, message
+    except torch.jit.Error as found:
+        message = str(found)
+        assert f"builtins.{error.__name__}" in message, message
+    else:
+        raise AssertionError(f"no {error.__name__} with {words}")
+    assert all(word in message for word in words), f"{message}: {words}"
+
+
+def check_graphs(loss, scores, target, wrong):
+    """Graphs made with a right target give the value, and NaN with a wrong one."""
+    expected = loss(scores, target)
+    torch._dynamo.reset()
+    for variant in (
+        torch.compile(loss, fullgraph=True, backend="eager"),
+        torch.export.export(loss, (scores, target)).module(),
+        torch.jit.trace(loss, (scores, target)),
+    ):
+        assert torch.allclose(variant(scores, target), expected, rtol=1e-12)
+        assert variant(scores, wrong).isnan()
+
+
+def check_one_channel(cases, differences, chosen):
+    """One channel of a softmax is two, the other of which is 0; elsewhere labels are the target."""
+    for at, case in enumerate(chosen):
+        scores, target = cases.inputs[case["kind"]]
+        scores = scores[:, :1].contiguous()
+        two = torch.cat([torch.zeros_like(scores), scores], dim=1)
+        name = f"{case['name']}_simple"
+        module = cases.module(name)
+        generator = torch.Generator().manual_seed(at)
+        labels = torch.randint(2, scores[:, 0].shape, generator=generator)
+        void = torch.rand(labels.shape, generator=generator) < 0.2
+        for loss in (module.SegLoss(ignore_index=7), cases.load(name, ignore_index=7)):
+            if case["kind"] in ("dense", "list"):
+                with_void = labels.masked_fill(void, 7)
+                pairs = [(with_void, with_void), (with_void.unsqueeze(1), with_void)]
+                pairs.append((labels.double().unsqueeze(1), labels))
+                found = [run(loss, scores, given) for given, _ in pairs]
+                expected = [run(loss, two, given) for _, given in pairs]
+                expected = [(value, gradient[:, 1:]) for value, gradient in expected]
+            else:
+                found = [run(loss, scores, labels)]
+                expected = [run(loss, scores, labels.double().unsqueeze(1))]
+            for (value, gradient), (other, slope) in zip(found, expected):
+                differences.check("one channel", name, value, other, case["value_scale"])
+                if torch.isfinite(other):
+                    differences.check("one channel", name, gradient, slope, case["gradient_scale"])
+            refused(loss, (scores, labels + 1), IndexError, ("2 to 2", "2 classes, 0 to 1"))
+        # A constant stays what it is.
+        if at % 16 == 0 and re.search(r"\b(yhat|y|p|lambda)\b", case["text"]):
+            loss = module.SegLoss()
+            assert same(torch.jit.script(loss)(scores, labels), loss(scores, labels))
+            check_autocast(loss, scores, labels, name)
+            check_graphs(loss, scores, labels, labels + 1)
+
+
 def check_files(cases):
     """Loss files without conventions, overrides, and what is no loss file."""
     scores, target = cases.inputs["dense"]
     plain = {"schema": 1, "task": "t", "branches": {"seg": "neg(mul(y, log(yhat)))"}}
     known = cases.load("dense_0_raw")(scores, target)
-    # 255 is no class, whether or not it is known to be void.
-    assert same(autoloss.load(plain)(scores, target), known)
-    other = autoloss.load(plain, activation="sigmoid")(scores, target)
+    assert same(autoloss.load(plain, ignore_index=255)(scores, target), known)
+    # Nothing says that 255 is void.
+    refused(autoloss.load(plain), (scores, target), IndexError, ("255 to 255", "is -100"))
+    other = autoloss.load(plain, activation="sigmoid", ignore_index=255)(scores, target)
     assert not same(other, known)
+    inputs = [{"name": "p", "prediction": True}, {"name": "y", "values": "binary"}]
+    convention = {"activation": "sigmoid", "inputs": inputs, "void_label": 255}
+    maps = {**plain, "branches": {"seg": "square(add(p, neg(y)))"}}
+    maps["conventions"] = {"seg": convention}
+    loss, one = autoloss.load(maps), scores[:, :1]
+    refused(loss, (scores, 2.0 * torch.ones_like(scores)), ValueError, ("2.0 to 2.0",))
+    # A mask of one channel holds labels, and so may be void.
+    mask = target.masked_fill(target != 255, 1)
+    assert same(loss(one, mask.unsqueeze(1)), loss(one, mask))
+    value = (one[:, 0].sigmoid() - 1.0).square().masked_fill(mask == 255, 0.0).mean()
+    assert torch.allclose(loss(one, mask), value, rtol=1e-12)
+    inputs[1]["values"] = "any"
+    assert torch.isfinite(autoloss.load(maps)(scores, 2.0 * torch.ones_like(scores)))
     areas = {"schema": 1, "task": "t", "branches": {"reg": "add(1, neg(mul(i, inv(u))))"}}
     boxes, targets = cases.inputs["boxes"]
     assert same(autoloss.load(areas)(boxes, targets), cases.load("boxes_0_raw")(boxes, targets))
     mixed = {**plain, "branches": {**plain["branches"], "reg": "@l1"}}
-    assert same(autoloss.load(mixed)(scores, target), known)
+    assert same(autoloss.load(mixed, ignore_index=255)(scores, target), known)
     for bad, message in [
         ([], "no object"),
         ({}, "schema"),
@@ -352,8 +500,11 @@ def main(folder):
         ("eager, load, reductions, autocast", lambda: check_eager(cases, differences)),
         ("hostile names", lambda: check_hostile(cases)),
         ("shapes", lambda: check_shapes(cases)),
+        ("targets", lambda: check_targets(cases)),
+        ("one channel", lambda: check_one_channel(cases, differences, usable(cases, LOGITS, 5))),
         ("files", lambda: check_files(cases)),
         ("script", lambda: check_script(cases, differences, usable(cases, KINDS, 4))),
+        ("onnx of targets", lambda: check_onnx_targets(cases)),
         ("onnx", lambda: check_onnx(cases, differences, usable(cases, KINDS, 37))),
         ("compile", lambda: check_compile(cases, differences, groups(cases))),
     ]

@@ -217,13 +217,13 @@ def read_loss(name: str) -> nn.Module:
         sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
         import autoloss
 
-        return autoloss.load(name)
+        return autoloss.load(name, ignore_index=VOID)
     spec = importlib.util.spec_from_file_location("exported", name)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     own = [entry for entry in vars(module).values() if isinstance(entry, type)]
     (found,) = (entry for entry in own if entry.__module__ == "exported")
-    return found()
+    return found(ignore_index=VOID)
 
 
 class PlainCrossEntropy(nn.Module):

@@ -5,7 +5,8 @@
 //! host composes them of libtorch's, so that gradients at 0 and at ties are the same; nothing is
 //! shortened to what is equal on paper only, such as a product with `inv` to a division.
 //!
-//! Everything runs eagerly, under `torch.compile`, `torch.jit.script` and tracing. Half precision is
+//! Everything runs eagerly, under `torch.compile`, `torch.jit.script` and tracing. A target out of range is an
+//! error where reading values makes nothing wait, and NaN elsewhere (`parts::TARGET`). Half precision is
 //! computed in single precision: with ε = 10⁻¹² a logarithm has no meaning in it.
 
 mod code;
@@ -15,7 +16,7 @@ mod parts;
 
 use crate::ExportError;
 use crate::loss::{Branch, Loss};
-use autoloss_graph::{Activation, BranchName, Convention, Op};
+use autoloss_graph::{Activation, BranchName, Convention, Op, Values};
 use code::Body;
 use names::{Names, camel};
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ const NO_LABEL: i64 = -100;
 
 /// The file. `loss` is as it was found and `written` as it is to be computed.
 pub(crate) fn file(loss: &Loss, written: &Loss) -> Result<String, ExportError> {
-    let mut classes = Names::new(&["Tensor", "Dict", "Tuple", "F"]);
+    let mut classes = Names::new(&["Tensor", "Dict", "Optional", "Tuple", "F"]);
     let mut modules = Vec::new();
     let mut names = Vec::new();
     let mut ops = BTreeSet::new();
@@ -74,7 +75,15 @@ fn check(name: &BranchName, convention: &Convention) -> Result<(), ExportError> 
 }
 
 fn header(loss: &Loss, written: &Loss, ops: &BTreeSet<Op>, several: bool) -> String {
-    let types = if several { "Dict, Tuple" } else { "Tuple" };
+    let used = [
+        ("Dict", several),
+        ("Optional", has(written, is_dense)),
+        ("Tuple", true),
+    ];
+    let types: Vec<&str> = used
+        .iter()
+        .filter_map(|(name, used)| used.then_some(*name))
+        .collect();
     let pools = ops.iter().any(|op| op.is_pool());
     let functional = if pools {
         "import torch.nn.functional as F\n"
@@ -82,20 +91,33 @@ fn header(loss: &Loss, written: &Loss, ops: &BTreeSet<Op>, several: bool) -> Str
         ""
     };
     format!(
-        "{}\n\nfrom typing import {types}\n\nimport torch\n{functional}from torch import Tensor, nn",
-        docs::of_file(loss, written)
+        "{}\n\nfrom typing import {}\n\nimport torch\n{functional}from torch import Tensor, nn",
+        docs::of_file(loss, written),
+        types.join(", ")
     )
+}
+
+/// Whether a branch has such an activation.
+fn has(loss: &Loss, of: impl Fn(Activation) -> bool) -> bool {
+    let mut branches = loss.branches.values();
+    branches.any(|branch| of(branch.convention.activation))
+}
+
+/// Whether the target is classes or maps.
+fn is_dense(activation: Activation) -> bool {
+    activation != Activation::Boxes
 }
 
 /// The functions that the modules call.
 fn helpers(written: &Loss, ops: &BTreeSet<Op>) -> Vec<String> {
-    let has = |boxes: bool| {
-        let mut branches = written.branches.values();
-        branches.any(|branch| (branch.convention.activation == Activation::Boxes) == boxes)
-    };
     let mut texts = vec![parts::AXES, parts::SINGLE];
-    texts.extend(has(false).then_some(parts::TARGET));
-    texts.extend(has(true).then_some(parts::AREAS));
+    if has(written, is_dense) {
+        texts.extend([parts::CHECKED, parts::TARGET]);
+    }
+    let softmax = |activation| activation == Activation::Softmax;
+    texts.extend(has(written, softmax).then_some(parts::TWO_CLASSES));
+    let boxes = |activation| activation == Activation::Boxes;
+    texts.extend(has(written, boxes).then_some(parts::AREAS));
     texts.push(parts::REDUCED);
     let has_epsilon = |op: &Op| matches!(op, Op::Unary(op) if op.facts().has_epsilon);
     texts.extend(ops.iter().any(has_epsilon).then_some(parts::EPSILON));
@@ -106,7 +128,9 @@ fn helpers(written: &Loss, ops: &BTreeSet<Op>) -> Vec<String> {
 /// The module of a branch.
 fn module(class: &str, name: &BranchName, branch: &Branch, raw: &Branch) -> String {
     let convention = &branch.convention;
-    let mut locals = Names::new(&["self", "torch", "F", "nn", "Tensor", "Dict", "Tuple"]);
+    let mut locals = Names::new(&[
+        "self", "torch", "F", "nn", "Tensor", "Dict", "Optional", "Tuple",
+    ]);
     let inputs: Vec<String> = convention
         .inputs
         .inputs()
@@ -144,8 +168,12 @@ fn scaled(scale: f64, fields: String, forward: String) -> (String, String) {
     }
     let fields = fields
         .replace(
-            ") -> None:",
-            &format!(", scale: float = {scale:e}) -> None:"),
+            "reduction: str = \"mean\",\n",
+            &format!("reduction: str = \"mean\",\n        scale: float = {scale:e},\n"),
+        )
+        .replace(
+            "reduction: str = \"mean\")",
+            &format!("reduction: str = \"mean\", scale: float = {scale:e})"),
         )
         .replace(
             "        self.reduction = reduction\n",
@@ -156,6 +184,13 @@ fn scaled(scale: f64, fields: String, forward: String) -> (String, String) {
         "_reduced(self.scale * self.formula(",
     );
     (fields, forward)
+}
+
+/// Whether the target is known to have values from 0 to 1: those of a softmax, and those declared to be 0 or 1.
+fn has_unit_target(convention: &Convention) -> bool {
+    let mut inputs = convention.inputs.inputs().iter();
+    convention.activation == Activation::Softmax
+        || inputs.any(|input| !input.prediction && input.values == Values::Binary)
 }
 
 fn dense_forward(convention: &Convention) -> String {
@@ -174,30 +209,46 @@ fn dense_forward(convention: &Convention) -> String {
             }
         })
         .collect();
+    let unit = match has_unit_target(convention) {
+        true => "True",
+        false => "False",
+    };
+    let two_classes = match convention.activation {
+        Activation::Softmax => parts::ONE_CHANNEL,
+        _ => "",
+    };
     parts::DENSE_FORWARD
+        .replace("UNIT", unit)
+        .replace("TWO_CLASSES", two_classes)
         .replace("ACTIVATED", activated)
         .replace("ARGUMENTS", &arguments.join(", "))
 }
 
 /// The module of all branches.
 fn container(class: &str, loss: &Loss, branches: &[(&BranchName, String)]) -> String {
-    let each = |line: fn(&str, &str) -> String| -> String {
-        let lines: Vec<String> = branches
-            .iter()
-            .map(|(name, class)| line(name.as_str(), class))
-            .collect();
-        lines.join("\n")
-    };
-    let fields =
-        each(|name, class| format!("        self.loss_{name} = {class}(reduction=reduction)"));
-    let losses = each(|name, _| {
+    let fields = branches.iter().map(|(name, class)| {
+        let branch = loss.branches.get(name);
+        let arguments = match branch.is_some_and(|own| is_dense(own.convention.activation)) {
+            true => "reduction=reduction, check_target=check_target",
+            false => "reduction=reduction",
+        };
+        format!("        self.loss_{name} = {class}({arguments})")
+    });
+    let losses = branches.iter().map(|(name, _)| {
         format!(
             "            \"{name}\": self.loss_{name}(predictions[\"{name}\"], targets[\"{name}\"]),"
         )
     });
+    let [fields, losses] = [fields.collect::<Vec<_>>(), losses.collect()].map(|all| all.join("\n"));
+    let parameters = match has(loss, is_dense) {
+        true => {
+            "\n        self, reduction: str = \"mean\", check_target: Optional[bool] = None\n    "
+        }
+        false => "self, reduction: str = \"mean\"",
+    };
     format!(
         "class {class}(nn.Module):\n    {docs}\n\n    \
-         def __init__(self, reduction: str = \"mean\") -> None:\n        \
+         def __init__({parameters}) -> None:\n        \
          super().__init__()\n{fields}\n\n    \
          def forward(\n        \
          self, predictions: Dict[str, Tensor], targets: Dict[str, Tensor]\n    \

@@ -1,9 +1,10 @@
 //! What a Python file says of itself.
 
+use super::has_unit_target;
 use crate::escape::python;
 use crate::loss::{Branch, Loss};
 use crate::text::{left_out, meaning, provenance, title};
-use autoloss_graph::{Activation, BranchName};
+use autoloss_graph::{Activation, BranchName, Convention};
 
 /// Width of lines.
 const WIDTH: usize = 88;
@@ -34,6 +35,38 @@ pub(super) fn of_file(loss: &Loss, written: &Loss) -> String {
     docstring(&lines, "")
 }
 
+/// What boxes are.
+const BOXES: &str = "forward(deltas, target_deltas): boxes (N, 4) as dx, dy, ln w, ln h in units of one box of \
+     reference, the same for both (Faster R-CNN, arXiv 1506.01497, equation 2). Also (N, 4, L) and (N, 4, H, W).";
+
+/// What classes and maps are.
+fn of_target(convention: &Convention) -> [&'static str; 4] {
+    let usage = match has_unit_target(convention) {
+        true => {
+            "forward(logits, target): logits (N, C), (N, C, L) or (N, C, H, W). The target holds the \
+             labels, without the axis C, or is of the logits' shape and holds what to predict, from 0 to 1."
+        }
+        false => {
+            "forward(logits, target): logits (N, C), (N, C, L) or (N, C, H, W). The target holds the \
+             labels, without the axis C, or is of the logits' shape and holds what to predict."
+        }
+    };
+    let one_channel = match convention.activation {
+        Activation::Softmax => {
+            "One channel is the logit z of class 1 of two, the softmax that of (0, z); labels are 0 and 1."
+        }
+        _ => "One channel is that of class 1; labels are 0 and 1, and what to predict.",
+    };
+    [
+        usage,
+        "Where a label is ignore_index, prediction and target are 0; such positions still count in means.",
+        one_channel,
+        "check_target: whether a target out of range is an error. None: on the CPU, since elsewhere \
+         the check waits for the device. Unchecked, and always in compiled, traced and exported graphs, \
+         prediction and target are NaN there.",
+    ]
+}
+
 /// The docstring of a branch's module; `raw` is the branch as it was found.
 pub(super) fn of_branch(name: &BranchName, branch: &Branch, raw: &Branch) -> String {
     let inputs = &branch.convention.inputs;
@@ -46,22 +79,17 @@ pub(super) fn of_branch(name: &BranchName, branch: &Branch, raw: &Branch) -> Str
     ];
     if raw.graph != branch.graph {
         lines.push(format!("As it was found: {}", raw.graph.display(inputs)));
+        if has_unit_target(&branch.convention) {
+            lines.push("Both are equal where the target is 0 or 1.".to_owned());
+        }
     }
     lines.push(String::new());
-    let usage: &[&str] = match branch.convention.activation {
-        Activation::Boxes => &[
-            "forward(deltas, target_deltas): boxes (N, 4) as dx, dy, ln w, ln h in units of one box of \
-             reference, the same for both (Faster R-CNN, arXiv 1506.01497, equation 2). Also (N, 4, L) \
-             and (N, 4, H, W).",
-        ],
-        Activation::Softmax | Activation::Sigmoid | Activation::Identity => &[
-            "forward(logits, target): logits (N, C), (N, C, L) or (N, C, H, W). The target holds the \
-             classes, without the axis C, or is of the logits' shape and holds what to predict.",
-            "Where a class is ignore_index or not among 0 … C − 1, prediction and target are 0; such \
-             positions still count in means.",
-        ],
-    };
-    lines.extend(usage.iter().map(|line| (*line).to_owned()));
+    match branch.convention.activation {
+        Activation::Boxes => lines.push(BOXES.to_owned()),
+        Activation::Softmax | Activation::Sigmoid | Activation::Identity => {
+            lines.extend(of_target(&branch.convention).map(str::to_owned));
+        }
+    }
     lines.push(
         "reduction: 'sum' over all values, 'mean' divides it by the number of positions N·H·W, 'none' \
          gives the sum over C at each position."

@@ -25,26 +25,84 @@ def _single(x: Tensor) -> Tensor:
     return x
 "#;
 
+/// Whether a target is checked.
+pub(super) const CHECKED: &str = r#"
+def _checked(target: Tensor, check_target: Optional[bool]) -> bool:
+    """Whether a wrong target is an error: by default on the CPU, never in a graph."""
+    if not torch.jit.is_scripting():
+        # PyTorch 2.0 has no torch.compiler.
+        compiler = getattr(torch, "compiler", None)
+        is_compiling = getattr(compiler, "is_compiling", None)
+        if torch.jit.is_tracing() or (is_compiling is not None and is_compiling()):
+            return False
+    if check_target is not None:
+        return check_target
+    return target.device.type == "cpu"
+"#;
+
 /// Classes as one-hot coding.
 pub(super) const TARGET: &str = r#"
 def _coded(
-    target: Tensor, axes: int, scores: Tensor, ignore_index: int
+    target: Tensor,
+    axes: int,
+    scores: Tensor,
+    unit: bool,
+    ignore_index: int,
+    check_target: Optional[bool],
 ) -> Tuple[Tensor, Tensor]:
-    """The target of logits with so many axes as (N, C, H, W), and where it counts."""
-    if target.dim() == axes:
+    """The target of logits with so many axes as (N, C, H, W), and where it counts.
+
+    The latter is 1, or 0 at void, or NaN out of range. `unit`: values are from 0 to 1.
+    """
+    channels = scores.size(1)
+    # One channel stands for class 1 of two.
+    classes = max(channels, 2)
+    dense = target.dim() == axes
+    if unit and channels == 1 and not target.is_floating_point():
+        dense = False
+    if dense:
         wanted = _four_axes(target).to(scores.dtype)
-        valid = torch.ones_like(scores[:, :1])
+        void = torch.zeros_like(wanted[:, :1], dtype=torch.bool)
+        outside = void
+        if unit:
+            # Interpolated maps may be off by a rounding.
+            outside = ((wanted < -0.001) | (wanted > 1.001)).any(dim=1, keepdim=True)
     else:
         if target.is_floating_point():
             raise ValueError("classes are whole numbers; others have the logits' shape")
-        labels = _four_axes(target.unsqueeze(1)).long()
-        classes = torch.arange(scores.size(1), device=labels.device).view(1, -1, 1, 1)
-        inside = (labels >= 0) & (labels < scores.size(1)) & (labels != ignore_index)
-        wanted = ((labels == classes) & inside).to(scores.dtype)
-        valid = inside.to(scores.dtype)
+        labels = target if target.dim() == axes else target.unsqueeze(1)
+        labels = _four_axes(labels).long()
+        own = torch.arange(classes - channels, classes, device=labels.device)
+        wanted = (labels == own.view(1, -1, 1, 1)).to(scores.dtype)
+        void = labels == ignore_index
+        outside = ((labels < 0) | (labels >= classes)) & ~void
     if wanted.shape != scores.shape:
         raise ValueError("the target does not fit the shape of the logits")
-    return wanted, valid
+    if _checked(target, check_target) and bool(outside.any()):
+        if dense:
+            least, greatest = float(wanted.min()), float(wanted.max())
+            raise ValueError(
+                f"values out of range, from {least} to {greatest}: a target of the "
+                "logits' shape has values from 0 to 1, and ignore_index is for labels"
+            )
+        wrong = target.reshape(-1).long()[outside.reshape(-1)]
+        low, high = int(wrong.min()), int(wrong.max())
+        raise IndexError(
+            f"labels out of range, from {low} to {high}: there are {classes} classes, "
+            f"0 to {classes - 1}, and ignore_index is {ignore_index}"
+        )
+    valid = (~void).to(scores.dtype).masked_fill(outside, float("nan"))
+    return wanted * valid, valid
+"#;
+
+/// One channel of a softmax as two.
+pub(super) const TWO_CLASSES: &str = r#"
+def _two_classes(
+    scores: Tensor, wanted: Tensor, valid: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """The logit of class 1 as logits of two classes, and its target as theirs."""
+    both = torch.cat([torch.zeros_like(scores), scores], dim=1)
+    return both, torch.cat([valid - wanted, wanted], dim=1)
 "#;
 
 /// Boxes as areas.
@@ -94,12 +152,18 @@ pub(super) const REDUCTION_FIELD: &str = r#"
 
 /// The settings of a branch of classes.
 pub(super) const LABEL_FIELDS: &str = r#"
-    def __init__(self, ignore_index: int = LABEL, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        ignore_index: int = LABEL,
+        reduction: str = "mean",
+        check_target: Optional[bool] = None,
+    ) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is mean, sum or none, not {reduction!r}")
         self.ignore_index = ignore_index
         self.reduction = reduction
+        self.check_target = check_target
 "#;
 
 /// The use of a branch of boxes.
@@ -117,9 +181,21 @@ pub(super) const BOX_FORWARD: &str = r#"
 pub(super) const DENSE_FORWARD: &str = r#"
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         scores = _four_axes(_single(logits))
-        wanted, valid = _coded(target, logits.dim(), scores, self.ignore_index)
-        prediction = ACTIVATED * valid
+        wanted, valid = _coded(
+            target,
+            logits.dim(),
+            scores,
+            UNIT,
+            self.ignore_index,
+            self.check_target,
+        )
+TWO_CLASSES        prediction = ACTIVATED * valid
         return _reduced(self.formula(ARGUMENTS), logits, self.reduction)
+"#;
+
+/// What a softmax does with one channel.
+pub(super) const ONE_CHANNEL: &str = r#"        if scores.size(1) == 1:
+            scores, wanted = _two_classes(scores, wanted, valid)
 "#;
 
 /// The ε of operators, written apart.

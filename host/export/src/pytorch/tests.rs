@@ -1,6 +1,6 @@
 use crate::loss::tests::{areas, dense, loss};
 use crate::{ExportError, Format, Options, render};
-use autoloss_graph::{Activation, Convention, InputInfo, Signature};
+use autoloss_graph::{Activation, Convention, InputInfo, Signature, Values};
 
 fn python(loss: &crate::Loss) -> String {
     render(loss, Format::Pytorch, &Options::default()).unwrap()
@@ -28,11 +28,48 @@ fn several_branches_share_helpers_and_have_a_container() {
         "class RpnClsLoss_2(nn.Module):",
         "class RpnRegLoss(nn.Module):",
         "class VocSegLoss(nn.Module):",
+        "        self, reduction: str = \"mean\", check_target: Optional[bool] = None",
+        "        self.loss_rpn_cls = RpnClsLoss_2(reduction=reduction, check_target=check_target)",
         "        self.loss_rpn_reg = RpnRegLoss(reduction=reduction)",
     ] {
         assert!(file.contains(line), "{line}\n{file}");
     }
     assert_eq!(file.matches("def _log(").count(), 1);
+}
+
+#[test]
+fn targets_are_checked_where_they_are_known() {
+    let convention = |activation, values| {
+        let target = InputInfo::target("y").with_values(values);
+        Convention {
+            inputs: Signature::new(vec![InputInfo::prediction("yhat"), target]).unwrap(),
+            activation,
+            void_label: None,
+        }
+    };
+    for (activation, values, unit, two_classes) in [
+        (Activation::Softmax, Values::Any, "True", true),
+        (Activation::Sigmoid, Values::Binary, "True", false),
+        (Activation::Sigmoid, Values::Any, "False", false),
+        (Activation::Identity, Values::Binary, "True", false),
+        (Activation::Identity, Values::Any, "False", false),
+    ] {
+        let file = python(&loss(&[(
+            "seg",
+            "neg(yhat)",
+            convention(activation, values),
+        )]));
+        let argument = format!("            scores,\n            {unit},\n");
+        assert!(file.contains(&argument), "{file}");
+        assert_eq!(file.contains("_two_classes("), two_classes, "{file}");
+        let words: Vec<&str> = file.split_whitespace().collect();
+        let bounded = words.join(" ").contains("what to predict, from 0 to 1.");
+        assert_eq!(bounded, unit == "True", "{file}");
+    }
+    let file = python(&loss(&[("reg", "neg(i)", areas())]));
+    for name in ["Optional", "check_target", "_coded"] {
+        assert!(!file.contains(name), "{file}");
+    }
 }
 
 #[test]

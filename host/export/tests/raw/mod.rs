@@ -42,13 +42,12 @@ fn random(rng: &mut ChaCha8Rng, shape: [usize; 4], most: f64) -> Field {
 }
 
 impl Raw {
-    /// Logits with classes, some of which are void or none.
+    /// Logits with classes, some of which are void.
     pub(crate) fn labels(rng: &mut ChaCha8Rng, shape: [usize; 4], void: Option<i64>) -> Self {
         let [n, c, h, w] = shape;
         let classes = c as i64;
         let label = |rng: &mut ChaCha8Rng| match rng.random_range(0..8) {
             0 => void.unwrap_or(-100),
-            1 => classes,
             _ => rng.random_range(0..classes),
         };
         Self {

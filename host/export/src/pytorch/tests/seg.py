@@ -9,7 +9,7 @@ Where it comes from:
 - selection_mean: 0.71
 """
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -33,24 +33,78 @@ def _single(x: Tensor) -> Tensor:
     return x
 
 
+def _checked(target: Tensor, check_target: Optional[bool]) -> bool:
+    """Whether a wrong target is an error: by default on the CPU, never in a graph."""
+    if not torch.jit.is_scripting():
+        # PyTorch 2.0 has no torch.compiler.
+        compiler = getattr(torch, "compiler", None)
+        is_compiling = getattr(compiler, "is_compiling", None)
+        if torch.jit.is_tracing() or (is_compiling is not None and is_compiling()):
+            return False
+    if check_target is not None:
+        return check_target
+    return target.device.type == "cpu"
+
+
 def _coded(
-    target: Tensor, axes: int, scores: Tensor, ignore_index: int
+    target: Tensor,
+    axes: int,
+    scores: Tensor,
+    unit: bool,
+    ignore_index: int,
+    check_target: Optional[bool],
 ) -> Tuple[Tensor, Tensor]:
-    """The target of logits with so many axes as (N, C, H, W), and where it counts."""
-    if target.dim() == axes:
+    """The target of logits with so many axes as (N, C, H, W), and where it counts.
+
+    The latter is 1, or 0 at void, or NaN out of range. `unit`: values are from 0 to 1.
+    """
+    channels = scores.size(1)
+    # One channel stands for class 1 of two.
+    classes = max(channels, 2)
+    dense = target.dim() == axes
+    if unit and channels == 1 and not target.is_floating_point():
+        dense = False
+    if dense:
         wanted = _four_axes(target).to(scores.dtype)
-        valid = torch.ones_like(scores[:, :1])
+        void = torch.zeros_like(wanted[:, :1], dtype=torch.bool)
+        outside = void
+        if unit:
+            # Interpolated maps may be off by a rounding.
+            outside = ((wanted < -0.001) | (wanted > 1.001)).any(dim=1, keepdim=True)
     else:
         if target.is_floating_point():
             raise ValueError("classes are whole numbers; others have the logits' shape")
-        labels = _four_axes(target.unsqueeze(1)).long()
-        classes = torch.arange(scores.size(1), device=labels.device).view(1, -1, 1, 1)
-        inside = (labels >= 0) & (labels < scores.size(1)) & (labels != ignore_index)
-        wanted = ((labels == classes) & inside).to(scores.dtype)
-        valid = inside.to(scores.dtype)
+        labels = target if target.dim() == axes else target.unsqueeze(1)
+        labels = _four_axes(labels).long()
+        own = torch.arange(classes - channels, classes, device=labels.device)
+        wanted = (labels == own.view(1, -1, 1, 1)).to(scores.dtype)
+        void = labels == ignore_index
+        outside = ((labels < 0) | (labels >= classes)) & ~void
     if wanted.shape != scores.shape:
         raise ValueError("the target does not fit the shape of the logits")
-    return wanted, valid
+    if _checked(target, check_target) and bool(outside.any()):
+        if dense:
+            least, greatest = float(wanted.min()), float(wanted.max())
+            raise ValueError(
+                f"values out of range, from {least} to {greatest}: a target of the "
+                "logits' shape has values from 0 to 1, and ignore_index is for labels"
+            )
+        wrong = target.reshape(-1).long()[outside.reshape(-1)]
+        low, high = int(wrong.min()), int(wrong.max())
+        raise IndexError(
+            f"labels out of range, from {low} to {high}: there are {classes} classes, "
+            f"0 to {classes - 1}, and ignore_index is {ignore_index}"
+        )
+    valid = (~void).to(scores.dtype).masked_fill(outside, float("nan"))
+    return wanted * valid, valid
+
+
+def _two_classes(
+    scores: Tensor, wanted: Tensor, valid: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """The logit of class 1 as logits of two classes, and its target as theirs."""
+    both = torch.cat([torch.zeros_like(scores), scores], dim=1)
+    return both, torch.cat([valid - wanted, wanted], dim=1)
 
 
 def _reduced(values: Tensor, like: Tensor, reduction: str) -> Tensor:
@@ -80,26 +134,47 @@ class SegLoss(nn.Module):
     Inputs: yhat: softmax of the logits, y: target.
     Text form: neg(mul(y, log(yhat)))
     As it was found: neg(mul(square(y), log(yhat)))
+    Both are equal where the target is 0 or 1.
 
     forward(logits, target): logits (N, C), (N, C, L) or (N, C, H, W). The target holds
-        the classes, without the axis C, or is of the logits' shape and holds what to
-        predict.
-    Where a class is ignore_index or not among 0 … C − 1, prediction and target are 0;
-        such positions still count in means.
+        the labels, without the axis C, or is of the logits' shape and holds what to
+        predict, from 0 to 1.
+    Where a label is ignore_index, prediction and target are 0; such positions still
+        count in means.
+    One channel is the logit z of class 1 of two, the softmax that of (0, z); labels are
+        0 and 1.
+    check_target: whether a target out of range is an error. None: on the CPU, since
+        elsewhere the check waits for the device. Unchecked, and always in compiled,
+        traced and exported graphs, prediction and target are NaN there.
     reduction: 'sum' over all values, 'mean' divides it by the number of positions
         N·H·W, 'none' gives the sum over C at each position.
     """
 
-    def __init__(self, ignore_index: int = 255, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        reduction: str = "mean",
+        check_target: Optional[bool] = None,
+    ) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is mean, sum or none, not {reduction!r}")
         self.ignore_index = ignore_index
         self.reduction = reduction
+        self.check_target = check_target
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         scores = _four_axes(_single(logits))
-        wanted, valid = _coded(target, logits.dim(), scores, self.ignore_index)
+        wanted, valid = _coded(
+            target,
+            logits.dim(),
+            scores,
+            True,
+            self.ignore_index,
+            self.check_target,
+        )
+        if scores.size(1) == 1:
+            scores, wanted = _two_classes(scores, wanted, valid)
         prediction = scores.softmax(dim=1) * valid
         return _reduced(self.formula(prediction, wanted), logits, self.reduction)
 
