@@ -222,6 +222,18 @@ fn broke(command: &[&str], cases: &[Broken]) {
 }
 
 #[test]
+fn a_setting_that_nobody_asks_for_is_misspelt() {
+    let words = ["evaluate", "ce", "--set", "task.falt=none"];
+    let ended = with_fault(&words, "settings:one");
+    ended.failed(&[
+        "task 'misbehaving' has no setting 'falt' (there are: fault)",
+        "did you mean 'fault'?",
+    ]);
+    let words = ["evaluate", "ce", "--set", "network.depth=3"];
+    with_fault(&words, "none").failed(&["network 'pebble' has no setting 'depth'"]);
+}
+
+#[test]
 fn batches_that_break_the_rules() {
     let task = "Task::batch";
     broke(
@@ -238,6 +250,11 @@ fn batches_that_break_the_rules() {
                 "'labels' has shape [7, 8, 8] where 8 samples were",
             ),
             ("batch:nan", task, "'image' is not finite"),
+            (
+                "batch:differs",
+                task,
+                "asked for twice, have another 'image' the second time",
+            ),
             ("batch:undefined", task, "it sent an undefined tensor"),
             ("batch:no_inputs", task, "no input tensor"),
             (
@@ -257,6 +274,26 @@ fn networks_that_break_the_rules() {
     broke(
         &["evaluate", "ce"],
         &[
+            (
+                "declared:binary,forward:half_y",
+                forward,
+                "input 'y' of branch 'map' is declared 0 or 1",
+            ),
+            (
+                "forward:no_softmax",
+                forward,
+                "is to be what a softmax makes of raw predictions, from 0 to 1",
+            ),
+            (
+                "forward:sigmoid",
+                forward,
+                "is declared the same everywhere",
+            ),
+            (
+                "parameters:copies",
+                parameters,
+                "after the first backward pass no parameter has a gradient",
+            ),
             (
                 "forward:other_branch",
                 forward,
@@ -384,6 +421,16 @@ fn screening_samples_that_break_the_rules() {
                 "it sent an undefined tensor",
             ),
             ("screening:no_y", samples, "'y'"),
+            (
+                "declared:binary,screening:half_y",
+                samples,
+                "input 'y' of branch 'map' is declared 0 or 1 and holds other values, from 0.0000 to 0.5000",
+            ),
+            (
+                "screening:uneven_y",
+                samples,
+                "the sum over its channels is declared the same everywhere and is from 1.0000 to 3.0000",
+            ),
             (
                 "screening:wide_valid",
                 samples,

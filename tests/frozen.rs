@@ -33,7 +33,7 @@ fn weights(folder: &Path, seed: i64) {
         device: "cpu".to_owned(),
         seed: 0,
         weights: None,
-        settings: BTreeMap::new(),
+        settings: autoloss_plugin_api::Settings::default(),
     })
     .unwrap();
     let parameters = network.parameters();

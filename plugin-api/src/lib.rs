@@ -67,6 +67,7 @@ mod error;
 mod metric;
 mod network;
 mod register;
+mod settings;
 mod task;
 mod tensors;
 
@@ -79,6 +80,7 @@ pub use autoloss_spec::{
 pub use error::{Error, Result, brief};
 pub use metric::{Metric, MetricOptions, Scores, ScreeningMetric};
 pub use network::{Mode, NetworkOptions, Parameter, ProxyNetwork};
+pub use settings::Settings;
 pub use task::{Batch, BatchRequest, ScreeningRequest, ScreeningSamples, Task, TaskOptions};
 pub use tensors::{MissingTensor, Tensors};
 

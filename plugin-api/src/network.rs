@@ -1,6 +1,6 @@
 //! The network that a candidate loss trains.
 
-use crate::{Batch, NetworkInfo, Result, TaskInfo, Tensors};
+use crate::{Batch, NetworkInfo, Result, Settings, TaskInfo, Tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct NetworkOptions {
     pub weights: Option<PathBuf>,
     /// Settings of this network alone, from `[network]` of the configuration.
     #[serde(default)]
-    pub settings: BTreeMap<String, serde_json::Value>,
+    pub settings: Settings,
 }
 
 impl NetworkOptions {

@@ -1,6 +1,6 @@
 //! The task: data and the conventions of its losses.
 
-use crate::{Result, Split, TaskInfo, Tensors};
+use crate::{Result, Settings, Split, TaskInfo, Tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct TaskOptions {
     /// of them ends the run.
     pub skip_bad: bool,
     /// Settings of this task alone, from `[task]` of the configuration or `--set KEY=VALUE`.
-    pub settings: BTreeMap<String, serde_json::Value>,
+    pub settings: Settings,
 }
 
 /// Which samples make a batch.

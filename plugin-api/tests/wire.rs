@@ -195,14 +195,14 @@ fn creations() -> [Create; 4] {
         data: Some("/data".into()),
         seed: 7,
         skip_bad: true,
-        settings: BTreeMap::from([("size".into(), 64.into())]),
+        settings: [("size".into(), 64.into())].into_iter().collect(),
     };
     let network = NetworkOptions {
         task: task(),
         device: "cuda:0".into(),
         seed: 9,
         weights: None,
-        settings: BTreeMap::new(),
+        settings: autoloss_plugin_api::Settings::default(),
     };
     [
         Create::Task("t".into(), options),

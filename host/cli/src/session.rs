@@ -154,7 +154,7 @@ impl Session {
                 data: spec.data.clone(),
                 seed: config.seed,
                 skip_bad: spec.skip_bad,
-                settings: spec.settings.clone(),
+                settings: spec.settings.clone().into(),
             },
             weights: spec.weights.clone(),
             fixed: spec.fixed.clone(),

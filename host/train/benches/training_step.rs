@@ -71,7 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         network: Some(options.network.clone()),
         options: TaskOptions {
             data: options.data.clone(),
-            settings: BTreeMap::from([("size".to_owned(), options.size.into())]),
+            settings: [("size".to_owned(), options.size.into())]
+                .into_iter()
+                .collect(),
             ..TaskOptions::default()
         },
         network_settings: network_settings(&options.settings)?,

@@ -135,6 +135,11 @@ impl Network {
         Ok(self.remote.parameters()?)
     }
 
+    /// The error about parameters that no loss has a gradient with respect to.
+    pub fn parameters_are_apart(&self) -> TrainError {
+        self.remote.parameters_are_apart().into()
+    }
+
     /// Writes parameters and buffers as safetensors, under the names the plugin gives them.
     ///
     /// # Errors

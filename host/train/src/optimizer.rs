@@ -90,6 +90,12 @@ impl Optimizer {
         shim::drop_gradients(self.slots.iter().map(|slot| &slot.parameter.tensor))
     }
 
+    /// Whether any parameter has a gradient.
+    pub fn has_gradients(&self) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| slot.parameter.tensor.grad().defined())
+    }
+
     /// The norm of all gradients together; not finite where one of them is not.
     ///
     /// # Errors

@@ -165,6 +165,9 @@ impl Training<'_> {
         // A loss that depends on no prediction has the gradient zero.
         if loss.requires_grad() {
             loss.f_backward()?;
+            if step == first && !optimizer.has_gradients() {
+                return Err(self.network.parameters_are_apart());
+            }
         }
         // Read only now: on a GPU reading waits for all that was started.
         let norm = optimizer.gradient_norm()?;

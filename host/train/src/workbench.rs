@@ -158,7 +158,7 @@ impl Workbench {
                 device: runtime::device_name(device),
                 seed: 0,
                 weights: weights.clone(),
-                settings: choice.network_settings.clone(),
+                settings: choice.network_settings.clone().into(),
             };
             Features::new(&network, options, compute, choice.caching.clone())
         });
@@ -453,7 +453,7 @@ impl Workbench {
             device: runtime::device_name(self.device),
             seed,
             weights: self.weights.clone(),
-            settings: self.network_settings.clone(),
+            settings: self.network_settings.clone().into(),
         };
         let (plugin, info) = &self.network;
         Network::build(

@@ -4,7 +4,7 @@ use super::failure::{Failure, FailureKind, catch};
 use super::message::{Answer, Inside};
 use super::wire::{Call, Create, capabilities};
 use crate::register::{MetricEntry, NetworkEntry, ScreeningMetricEntry, TaskEntry};
-use crate::{Metric, PluginInfo, ProxyNetwork, ScreeningMetric, Task};
+use crate::{Metric, PluginInfo, ProxyNetwork, ScreeningMetric, Settings, Task, UnknownName};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -134,11 +134,17 @@ pub(super) fn describe() -> Result<Vec<u8>, Failure> {
 pub(super) fn create(message: &[u8]) -> Result<u64, Failure> {
     let make = || -> Result<u64, Failure> {
         Ok(match decode(message)? {
-            Create::Task(name, options) => TASKS.add(TaskEntry::make(&name, &options)?.into()),
+            Create::Task(name, options) => {
+                let task = TaskEntry::make(&name, &options)?;
+                refuse_unread("task", &name, &options.settings)?;
+                TASKS.add(task.into())
+            }
             Create::Network(name, options) => {
                 // One generator per process: networks of every plugin draw from it.
                 tch::manual_seed(i64::from_ne_bytes(options.seed.to_ne_bytes()));
-                NETWORKS.add(NetworkEntry::make(&name, &options)?)
+                let network = NetworkEntry::make(&name, &options)?;
+                refuse_unread("network", &name, &options.settings)?;
+                NETWORKS.add(network)
             }
             Create::Metric(name, options) => METRICS.add(MetricEntry::make(&name, &options)?),
             Create::ScreeningMetric(name, options) => {
@@ -148,6 +154,26 @@ pub(super) fn create(message: &[u8]) -> Result<u64, Failure> {
     };
     // Parameters must be leaves that record gradients whatever the host's thread was doing.
     tch::with_grad(|| catch(make))
+}
+
+/// A setting that nobody has asked for is misspelt.
+fn refuse_unread(kind: &str, name: &str, settings: &Settings) -> Result<(), Failure> {
+    settings.in_vain().map_or(Ok(()), |unknown| {
+        let owner = format!("{kind} '{name}'");
+        Err(Failure::from(crate::Error::from(UnreadSetting {
+            owner,
+            unknown,
+        })))
+    })
+}
+
+/// A setting of a task or a network.
+#[derive(Debug, thiserror::Error)]
+#[error("{owner} has {unknown}")]
+struct UnreadSetting {
+    owner: String,
+    #[source]
+    unknown: UnknownName,
 }
 
 pub(super) fn call(number: u64, message: &[u8], tensors: Vec<Tensor>) -> Answer<Vec<u8>> {

@@ -19,7 +19,7 @@ const SCENES: [u64; 4] = [4096, 128, 128, 200];
 pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
     let (origin, settings) = match &options.data {
         None => {
-            let settings = Settings::of_scenes().with(&options.settings)?;
+            let settings = Settings::of_scenes().with(options.settings.all())?;
             let config = SceneConfig {
                 size: settings.size,
                 ..SceneConfig::default()
@@ -30,9 +30,9 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
         Some(path) => {
             // The user's settings say how the folder is read, its side file how it is trained on; and so
             // that a written set keeps its indices, which training pictures stay.
-            let own = Settings::of_a_folder().with(&options.settings)?;
+            let own = Settings::of_a_folder().with(options.settings.all())?;
             let mut named = CocoFolder::settings_of(path)?;
-            named.extend(options.settings.clone());
+            named.extend(options.settings.all().clone());
             let settings = Settings::of_a_folder().with(&named);
             let settings = settings.map_err(|source| ErrorAt {
                 path: path.to_owned(),

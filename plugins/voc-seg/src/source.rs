@@ -23,7 +23,7 @@ const SIDES: [usize; 2] = [48, 80];
 pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
     let (origin, settings) = match &options.data {
         None => {
-            let mut settings = Settings::of_scenes().with(&options.settings)?;
+            let mut settings = Settings::of_scenes().with(options.settings.all())?;
             settings.size = settings.scene_size();
             let config = SceneConfig {
                 size: settings.size,
@@ -39,9 +39,9 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
             (Origin::Scenes(scenes), settings)
         }
         Some(path) => {
-            Settings::check_of_a_folder(&options.settings)?;
+            Settings::check_of_a_folder(options.settings.all())?;
             // The user's settings say how the folder is read, its side file how it is trained on.
-            let own = Settings::of_a_folder().with(&options.settings)?;
+            let own = Settings::of_a_folder().with(options.settings.all())?;
             let how = FolderOptions {
                 train_list: own.train_list,
                 reward_share: own.reward_share,
@@ -51,7 +51,7 @@ pub(crate) fn open(options: &TaskOptions) -> Result<(Source, Settings)> {
             };
             let folder = SegmentationFolder::open(path, &how)?;
             let mut named = folder.settings().clone();
-            named.extend(options.settings.clone());
+            named.extend(options.settings.all().clone());
             let settings = Settings::of_a_folder().with(&named);
             let settings = settings.map_err(|source| ErrorAt {
                 path: path.to_owned(),

@@ -46,7 +46,7 @@ impl<C: Choice> ProxyNetwork for FasterRcnn<C> {
 
     fn build(options: &NetworkOptions) -> Result<Self> {
         let design = C::DESIGN;
-        let settings = NetworkSettings::read(&design, &options.settings)?;
+        let settings = NetworkSettings::read(&design, options.settings.all())?;
         let classes = num_classes(&options.task, 10_000)?;
         let mut weights = Weights::new(options.device()?);
         weights.freeze_norms(settings.frozen_norms);

@@ -88,7 +88,7 @@ impl ProxyNetwork for FpnLite0Frozen {
     fn build(options: &NetworkOptions) -> Result<Self> {
         let mut dropout = 0.0;
         let owner = format!("network '{NAME}'");
-        read_settings(owner, &["dropout"], &options.settings, |setting| {
+        read_settings(owner, &["dropout"], options.settings.all(), |setting| {
             if setting.name() != "dropout" {
                 return Ok(false);
             }

@@ -139,7 +139,7 @@ impl<C: Choice> ProxyNetwork for Segmenter<C> {
 
     fn build(options: &NetworkOptions) -> Result<Self> {
         let design = C::DESIGN;
-        let settings = NetworkSettings::read(&design, &options.settings)?;
+        let settings = NetworkSettings::read(&design, options.settings.all())?;
         // Labels are bytes.
         let classes = num_classes(&options.task, 255)?;
         let mut weights = Weights::new(options.device()?);

@@ -54,7 +54,9 @@ impl ProxyNetwork for UnetTiny {
     }
 
     fn build(options: &NetworkOptions) -> Result<Self> {
-        read_settings("network 'unet_tiny'", &[], &options.settings, |_| Ok(false))?;
+        read_settings("network 'unet_tiny'", &[], options.settings.all(), |_| {
+            Ok(false)
+        })?;
         // Labels are bytes.
         let classes = num_classes(&options.task, 255)?;
         let network = Self::fresh(Weights::new(options.device()?), classes)?;
@@ -215,7 +217,7 @@ mod tests {
             device: "cpu".to_owned(),
             seed: 0,
             weights: None,
-            settings: BTreeMap::new(),
+            settings: autoloss_plugin_api::Settings::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use autoloss_plugin_api::tracing;
 use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, InputInfo, ReferenceLoss, Result,
     ScreeningRequest, ScreeningSamples, Split, Task, TaskInfo, TaskOptions, Tensors, UnknownName,
+    Values,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,19 +57,19 @@ impl Task for Misbehaving {
     }
 
     fn open(options: &TaskOptions) -> Result<Self> {
-        for (name, value) in &options.settings {
+        if fault::is("settings:one") {
+            // The others are never looked at.
+            let _ = options.settings.get("fault");
+            return Self::opened(options.seed);
+        }
+        for (name, value) in options.settings.all() {
             match (name.as_str(), value) {
                 ("fault", Value::String(fault)) => fault::choose(fault),
                 ("fault", _) => return Err(format!("'fault' is {value}, expected a text").into()),
                 _ => return Err(UnknownName::new("setting", name, ["fault"]).into()),
             }
         }
-        fault::strike("Task::open")?;
-        tracing::debug!(seed = options.seed, "opened the patches");
-        Ok(Self {
-            seed: options.seed,
-            batches: AtomicU64::new(0),
-        })
+        Self::opened(options.seed)
     }
 
     fn attributes(&self) -> BTreeMap<String, Value> {
@@ -133,6 +134,9 @@ impl Task for Misbehaving {
         }
         if fault::is("batch:fewer_labels") {
             labels = labels.f_narrow(0, 0, count - 1)?;
+        }
+        if fault::is("batch:differs") {
+            image = image.f_add_scalar(before as f64)?;
         }
         if fault::is("batch:nan") {
             image = image.f_mul_scalar(f64::NAN)?;
@@ -219,6 +223,15 @@ impl Task for Misbehaving {
 }
 
 impl Misbehaving {
+    fn opened(seed: u64) -> Result<Self> {
+        fault::strike("Task::open")?;
+        tracing::debug!(seed, "opened the patches");
+        Ok(Self {
+            seed,
+            batches: AtomicU64::new(0),
+        })
+    }
+
     fn map(&self, split: Split, index: u64) -> Map {
         let number = self.seed.wrapping_mul(4).wrapping_add(split as u64);
         Map::draw(Stream(number).next().wrapping_add(index))
@@ -251,6 +264,13 @@ fn spoil(samples: &mut ScreeningSamples) -> Result<()> {
     }
     if fault::is("screening:smaller_y") {
         samples.fixed.insert("y", y.f_narrow(3, 0, 4)?);
+    }
+    if fault::is("screening:half_y") {
+        samples.fixed.insert("y", y.f_mul_scalar(0.5)?);
+    }
+    if fault::is("screening:uneven_y") {
+        let weights = Tensor::from_slice(&[1_f32, 2.0, 3.0]).f_view([1, 3, 1, 1])?;
+        samples.fixed.insert("y", y.f_mul(&weights)?);
     }
     if fault::is("screening:nan") {
         samples.fixed.insert("y", y.f_mul_scalar(f64::NAN)?);
@@ -295,10 +315,12 @@ fn branch(name: &str) -> BranchInfo {
     } else {
         "mIoU"
     };
-    BranchInfo::new(name, Activation::Softmax, score).inputs([
-        InputInfo::prediction("yhat").with_constant_channel_mean(),
-        InputInfo::target("y").with_constant_channel_mean(),
-    ])
+    let mut y = InputInfo::target("y").with_constant_channel_mean();
+    if fault::is("declared:binary") {
+        y = y.with_values(Values::Binary);
+    }
+    let yhat = InputInfo::prediction("yhat").with_constant_channel_mean();
+    BranchInfo::new(name, Activation::Softmax, score).inputs([yhat, y])
 }
 
 fn default_of(kind: &str, valid: &str) -> String {

@@ -65,8 +65,17 @@ impl ProxyNetwork for Pebble {
         if mode == Mode::Train {
             let _ = self.batches.f_add_scalar_(1)?;
         }
-        let yhat = self.logits(&batch.inputs)?.f_softmax(1, None)?;
-        let y = one_hot(batch.targets.get("labels")?)?;
+        let mut yhat = self.logits(&batch.inputs)?;
+        if !fault::is("forward:no_softmax") {
+            yhat = yhat.f_softmax(1, None)?;
+        }
+        if fault::is("forward:sigmoid") {
+            yhat = yhat.f_sigmoid()?;
+        }
+        let mut y = one_hot(batch.targets.get("labels")?)?;
+        if fault::is("forward:half_y") {
+            y = y.f_mul_scalar(0.5)?;
+        }
         let inputs = spoil(yhat, y)?;
         if fault::is("forward:gradients_off") {
             // Gradients stay off on this thread when the call is over.
@@ -108,6 +117,18 @@ impl ProxyNetwork for Pebble {
         }
         if fault::is("parameters:undefined") {
             bias = Tensor::new();
+        }
+        if fault::is("parameters:copies") {
+            let copy = |tensor: &Tensor| tensor.detach().copy().set_requires_grad(true);
+            let parameter = |name: &str, tensor: &Tensor| Parameter {
+                name: name.to_owned(),
+                tensor: copy(tensor),
+                decay: false,
+            };
+            return vec![
+                parameter("weight", &self.weight),
+                parameter("bias", &self.bias),
+            ];
         }
         vec![
             Parameter {

@@ -1,7 +1,7 @@
 //! A network on the plugin's side.
 
 use super::{Object, Result, Sent, all, names};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, PluginError};
 use autoloss_plugin_api::boundary::{Create, NetworkRequest, NetworkResponse};
 use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
 use std::cell::Cell;
@@ -80,6 +80,7 @@ impl RemoteNetwork {
             }
             if !self.trained.get() {
                 sent.finite(name, tensor)?;
+                sent.declared(branch, input, tensor, true)?;
             }
         }
         self.trained.set(true);
@@ -160,6 +161,13 @@ impl RemoteNetwork {
             return Err(sent.broke("the network has no parameters"));
         }
         Ok(parameters)
+    }
+
+    /// The error about parameters that no prediction depends on, though predictions have a gradient.
+    pub fn parameters_are_apart(&self) -> PluginError {
+        let message = "after the first backward pass no parameter has a gradient: these are copies, not the tensors \
+                       that forward computes with, so nothing would be trained";
+        self.object.broke(NetworkRequest::Parameters, message)
     }
 
     /// Every other tensor that a checkpoint must hold; none of an older plugin without the method.

@@ -10,11 +10,25 @@ use autoloss_plugin_api::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use tch::{Kind, Tensor};
 
 /// A task of a plugin.
 pub struct RemoteTask {
     object: Object<TaskRequest>,
+    /// The kinds of batches that were asked for twice, a bit each.
+    asked_twice: AtomicU8,
+}
+
+/// The first tensor that two groups do not share.
+fn differing<'a>(first: &'a Tensors, second: &Tensors) -> Option<&'a str> {
+    let mut tensors = first.iter();
+    let same = |tensor: &Tensor, other: &Tensor| {
+        other.size() == tensor.size() && other.kind() == tensor.kind() && other.equal(tensor)
+    };
+    tensors
+        .find(|(name, tensor)| !second.get(name).is_ok_and(|other| same(tensor, other)))
+        .map(|(name, _)| name)
 }
 
 impl RemoteTask {
@@ -26,6 +40,7 @@ impl RemoteTask {
         let what = Create::Task(name.to_owned(), options.clone());
         Ok(Self {
             object: Object::new(plugin, &what)?,
+            asked_twice: AtomicU8::new(0),
         })
     }
 
@@ -147,6 +162,39 @@ impl RemoteTask {
     /// # Errors
     /// The plugin's own, or how its answer is wrong.
     pub fn load(&self, request: BatchRequest) -> Result<Batch> {
+        let kind = match (&request.augment, &request.view) {
+            (None, None) => 1,
+            (Some(_), _) => 2,
+            (None, Some(_)) => 4,
+        };
+        let again = match self.asked_twice.fetch_or(kind, Ordering::Relaxed) & kind {
+            0 => Some(request.clone()),
+            _ => None,
+        };
+        let batch = self.load_once(request)?;
+        if let Some(request) = again {
+            self.compare(&batch, request)?;
+        }
+        Ok(batch)
+    }
+
+    /// Asks once more for a batch: what differs would make trainings that no seed repeats.
+    fn compare(&self, batch: &Batch, request: BatchRequest) -> Result<()> {
+        let again = self.load_once(request.clone())?;
+        let Some(name) = differing(&batch.inputs, &again.inputs)
+            .or_else(|| differing(&batch.targets, &again.targets))
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "samples {:?} of split {}, asked for twice, have another '{name}' the second time; what is random in a \
+             batch must follow from the request",
+            request.indices, request.split
+        );
+        Err(self.object.broke(TaskRequest::Batch(request), message))
+    }
+
+    fn load_once(&self, request: BatchRequest) -> Result<Batch> {
         let wanted = request.indices.len();
         let (response, mut sent) = self.object.call(TaskRequest::Batch(request), &[])?;
         let TaskResponse::Batch { inputs, targets } = response else {
@@ -239,6 +287,9 @@ impl RemoteTask {
                 return Err(sent.broke(format!("'{name}' has shape {size:?}, not {shape:?}")));
             }
             sent.finite(name, tensor)?;
+            if let Some(input) = branch.inputs.iter().find(|input| input.name == name) {
+                sent.declared(branch, input, tensor, false)?;
+            }
         }
         if let Some(valid) = &valid {
             if valid.size() != [shape[0], 1, shape[2], shape[3]] {
