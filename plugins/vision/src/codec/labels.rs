@@ -19,12 +19,12 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
     LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
 
 /// Decodes a label map from a PNG: the index of a palette PNG (1, 2, 4 or 8 bits), the value of an 8-bit
-/// grey one, 0 and 1 of a 1-bit one, the label of an RGB colour in the VOC palette. Whether the labels are classes is not checked
-/// here. `file` is only for messages.
+/// grey one, of a 16-bit one up to 255, 0 and 1 of a 1-bit one, the label of an RGB colour in the VOC palette. Whether the
+/// labels are classes is not checked here. `file` is only for messages.
 ///
 /// # Errors
 /// [`VisionError::Decode`] where the bytes are no whole PNG, a colour is not VOC's, or the format leaves
-/// the labels open (16-bit, grey with alpha, grey of 2 or 4 bits, which some programs scale).
+/// the labels open (RGB of 16 bits, grey with transparency, grey of 2 or 4 bits, which some programs scale).
 ///
 /// ```
 /// use autoloss_vision::codec::{decode_labels, encode_labels};
@@ -43,10 +43,22 @@ pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError>
         (ColorType::Rgb | ColorType::Rgba, 8) => {
             labels_of_colours(&raster, &LABEL_OF_COLOUR, VOCS, file)?
         }
+        (ColorType::Grayscale, 16) => wide_labels(&raster, file)?,
+        (ColorType::GrayscaleAlpha, 8)
+            if raster.bytes.chunks_exact(2).all(|pixel| pixel[1] == 255) =>
+        {
+            raster.bytes.iter().copied().step_by(2).collect()
+        }
         (color, depth) => {
+            let kind = match color {
+                ColorType::Grayscale => "grey",
+                ColorType::GrayscaleAlpha => "grey with transparency",
+                ColorType::Rgba => "RGB with transparency",
+                _ => "RGB",
+            };
             let problem = format!(
-                "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG whose values are \
-                 the classes' numbers 0, 1, 2 …, with 255 for void alone"
+                "its labels cannot be told: it is {kind} of {depth} bits a channel; save it as a palette or 8-bit grey \
+                 PNG whose values are the classes' numbers 0, 1, 2 …, with 255 for void alone"
             );
             return Err(damaged(file, problem));
         }
@@ -81,6 +93,27 @@ pub fn decode_coloured_labels(
         width,
         labels,
     })
+}
+
+/// Labels that were stored with 16 bits each.
+fn wide_labels(raster: &Raster, file: &Path) -> Result<Vec<u8>, VisionError> {
+    let values = || {
+        raster
+            .bytes
+            .chunks_exact(2)
+            .map(|value| u16::from_be_bytes([value[0], value[1]]))
+    };
+    if let Some(pixel) = values().position(|value| value > 255) {
+        let problem = format!(
+            "the 16-bit value {} at row {}, column {} is no label; save the classes' numbers 0, 1, 2 …, with 255 for \
+             void alone",
+            values().nth(pixel).unwrap_or_default(),
+            pixel / raster.width,
+            pixel % raster.width
+        );
+        return Err(damaged(file, problem));
+    }
+    Ok(raster.bytes.iter().copied().skip(1).step_by(2).collect())
 }
 
 /// Indices of fewer than 8 bits, the first in a byte's top bits.
