@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use autoloss_vision::codec::{
-    MAX_PIXELS, decode_labels, decode_photograph, encode_jpeg, encode_labels, jpeg_round_trip,
-    photograph_size, png_size,
+    MAX_PIXELS, decode_coloured_labels, decode_labels, decode_photograph, encode_jpeg,
+    encode_labels, jpeg_round_trip, photograph_size, png_size,
 };
 use autoloss_vision::data::DataFolder;
 use autoloss_vision::folder::write_voc;
@@ -232,6 +232,28 @@ fn ambiguous_labels_are_refused_with_the_reason() {
         problem(decode_labels(b"<html>", file())),
         "it is no PNG file"
     );
+}
+
+#[test]
+fn an_index_beyond_the_palette_is_no_colour() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_palette(voc_palette()[..9].to_vec());
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[2, 3]).unwrap();
+    writer.finish().unwrap();
+    let colours = [([0, 128, 0], 1), ([0, 0, 0], 0)].into();
+    for message in [
+        problem(decode_photograph(&bytes, file())),
+        problem(decode_coloured_labels(&bytes, &colours, file())),
+    ] {
+        let words = "the index 3 at row 0, column 1 is beyond its palette of 3 colours";
+        assert!(message.contains(words), "{message}");
+    }
+    // Where masks are told by their indices the colours do not matter.
+    assert_eq!(decode_labels(&bytes, file()).unwrap().labels, [2, 3]);
 }
 
 #[test]

@@ -7,13 +7,10 @@ use std::sync::LazyLock;
 
 use ::png::{ColorType, Transformations};
 
-use super::png::{Raster, decode, drop_alpha};
+use super::png::{Raster, decode, drop_alpha, palette_colours, unpacked};
 use super::{LabelMap, damaged};
 use crate::VisionError;
 use crate::palette::{voc_colour, voc_palette};
-
-/// Where the colours of RGB masks are, for messages.
-const VOCS: &str = "in PASCAL VOC's palette";
 
 static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
     LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
@@ -35,13 +32,21 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
 /// # Ok::<(), autoloss_vision::VisionError>(())
 /// ```
 pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError> {
-    let raster = decode(bytes, file, Transformations::IDENTITY)?;
+    labels_of(decode(bytes, file, Transformations::IDENTITY)?, file)
+}
+
+fn labels_of(raster: Raster, file: &Path) -> Result<LabelMap, VisionError> {
     let (height, width) = (raster.height, raster.width);
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
         (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
         (ColorType::Rgb | ColorType::Rgba, 8) => {
-            labels_of_colours(&raster, &LABEL_OF_COLOUR, VOCS, file)?
+            let vocs = Table {
+                colours: &LABEL_OF_COLOUR,
+                name: "in PASCAL VOC's palette",
+                remedy: "save the mask as a palette PNG",
+            };
+            vocs.labels(&rgb_of(&raster), width, file)?
         }
         (ColorType::Grayscale, 16) => wide_labels(&raster, file)?,
         (ColorType::GrayscaleAlpha, 8)
@@ -80,19 +85,30 @@ pub fn decode_coloured_labels(
     colours: &HashMap<[u8; 3], u8>,
     file: &Path,
 ) -> Result<LabelMap, VisionError> {
-    let raster = decode(bytes, file, Transformations::EXPAND)?;
-    let (height, width) = (raster.height, raster.width);
-    let labels = match (raster.color, raster.depth) {
-        (ColorType::Rgb | ColorType::Rgba, 8) => {
-            labels_of_colours(&raster, colours, "in labelmap.txt", file)?
-        }
-        _ => return decode_labels(bytes, file),
+    let raster = decode(bytes, file, Transformations::IDENTITY)?;
+    let table = Table {
+        colours,
+        name: "in labelmap.txt",
+        remedy: "add it there, or correct the mask",
+    };
+    let rgb = match (raster.color, raster.depth) {
+        (ColorType::Indexed, _) => Cow::Owned(palette_colours(&raster, file)?),
+        (ColorType::Rgb | ColorType::Rgba, 8) => rgb_of(&raster),
+        _ => return labels_of(raster, file),
     };
     Ok(LabelMap {
-        height,
-        width,
-        labels,
+        height: raster.height,
+        width: raster.width,
+        labels: table.labels(&rgb, raster.width, file)?,
     })
+}
+
+/// The samples of an RGB picture, with transparency or without.
+fn rgb_of(raster: &Raster) -> Cow<'_, [u8]> {
+    match raster.color {
+        ColorType::Rgba => Cow::Owned(drop_alpha(&raster.bytes)),
+        _ => Cow::Borrowed(&raster.bytes[..]),
+    }
 }
 
 /// Labels that were stored with 16 bits each.
@@ -116,52 +132,41 @@ fn wide_labels(raster: &Raster, file: &Path) -> Result<Vec<u8>, VisionError> {
     Ok(raster.bytes.iter().copied().skip(1).step_by(2).collect())
 }
 
-/// Indices of fewer than 8 bits, the first in a byte's top bits.
-fn unpacked(raster: &Raster) -> Vec<u8> {
-    let depth = raster.depth;
-    let mask = (1u16 << depth) as u8 - 1;
-    let mut labels = Vec::with_capacity(raster.height * raster.width);
-    for line in raster.bytes.chunks_exact(raster.line) {
-        labels.extend((0..raster.width).map(|column| {
-            let bit = column * depth;
-            (line[bit / 8] >> (8 - depth - bit % 8)) & mask
-        }));
-    }
-    labels
+/// Colours that stand for labels.
+struct Table<'a> {
+    colours: &'a HashMap<[u8; 3], u8>,
+    /// Where they are, for messages.
+    name: &'static str,
+    /// What to do with one that is not among them.
+    remedy: &'static str,
 }
 
-/// The labels of RGB colours, with transparency or without; `palette` says for messages where colours are looked up.
-fn labels_of_colours(
-    raster: &Raster,
-    colours: &HashMap<[u8; 3], u8>,
-    palette: &str,
-    file: &Path,
-) -> Result<Vec<u8>, VisionError> {
-    let rgb = match raster.color {
-        ColorType::Rgba => Cow::Owned(drop_alpha(&raster.bytes)),
-        _ => Cow::Borrowed(&raster.bytes[..]),
-    };
-    let mut labels = Vec::with_capacity(rgb.len() / 3);
-    // Pixels beside each other are mostly alike.
-    let mut last: Option<([u8; 3], u8)> = None;
-    for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
-        let colour = [colour[0], colour[1], colour[2]];
-        let label = match last {
-            Some((before, label)) if before == colour => label,
-            _ => colours.get(&colour).copied().ok_or_else(|| {
-                let problem = format!(
-                    "the colour {colour:?} at row {}, column {} is not {palette}, so it names no label; save the \
-                     mask as a palette PNG",
-                    pixel / raster.width,
-                    pixel % raster.width
-                );
-                damaged(file, problem)
-            })?,
-        };
-        last = Some((colour, label));
-        labels.push(label);
+impl Table<'_> {
+    /// The labels of RGB colours in rows of `width`.
+    fn labels(&self, rgb: &[u8], width: usize, file: &Path) -> Result<Vec<u8>, VisionError> {
+        let mut labels = Vec::with_capacity(rgb.len() / 3);
+        // Pixels beside each other are mostly alike.
+        let mut last: Option<([u8; 3], u8)> = None;
+        for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
+            let colour = [colour[0], colour[1], colour[2]];
+            let label = match last {
+                Some((before, label)) if before == colour => label,
+                _ => self.colours.get(&colour).copied().ok_or_else(|| {
+                    let problem = format!(
+                        "the colour {colour:?} at row {}, column {} is not {}, so it names no label; {}",
+                        pixel / width,
+                        pixel % width,
+                        self.name,
+                        self.remedy
+                    );
+                    damaged(file, problem)
+                })?,
+            };
+            last = Some((colour, label));
+            labels.push(label);
+        }
+        Ok(labels)
     }
-    Ok(labels)
 }
 
 /// Encodes a label map as VOC stores it: an 8-bit palette PNG in VOC's colours.

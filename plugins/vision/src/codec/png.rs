@@ -17,9 +17,15 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn decode_rgb(bytes: &[u8], file: &Path) -> Result<Photograph, VisionError> {
-    let mut raster = decode(bytes, file, Transformations::EXPAND)?;
-    if raster.depth == 16 {
-        raster.bytes = high_bytes(&raster, file)?;
+    let mut raster = decode(bytes, file, Transformations::IDENTITY)?;
+    match (raster.color, raster.depth) {
+        (ColorType::Indexed, _) => {
+            raster.bytes = palette_colours(&raster, file)?;
+            raster.color = ColorType::Rgb;
+        }
+        (_, 8) => {}
+        (_, 16) => raster.bytes = high_bytes(&raster, file)?,
+        _ => raster = decode(bytes, file, Transformations::EXPAND)?,
     }
     let rgb = match raster.color {
         ColorType::Rgb => raster.bytes,
@@ -57,6 +63,39 @@ fn high_bytes(raster: &Raster, file: &Path) -> Result<Vec<u8>, VisionError> {
     Ok(raster.bytes.iter().copied().step_by(2).collect())
 }
 
+/// Indices of up to 8 bits, the first in a byte's top bits.
+pub(super) fn unpacked(raster: &Raster) -> Vec<u8> {
+    let depth = raster.depth;
+    let mask = ((1u16 << depth) - 1) as u8;
+    let mut labels = Vec::with_capacity(raster.height * raster.width);
+    for line in raster.bytes.chunks_exact(raster.line) {
+        labels.extend((0..raster.width).map(|column| {
+            let bit = column * depth;
+            (line[bit / 8] >> (8 - depth - bit % 8)) & mask
+        }));
+    }
+    labels
+}
+
+/// The colours of indices. One that the palette lacks is no black, as decoders have it.
+pub(super) fn palette_colours(raster: &Raster, file: &Path) -> Result<Vec<u8>, VisionError> {
+    let mut rgb = Vec::with_capacity(3 * raster.height * raster.width);
+    for (pixel, index) in unpacked(raster).into_iter().enumerate() {
+        let at = 3 * usize::from(index);
+        let colour = raster.palette.get(at..at + 3).ok_or_else(|| {
+            let problem = format!(
+                "the index {index} at row {}, column {} is beyond its palette of {} colours; save the file anew",
+                pixel / raster.width,
+                pixel % raster.width,
+                raster.palette.len() / 3
+            );
+            damaged(file, problem)
+        })?;
+        rgb.extend_from_slice(colour);
+    }
+    Ok(rgb)
+}
+
 pub(super) fn drop_alpha(rgba: &[u8]) -> Vec<u8> {
     let pixels = rgba.chunks_exact(4);
     pixels
@@ -76,6 +115,8 @@ pub(super) struct Raster {
     pub(super) bytes: Vec<u8>,
     /// As EXIF has it, 1 to 8.
     pub(super) orientation: u8,
+    /// Three bytes a colour; none where it has no palette.
+    pub(super) palette: Vec<u8>,
 }
 
 pub(super) fn decode(
@@ -120,6 +161,12 @@ fn read_frame(reader: &mut Reader<Cursor<&[u8]>>, file: &Path) -> Result<Raster,
         line: info.line_size,
         bytes,
         orientation: 1,
+        palette: reader
+            .info()
+            .palette
+            .as_deref()
+            .unwrap_or_default()
+            .to_vec(),
     })
 }
 
