@@ -16,7 +16,7 @@ import argparse
 import io
 import sys
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
 import torch
@@ -28,7 +28,8 @@ import torch_file  # noqa: E402
 
 FIXTURES = ROOT / "plugins" / "vision" / "tests" / "fixtures"
 # libtorch itself reads archives of plain dictionaries alone.
-WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict}
+WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict,
+           "small_checkpoint.pt": lambda state: checkpoint("model", state)}
 
 
 def small() -> dict[str, torch.Tensor]:
@@ -58,6 +59,32 @@ def cases() -> dict[str, torch.Tensor]:
     for kind in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
         built[f"strided {kind}"] = torch.arange(-20, 20).to(kind)[3::3]
     return built
+
+
+class Trap:
+    """What a pickle may do to whoever loads it: call a function."""
+
+    sprung = False
+
+    def spring(self: object = None) -> None:
+        Trap.sprung = True
+
+    def __reduce__(self) -> tuple:
+        return Trap.spring, ()
+
+
+def checkpoint(key: str, state: dict[str, torch.Tensor]) -> dict[str, object]:
+    """What trainings save beside their tensors: options, an optimiser's state, objects of any class."""
+    layer = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    beside = {
+        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")), "call": print, "optimizer": optimizer.state_dict(),
+        "seen": {1, 2}, "kind": torch.float32, "device": torch.device("cpu"), "size": torch.Size([3]),
+        "counts": Counter("aab"), "by_epoch": defaultdict(list, {1: [2]}), "schedule": optimizer, "random": torch.get_rng_state(),
+    }
+    return {"epoch": 3, **beside, key: OrderedDict(state)}
 
 
 def stored(state: object, archive: bool) -> io.BytesIO:
@@ -93,8 +120,16 @@ def verify() -> int:
     for archive in (True, False):
         for state in (cases(), {"state_dict": OrderedDict(cases()), "epoch": 3}):
             compared += compare(cases(), torch_file.read(stored(state, archive)))
-        refused(stored({"call": print, "a": torch.ones(1)}, archive), "print")
+        for key in torch_file.KEYS:
+            compared += compare(cases(), torch_file.read(stored(checkpoint(key, cases()), archive)))
+        compared += compare(cases(), torch_file.read(stored({"model": {"state_dict": cases()}}, archive)))
         refused(stored([torch.ones(1)], archive), "list")
+        refused(stored({"model": torch.nn.Linear(2, 2), "epoch": 3}, archive), "whole object (torch.nn.modules.linear.Linear)")
+        refused(stored(torch.nn.Linear(2, 2), archive), "state_dict() of the model")
+        refused(stored({f"key{index}": index for index in range(9)}, archive), "keys are: key0, key1, key2, key3, key4, …")
+        refused(stored({"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}, archive), "complex): b")
+        evil = stored({"state_dict": {"a": torch.ones(1)}, "trap": Trap()}, archive)
+        assert torch_file.read(evil).keys() == {"a"} and not Trap.sprung
         whole = stored(cases(), archive).getvalue()
         for part in (3, len(whole) // 2, len(whole) - 8):
             refused(io.BytesIO(whole[:part]), "")
