@@ -227,7 +227,7 @@ fn exif(orientation: u8) -> Vec<u8> {
     block
 }
 
-fn with_orientation(file: Vec<u8>, orientation: u8) -> Vec<u8> {
+fn with_orientation(file: &[u8], orientation: u8) -> Vec<u8> {
     let block = exif(orientation);
     if file.starts_with(b"\x89PNG") {
         let mut chunk = [b"eXIf", &block[..]].concat();
@@ -485,7 +485,7 @@ impl Case {
                 photograph: if style.orientation == 1 {
                     file
                 } else {
-                    with_orientation(file, style.orientation)
+                    with_orientation(&file, style.orientation)
                 },
                 rgb,
                 labels,

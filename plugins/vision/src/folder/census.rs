@@ -379,6 +379,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_of_a_mask_is_not_read_again() {
+        let place = tempfile::tempdir().unwrap();
+        let drawn = labels(&[(0, 8), (1, 6), (255, 2)]);
+        let set = folder(place.path(), &drawn, &["a", "b"]);
+        let ask = || {
+            Split::ALL.map(|split| {
+                let remarks = set.check(split).unwrap();
+                (remarks, set.largest(split).unwrap())
+            })
+        };
+        let first = ask();
+        fs::remove_dir_all(place.path().join("SegmentationClass")).unwrap();
+        assert_eq!(ask(), first);
+    }
+
+    #[test]
     fn palettes_that_disagree_name_two_files() {
         let place = tempfile::tempdir().unwrap();
         let drawn = labels(&[(0, 8), (1, 6), (255, 2)]);

@@ -293,7 +293,7 @@ fn sizes_that_the_annotations_lack_are_the_photographs() {
     assert_eq!(samples(&set), expected);
     assert_eq!(set.size(Split::Test, 1), Some((12, 16)));
     coco.edit("val2017", |content| {
-        content["images"][0]["height"] = json!(12)
+        content["images"][0]["height"] = json!(12);
     });
     assert_says(&coco.refusal(), &["image 1 (id 0): its width is missing"]);
     coco.edit("val2017", lack);
