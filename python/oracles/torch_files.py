@@ -54,6 +54,8 @@ def cases() -> dict[str, torch.Tensor]:
         "empty": torch.zeros(0, 3),
         "parameter": torch.nn.Parameter(torch.randn(4, 2).t()),
     }
+    built["with an attribute"] = torch.randn(3)
+    built["with an attribute"].note = "kept by pickles"
     for kind in (torch.float64, torch.float16, torch.bfloat16):
         built[f"transposed {kind}"] = torch.randn(3, 8).to(kind).t()
     for kind in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
@@ -80,9 +82,10 @@ def checkpoint(key: str, state: dict[str, torch.Tensor]) -> dict[str, object]:
     layer(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     beside = {
-        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")), "call": print, "optimizer": optimizer.state_dict(),
+        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")), "call": print,
+        "optimizer": optimizer.state_dict(), "schedule": optimizer, "random": torch.get_rng_state(),
         "seen": {1, 2}, "kind": torch.float32, "device": torch.device("cpu"), "size": torch.Size([3]),
-        "counts": Counter("aab"), "by_epoch": defaultdict(list, {1: [2]}), "schedule": optimizer, "random": torch.get_rng_state(),
+        "counts": Counter("aab"), "by_epoch": defaultdict(list, {1: [2]}),
     }
     return {"epoch": 3, **beside, key: OrderedDict(state)}
 
@@ -124,9 +127,11 @@ def verify() -> int:
             compared += compare(cases(), torch_file.read(stored(checkpoint(key, cases()), archive)))
         compared += compare(cases(), torch_file.read(stored({"model": {"state_dict": cases()}}, archive)))
         refused(stored([torch.ones(1)], archive), "list")
-        refused(stored({"model": torch.nn.Linear(2, 2), "epoch": 3}, archive), "whole object (torch.nn.modules.linear.Linear)")
+        model = {"model": torch.nn.Linear(2, 2), "epoch": 3}
+        refused(stored(model, archive), "whole object (torch.nn.modules.linear.Linear)")
         refused(stored(torch.nn.Linear(2, 2), archive), "state_dict() of the model")
-        refused(stored({f"key{index}": index for index in range(9)}, archive), "keys are: key0, key1, key2, key3, key4, …")
+        keys = {f"key{index}": index for index in range(9)}
+        refused(stored(keys, archive), "keys are: key0, key1, key2, key3, key4, …")
         refused(stored({"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}, archive), "complex): b")
         evil = stored({"state_dict": {"a": torch.ones(1)}, "trap": Trap()}, archive)
         assert torch_file.read(evil).keys() == {"a"} and not Trap.sprung

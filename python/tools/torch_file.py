@@ -34,6 +34,8 @@ KINDS = {
 }
 # Where checkpoints of trainings keep their tensors, the first that one has.
 KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "network")
+# How names of what makes a tensor begin.
+TENSORS = ("torch._", "torch.Tensor")
 # Array kinds that hold so many bytes; only bits are moved.
 BITS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -111,6 +113,10 @@ def rebuild_parameter(tensor: View, *_rest: object) -> View:
     return tensor
 
 
+def rebuild_with_attributes(rebuild: Callable, _kind: object, arguments: tuple, _attributes: object) -> object:
+    return rebuild(*arguments)
+
+
 class Interpreter(pickle.Unpickler):
     """Knows tensors and dictionaries of them."""
 
@@ -119,6 +125,7 @@ class Interpreter(pickle.Unpickler):
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
         ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter,
+        ("torch._tensor", "_rebuild_from_type_v2"): rebuild_with_attributes,
     }
 
     def __init__(self, file: BinaryIO) -> None:
@@ -155,16 +162,18 @@ def views(state: object) -> dict[str, View]:
             break
         state, where = state[key], f"its '{key}'"
     if isinstance(state, Foreign):
-        raise Unreadable(f"{where} is a whole object ({state.kind[:80]}), which only its own program can load; save the "
-                         "state_dict() of the model there")
+        raise Unreadable(f"{where} is a whole object ({state.kind[:80]}), which only its own program can load; save "
+                         "the state_dict() of the model there")
     if not isinstance(state, dict):
         raise Unreadable(f"{where} is a {type(state).__name__}, expected a dictionary of tensors")
     found = tensors_of(state)
     if not found:
         raise Unreadable(f"{where} holds no tensors by name; its keys are: {some_of([str(key) for key in state])}")
-    strange = [str(name) for name, value in state.items() if isinstance(value, Foreign) and value.kind.startswith("torch")]
+    others = {str(name): value.kind for name, value in state.items() if isinstance(value, Foreign)}
+    strange = [name for name, kind in others.items() if kind.startswith(TENSORS)]
     if strange:
-        raise Unreadable(f"{where} holds tensors of a kind that is not read (quantised, sparse, complex): {some_of(strange)}")
+        raise Unreadable(f"{where} holds tensors of a kind that is not read (quantised, sparse, complex): "
+                         + some_of(strange))
     return found
 
 
