@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::options::CocoOptions;
 use crate::VisionError;
-use crate::data::SIDE_FILE;
 use crate::data::disk::{Listings, list as list_names};
 use crate::data::names::{check_read, composed, spelling, stem};
+use crate::data::{SIDE_FILE, some_of};
 
 pub(super) const ANNOTATIONS: &str = "annotations";
 pub(super) const TRAIN: &str = "train2017";
@@ -155,7 +155,7 @@ fn choose(names: &[String], usual: &str, begin: &[&str]) -> Option<String> {
 fn listed(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        names => names.join(", "),
+        names => some_of(&names.iter().map(String::as_str).collect::<Vec<_>>()),
     }
 }
 
