@@ -86,6 +86,8 @@ enum Fault {
     WideText,
     BrokenText,
     Twice,
+    /// 255, which is void, where the object is, in every mask.
+    VoidObject,
 }
 
 /// How the pictures of a folder are stored and named. `Style::plain` is what nobody can misread.
@@ -528,7 +530,10 @@ impl Case {
         let mut named = Vec::new();
         let mut lines: Vec<String> = Vec::new();
         for (index, (picture, file)) in files.iter().enumerate() {
-            let here = fault.and_then(|(fault, place)| (place % ALL == index).then_some(fault));
+            let here = fault.and_then(|(fault, place)| {
+                let is_here = place % ALL == index || fault == Fault::VoidObject;
+                is_here.then_some(fault)
+            });
             let mut labels = picture.labels.clone();
             if self.layout == Layout::Cityscapes {
                 labels
@@ -538,6 +543,10 @@ impl Case {
             }
             match here {
                 Some(Fault::OtherLabel) => labels.data[2] = 99,
+                Some(Fault::VoidObject) => {
+                    let objects = labels.data.iter_mut().filter(|label| **label > 0);
+                    objects.for_each(|label| *label = 255);
+                }
                 Some(Fault::OtherSize) => {
                     labels.data.extend(vec![0; labels.width]);
                     labels.height += 1;
@@ -856,6 +865,7 @@ fn faults(layout: Layout) -> Vec<Fault> {
             OtherSize,
             OtherLabel,
             WideText,
+            VoidObject,
             BrokenText,
         ],
         Layout::Cvat => vec![
@@ -868,6 +878,7 @@ fn faults(layout: Layout) -> Vec<Fault> {
             OtherSize,
             OtherLabel,
             WideText,
+            VoidObject,
             BrokenText,
             Twice,
         ],
@@ -902,6 +913,7 @@ fn faults(layout: Layout) -> Vec<Fault> {
             OtherSize,
             OtherLabel,
             WideText,
+            VoidObject,
             BrokenText,
             Twice,
         ],
@@ -920,7 +932,7 @@ fn cases() -> impl Strategy<Value = Case> {
         let fault = prop::option::weighted(0.3, (select(faults(layout)), 0..ALL));
         (styles(layout), any::<u64>(), fault).prop_map(move |((mut style, size), seed, fault)| {
             // A value that the mask cannot store is no label of it.
-            if matches!(fault, Some((Fault::OtherLabel, _)))
+            if matches!(fault, Some((Fault::OtherLabel | Fault::VoidObject, _)))
                 && matches!(style.mask, Mask::OneBit | Mask::Palette4 | Mask::Colours)
             {
                 style.mask = Mask::Grey;
