@@ -16,7 +16,7 @@ import argparse
 import io
 import sys
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
 import torch
@@ -28,7 +28,8 @@ import torch_file  # noqa: E402
 
 FIXTURES = ROOT / "plugins" / "vision" / "tests" / "fixtures"
 # libtorch itself reads archives of plain dictionaries alone.
-WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict}
+WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict,
+           "small_checkpoint.pt": lambda state: checkpoint("model", state)}
 
 
 def small() -> dict[str, torch.Tensor]:
@@ -53,11 +54,40 @@ def cases() -> dict[str, torch.Tensor]:
         "empty": torch.zeros(0, 3),
         "parameter": torch.nn.Parameter(torch.randn(4, 2).t()),
     }
+    built["with an attribute"] = torch.randn(3)
+    built["with an attribute"].note = "kept by pickles"
     for kind in (torch.float64, torch.float16, torch.bfloat16):
         built[f"transposed {kind}"] = torch.randn(3, 8).to(kind).t()
     for kind in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
         built[f"strided {kind}"] = torch.arange(-20, 20).to(kind)[3::3]
     return built
+
+
+class Trap:
+    """What a pickle may do to whoever loads it: call a function."""
+
+    sprung = False
+
+    def spring(self: object = None) -> None:
+        Trap.sprung = True
+
+    def __reduce__(self) -> tuple:
+        return Trap.spring, ()
+
+
+def checkpoint(key: str, state: dict[str, torch.Tensor]) -> dict[str, object]:
+    """What trainings save beside their tensors: options, an optimiser's state, objects of any class."""
+    layer = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    beside = {
+        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")), "call": print,
+        "optimizer": optimizer.state_dict(), "schedule": optimizer, "random": torch.get_rng_state(),
+        "seen": {1, 2}, "kind": torch.float32, "device": torch.device("cpu"), "size": torch.Size([3]),
+        "counts": Counter("aab"), "by_epoch": defaultdict(list, {1: [2]}),
+    }
+    return {"epoch": 3, **beside, key: OrderedDict(state)}
 
 
 def stored(state: object, archive: bool) -> io.BytesIO:
@@ -93,8 +123,18 @@ def verify() -> int:
     for archive in (True, False):
         for state in (cases(), {"state_dict": OrderedDict(cases()), "epoch": 3}):
             compared += compare(cases(), torch_file.read(stored(state, archive)))
-        refused(stored({"call": print, "a": torch.ones(1)}, archive), "print")
+        for key in torch_file.KEYS:
+            compared += compare(cases(), torch_file.read(stored(checkpoint(key, cases()), archive)))
+        compared += compare(cases(), torch_file.read(stored({"model": {"state_dict": cases()}}, archive)))
         refused(stored([torch.ones(1)], archive), "list")
+        model = {"model": torch.nn.Linear(2, 2), "epoch": 3}
+        refused(stored(model, archive), "whole object (torch.nn.modules.linear.Linear)")
+        refused(stored(torch.nn.Linear(2, 2), archive), "state_dict() of the model")
+        keys = {f"key{index}": index for index in range(9)}
+        refused(stored(keys, archive), "keys are: key0, key1, key2, key3, key4, …")
+        refused(stored({"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}, archive), "complex): b")
+        evil = stored({"state_dict": {"a": torch.ones(1)}, "trap": Trap()}, archive)
+        assert torch_file.read(evil).keys() == {"a"} and not Trap.sprung
         whole = stored(cases(), archive).getvalue()
         for part in (3, len(whole) // 2, len(whole) - 8):
             refused(io.BytesIO(whole[:part]), "")

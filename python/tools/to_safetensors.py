@@ -15,7 +15,8 @@ import torch_file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="a state dictionary, or a checkpoint that holds one as state_dict")
+    parser.add_argument("source", type=Path, help="a state dictionary, or a checkpoint that holds one under "
+                        + ", ".join(torch_file.KEYS))
     parser.add_argument("target", type=Path, help="the safetensors file to write")
     options = parser.parse_args()
     try:

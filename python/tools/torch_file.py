@@ -2,8 +2,10 @@
 
 Installing PyTorch for one conversion costs 5 GB. Both of its formats are read: the archive (a zip of a
 pickle and one file a storage) and the one from before 1.6 (pickles, then all storages). A pickle is a
-program, so this one runs under an interpreter that knows tensors, parameters and dictionaries of them
-and refuses every other name. Tensors come out contiguous whatever their strides were.
+program, so this one runs under an interpreter that knows tensors, parameters and dictionaries of them;
+what other objects a checkpoint holds beside its tensors (options, optimisers, whole models) is stepped
+over: an empty object stands for each, and no code of theirs is looked up, let alone run. Tensors come out
+contiguous whatever their strides were.
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ KINDS = {
     "BFloat16Storage": ("BF16", 2), "LongStorage": ("I64", 8), "IntStorage": ("I32", 4),
     "ShortStorage": ("I16", 2), "CharStorage": ("I8", 1), "ByteStorage": ("U8", 1), "BoolStorage": ("BOOL", 1),
 }
+# Where checkpoints of trainings keep their tensors, the first that one has.
+KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "network")
+# How names of what makes a tensor begin.
+TENSORS = ("torch._", "torch.Tensor")
 # Array kinds that hold so many bytes; only bits are moved.
 BITS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -67,14 +73,48 @@ class Tensor:
     data: bytes
 
 
-def rebuild_tensor(storage: Storage, offset: int, shape: tuple, strides: tuple, *_rest: object) -> View:
+class Foreign:
+    """Stands for an object of any other class and takes all that a pickle does to one."""
+
+    kind = "an object"
+
+    def __init__(self, *_arguments: object, **_named: object) -> None:
+        pass
+
+    def __new__(cls, *_arguments: object, **_named: object) -> Foreign:
+        return object.__new__(cls)
+
+    def __call__(self, *_arguments: object, **_named: object) -> Foreign:
+        return Foreign()
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+    def __setitem__(self, _key: object, _value: object) -> None:
+        pass
+
+    def append(self, _value: object) -> None:
+        pass
+
+    extend = add = append
+
+
+def foreign(module: str, name: str) -> type[Foreign]:
+    return type("Foreign", (Foreign,), {"kind": f"{module}.{name}"})
+
+
+def rebuild_tensor(storage: object, offset: int, shape: tuple, strides: tuple, *_rest: object) -> View | Foreign:
     if not isinstance(storage, Storage):
-        raise Unreadable("a tensor has no storage")
+        return foreign("torch", "Tensor of another kind")()
     return View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
 def rebuild_parameter(tensor: View, *_rest: object) -> View:
     return tensor
+
+
+def rebuild_with_attributes(rebuild: Callable, _kind: object, arguments: tuple, _attributes: object) -> object:
+    return rebuild(*arguments)
 
 
 class Interpreter(pickle.Unpickler):
@@ -84,34 +124,61 @@ class Interpreter(pickle.Unpickler):
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+        ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter,
+        ("torch._tensor", "_rebuild_from_type_v2"): rebuild_with_attributes,
     }
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> object:
         if module == "torch" and name in KINDS:
             return name
-        known = self.KNOWN.get((module, name))
-        if known is None:
-            raise Unreadable(f"the pickle asks for {module}.{name}; only tensors are read")
-        return known
+        return self.KNOWN.get((module, name)) or foreign(module, name)
 
-    def persistent_load(self, identity: object) -> Storage:
+    def persistent_load(self, identity: object) -> object:
         match identity:
-            case ("storage", str(name), str(key), _, int(count), *_):
+            case ("storage", str(name), str(key), _, int(count), *_) if name in KINDS:
                 kind, width = KINDS[name]
-                return Storage(kind, width, key, count)
-        raise Unreadable(f"the pickle refers to {identity!r}; only storages are read")
+                return self.storages.setdefault(key, Storage(kind, width, key, count))
+            case ("module", type() as kind, *_):
+                return kind
+        return Foreign()
+
+
+def some_of(names: list[str]) -> str:
+    """The first five of the names, shortened."""
+    first = [name if len(name) <= 40 else name[:39] + "…" for name in names[:5]]
+    return ", ".join(first + ["…"] * (len(names) > 5))
 
 
 def views(state: object) -> dict[str, View]:
     """The tensors of a state dictionary, or of the one in a training's checkpoint."""
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    where = "it"
+    while isinstance(state, dict):
+        key = next((key for key in KEYS if isinstance(state.get(key), (dict, Foreign))), None)
+        if key is None or (isinstance(state[key], Foreign) and tensors_of(state)):
+            break
+        state, where = state[key], f"its '{key}'"
+    if isinstance(state, Foreign):
+        raise Unreadable(f"{where} is a whole object ({state.kind[:80]}), which only its own program can load; save "
+                         "the state_dict() of the model there")
     if not isinstance(state, dict):
-        raise Unreadable(f"it holds a {type(state).__name__}, expected a dictionary of tensors")
-    found = {name: value for name, value in state.items() if isinstance(value, View)}
-    if not found or not all(isinstance(name, str) for name in found):
-        raise Unreadable("it holds no tensors by name")
+        raise Unreadable(f"{where} is a {type(state).__name__}, expected a dictionary of tensors")
+    found = tensors_of(state)
+    if not found:
+        raise Unreadable(f"{where} holds no tensors by name; its keys are: {some_of([str(key) for key in state])}")
+    others = {str(name): value.kind for name, value in state.items() if isinstance(value, Foreign)}
+    strange = [name for name, kind in others.items() if kind.startswith(TENSORS)]
+    if strange:
+        raise Unreadable(f"{where} holds tensors of a kind that is not read (quantised, sparse, complex): "
+                         + some_of(strange))
     return found
+
+
+def tensors_of(state: dict) -> dict[str, View]:
+    return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, View)}
 
 
 def elements(view: View, raw: bytes) -> bytes:
@@ -173,15 +240,19 @@ def from_pickles(file: BinaryIO) -> dict[str, Tensor]:
     system = part()
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Unreadable("it was written on a big-endian machine")
-    described = views(part())
+    interpreter = Interpreter(file)
+    described = views(interpreter.load())
     keys = part()
-    storages = {view.storage.key: view.storage for view in described.values()}
+    storages = interpreter.storages
+    wanted = {view.storage.key for view in described.values()}
     held = {}
     for key in keys if isinstance(keys, list) else refuse("it has no list of storages"):
         count, = struct.unpack("<q", exactly(file, 8))
         if key not in storages:
-            raise Unreadable(f"storage {key} is of no tensor, so its size is unknown")
-        held[key] = exactly(file, count * storages[key].width)
+            raise Unreadable(f"storage {key} is of no tensor that is read, so its size is unknown")
+        data = exactly(file, count * storages[key].width)
+        if key in wanted:
+            held[key] = data
     return {name: tensor(name, view, held.get(view.storage.key, b"")) for name, view in described.items()}
 
 
@@ -212,7 +283,8 @@ def read(file: BinaryIO) -> dict[str, Tensor]:
     file.seek(0)
     try:
         return from_archive(file) if start == b"PK\x03\x04" else from_pickles(file)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, IndexError, TypeError) as error:
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, IndexError, TypeError, ValueError,
+            AttributeError, OverflowError, MemoryError, RecursionError) as error:
         raise Unreadable(f"it is damaged, or no file of torch.save ({error})") from error
 
 

@@ -15,12 +15,15 @@ mod labels;
 mod orientation;
 mod png;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::{LabelledImage, VisionError};
 
 pub use jpeg::encode_jpeg;
 pub use labels::{decode_coloured_labels, decode_labels, encode_labels};
+pub(crate) use png::Header as PngHeader;
 
 /// The largest picture that is decoded: 64 megapixels, 192 MB as RGB.
 pub const MAX_PIXELS: usize = 64_000_000;
@@ -53,12 +56,13 @@ pub struct LabelMap {
     pub labels: Vec<u8>,
 }
 
-/// Decodes a JPEG or PNG photograph to RGB. Grey is expanded, transparency dropped, 16 bits a channel are
-/// reduced to 8. `file` is only for messages.
+/// Decodes a JPEG or PNG photograph to RGB. Grey is expanded, Adobe's inverted CMYK and YCCK are converted, transparency
+/// dropped, 16 bits a channel are reduced to 8. `file` is only for messages.
 ///
 /// # Errors
 /// [`VisionError::Decode`] where the bytes are neither format, damaged, cut short, of more than
-/// [`MAX_PIXELS`], or use a feature that the decoders lack (arithmetic coding, 12-bit or lossless JPEG).
+/// [`MAX_PIXELS`], or use a feature that the decoders lack (arithmetic coding, 12-bit or lossless JPEG); where a CMYK
+/// JPEG lacks Adobe's mark, or a PNG of 16 bits a channel uses 8 of them, since programs then disagree on the colours.
 ///
 /// ```
 /// use autoloss_vision::codec::{decode_photograph, encode_jpeg};
@@ -77,7 +81,29 @@ pub fn decode_photograph(bytes: &[u8], file: &Path) -> Result<Photograph, Vision
     } else if png::recognises(bytes) {
         png::decode_rgb(bytes, file)
     } else {
-        Err(damaged(file, unknown_format(bytes)))
+        Err(damaged(file, unknown_format(bytes, "JPEG or PNG")))
+    }
+}
+
+/// Height and width in pixels that a photograph has the right way up, from its file's header; no pixels are decoded.
+///
+/// # Errors
+/// [`VisionError::File`] where the file cannot be read, [`VisionError::Decode`] where its header is none that
+/// [`decode_photograph`] takes.
+pub fn photograph_size(file: &Path) -> Result<(usize, usize), VisionError> {
+    let unreadable = |error: std::io::Error| VisionError::file("read", file, &error);
+    let mut begin = Vec::new();
+    let opened = File::open(file).map_err(unreadable)?;
+    opened
+        .take(16)
+        .read_to_end(&mut begin)
+        .map_err(unreadable)?;
+    if jpeg::recognises(&begin) {
+        jpeg::upright_size(file)
+    } else if png::recognises(&begin) {
+        png::upright_size(file)
+    } else {
+        Err(damaged(file, unknown_format(&begin, "JPEG or PNG")))
     }
 }
 
@@ -87,15 +113,6 @@ pub fn decode_photograph(bytes: &[u8], file: &Path) -> Result<Photograph, Vision
 /// [`VisionError::File`] where the file cannot be read, [`VisionError::Decode`] where it is no PNG.
 pub fn png_size(file: &Path) -> Result<(usize, usize), VisionError> {
     png::size(file)
-}
-
-/// The colours of a PNG file's palette, three bytes each, from what stands before its pixels; none where it has no
-/// palette.
-///
-/// # Errors
-/// As [`png_size`].
-pub fn png_palette(file: &Path) -> Result<Vec<u8>, VisionError> {
-    png::palette(file)
 }
 
 /// The picture as a reader of a written folder sees it: through [`encode_jpeg`] and
@@ -132,12 +149,15 @@ fn damaged(file: &Path, problem: impl Into<String>) -> VisionError {
     }
 }
 
-fn unknown_format(bytes: &[u8]) -> String {
+/// What a file is that begins with `bytes` and is in none of the formats that are `read`.
+fn unknown_format(bytes: &[u8], read: &str) -> String {
     if bytes.is_empty() {
         "the file is empty".to_owned()
     } else {
         let is = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(magic));
         let known = [
+            // A label map as JPEG: its values are no labels any more.
+            ("a JPEG", jpeg::recognises(bytes)),
             ("a WebP", is(0, b"RIFF") && is(8, b"WEBP")),
             ("a TIFF", is(0, b"II*\0") || is(0, b"MM\0*")),
             ("a GIF", is(0, b"GIF8")),
@@ -146,7 +166,11 @@ fn unknown_format(bytes: &[u8]) -> String {
             ("a JPEG 2000", is(4, b"jP  ")),
         ];
         match known.iter().find(|(_, is)| *is) {
-            Some((name, _)) => format!("it is {name} file; save it as JPEG or PNG"),
+            Some(("a JPEG", _)) => {
+                "it is a JPEG file, whose compression changes labels; save masks as PNG".to_owned()
+            }
+            Some((name, _)) => format!("it is {name} file; save it as {read}"),
+            None if read == "PNG" => "it is no PNG file".to_owned(),
             None => "it is neither a JPEG nor a PNG file".to_owned(),
         }
     }

@@ -21,14 +21,14 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::data::disk::existing;
 use crate::data::{DataFolder, SIDE_FILE, WrittenCounts};
-use crate::resize::reduced_size;
 use crate::{LabelledImage, Scene, Split, VisionError, codec};
+use census::{Masks, Seen};
 use classes::Description;
 use sample::{Coding, Contents};
 
@@ -65,8 +65,7 @@ pub struct SegmentationFolder {
     contents: Contents,
     longest: Option<usize>,
     skip_bad: bool,
-    largest: [OnceLock<(usize, usize)>; 4],
-    palettes: OnceLock<Result<(), VisionError>>,
+    seen: Seen,
 }
 
 impl SegmentationFolder {
@@ -109,40 +108,33 @@ impl SegmentationFolder {
             contents.code(&Coding::Colours(Arc::new(colours)));
         }
         Ok(SegmentationFolder {
+            seen: Seen::nothing(&contents),
             root,
             description,
             contents,
             longest: options.longest,
             skip_bad: options.skip_bad,
-            largest: Default::default(),
-            palettes: OnceLock::new(),
         })
     }
 
     /// The greatest height and the greatest width of a split's samples, pixels; (0, 0) of an empty split.
-    /// Only the masks' headers are read, 33 bytes a sample, and only once.
+    /// Only the masks' headers are read, and only once.
     ///
     /// # Errors
     /// [`VisionError::File`] or [`VisionError::Decode`] where a mask has no header; with
     /// [`FolderOptions::skip_bad`] such masks are skipped.
     pub fn largest(&self, split: Split) -> Result<(usize, usize), VisionError> {
-        let known = &self.largest[split as usize];
-        if let Some(&size) = known.get() {
-            return Ok(size);
+        self.masks().largest(split)
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        Masks {
+            contents: &self.contents,
+            seen: &self.seen,
+            num_classes: self.num_classes(),
+            longest: self.longest,
+            skip_bad: self.skip_bad,
         }
-        let mut largest = (0, 0);
-        for entry in self.contents.of(split) {
-            let (height, width) = match codec::png_size(&entry.mask) {
-                Err(_) if self.skip_bad => continue,
-                size => size?,
-            };
-            let (height, width) = match self.longest {
-                Some(longest) => reduced_size(height, width, longest),
-                None => (height, width),
-            };
-            largest = (largest.0.max(height), largest.1.max(width));
-        }
-        Ok(*known.get_or_init(|| largest))
     }
 }
 
@@ -204,15 +196,9 @@ impl DataFolder for SegmentationFolder {
     }
 
     fn check(&self, split: Split) -> Result<Vec<String>, VisionError> {
-        let palettes = self.palettes.get_or_init(|| {
-            let all = Split::ALL
-                .into_iter()
-                .flat_map(|split| self.contents.of(split));
-            census::compare_palettes(all, self.num_classes(), self.skip_bad)
-        });
-        palettes.clone()?;
-        let entries = (split, self.contents.of(split));
-        census::check(&self.root, entries, self.class_names(), self.skip_bad)
+        let masks = self.masks();
+        masks.compare_palettes()?;
+        masks.check(&self.root, split, self.class_names())
     }
 
     fn of_scene(scene: Scene, _: u64) -> Result<LabelledImage, VisionError> {

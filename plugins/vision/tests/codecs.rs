@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use autoloss_vision::codec::{
-    MAX_PIXELS, decode_labels, decode_photograph, encode_jpeg, encode_labels, jpeg_round_trip,
-    png_size,
+    MAX_PIXELS, decode_coloured_labels, decode_labels, decode_photograph, encode_jpeg,
+    encode_labels, jpeg_round_trip, photograph_size, png_size,
 };
 use autoloss_vision::data::DataFolder;
 use autoloss_vision::folder::write_voc;
@@ -200,15 +200,233 @@ fn ambiguous_labels_are_refused_with_the_reason() {
     );
     for (color, depth, data) in [
         (ColorType::Grayscale, BitDepth::Two, &[0u8][..]),
-        (ColorType::Grayscale, BitDepth::Sixteen, &[0, 0]),
         (ColorType::GrayscaleAlpha, BitDepth::Eight, &[0, 0]),
+        (ColorType::Rgb, BitDepth::Sixteen, &[0; 6]),
     ] {
         let message = problem(decode_labels(&png(1, 1, color, depth, data), file()));
         assert!(message.contains("save it as a palette"), "{message}");
+        assert!(message.len() < 250, "{message}");
     }
+    let wide = png(
+        2,
+        1,
+        ColorType::Grayscale,
+        BitDepth::Sixteen,
+        &[0, 9, 102, 5],
+    );
+    let message = problem(decode_labels(&wide, file()));
+    assert!(
+        message.contains("16-bit value 26117 at row 0, column 1"),
+        "{message}"
+    );
     // A JPEG holds no labels.
     let jpeg = encode_jpeg(8, 8, &[0; 192]).unwrap();
-    assert!(problem(decode_labels(&jpeg, file())).contains("neither"));
+    let message = problem(decode_labels(&jpeg, file()));
+    assert!(
+        message.contains("it is a JPEG file") && message.contains("masks as PNG"),
+        "{message}"
+    );
+    let message = problem(decode_labels(b"II*\0", file()));
+    assert_eq!(message, "it is a TIFF file; save it as PNG");
+    assert_eq!(
+        problem(decode_labels(b"<html>", file())),
+        "it is no PNG file"
+    );
+}
+
+#[test]
+fn an_index_beyond_the_palette_is_no_colour() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_palette(voc_palette()[..9].to_vec());
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[2, 3]).unwrap();
+    writer.finish().unwrap();
+    let colours = [([0, 128, 0], 1), ([0, 0, 0], 0)].into();
+    for message in [
+        problem(decode_photograph(&bytes, file())),
+        problem(decode_coloured_labels(&bytes, &colours, file())),
+    ] {
+        let words = "the index 3 at row 0, column 1 is beyond its palette of 3 colours";
+        assert!(message.contains(words), "{message}");
+    }
+    // Where masks are told by their indices the colours do not matter.
+    assert_eq!(decode_labels(&bytes, file()).unwrap().labels, [2, 3]);
+}
+
+#[test]
+fn sixteen_bits_and_an_opaque_alpha_channel_hold_labels_too() {
+    let wide = [0, 0, 0, 9, 0, 255];
+    let wide = png(3, 1, ColorType::Grayscale, BitDepth::Sixteen, &wide);
+    assert_eq!(decode_labels(&wide, file()).unwrap().labels, [0, 9, 255]);
+    let opaque = [0, 255, 9, 255, 255, 255];
+    let opaque = png(3, 1, ColorType::GrayscaleAlpha, BitDepth::Eight, &opaque);
+    assert_eq!(decode_labels(&opaque, file()).unwrap().labels, [0, 9, 255]);
+}
+
+#[test]
+fn sixteen_bit_photographs_lose_their_lower_bits_and_are_never_silently_black() {
+    use BitDepth::Sixteen;
+    let data = [1, 200, 2, 200, 3, 200, 4, 0, 5, 0, 6, 0];
+    let decoded = decode_photograph(&png(2, 1, ColorType::Rgb, Sixteen, &data), file()).unwrap();
+    assert_eq!(decoded.rgb, [1, 2, 3, 4, 5, 6]);
+    for (color, data) in [
+        (ColorType::Grayscale, &[0, 200, 0, 90][..]),
+        (
+            ColorType::GrayscaleAlpha,
+            &[0, 200, 255, 255, 0, 9, 255, 255],
+        ),
+        (ColorType::Rgb, &[0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255]),
+    ] {
+        let message = problem(decode_photograph(&png(2, 1, color, Sixteen, data), file()));
+        assert!(message.contains("every value is below 256"), "{message}");
+    }
+    let black = png(2, 1, ColorType::Grayscale, Sixteen, &[0; 4]);
+    assert_eq!(decode_photograph(&black, file()).unwrap().rgb, [0; 6]);
+}
+
+/// A JPEG of 24x16 pixels of one colour of four inks, 0 to 255 each.
+fn inks(colour: [u8; 4], kind: jpeg_encoder::ColorType, progressive: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 100);
+    encoder.set_progressive(progressive);
+    let data = colour.repeat(24 * 16);
+    encoder.encode(&data, 24, 16, kind).unwrap();
+    bytes
+}
+
+#[test]
+fn adobes_inverted_inks_become_their_colours() {
+    use jpeg_encoder::ColorType::{Cmyk, CmykAsYcck};
+    for colour in [
+        [0, 0, 0, 0],
+        [255, 0, 40, 0],
+        [10, 200, 90, 60],
+        [0, 0, 0, 255],
+    ] {
+        let [cyan, magenta, yellow, black] = colour.map(f64::from);
+        let light = [cyan, magenta, yellow].map(|ink| (255.0 - ink) * (255.0 - black) / 255.0);
+        for (kind, progressive) in [
+            (Cmyk, false),
+            (CmykAsYcck, false),
+            (Cmyk, true),
+            (CmykAsYcck, true),
+        ] {
+            let bytes = inks(colour, kind, progressive);
+            let decoded = decode_photograph(&bytes, file()).unwrap();
+            assert_eq!((decoded.height, decoded.width), (16, 24));
+            for pixel in decoded.rgb.chunks_exact(3) {
+                let near = pixel
+                    .iter()
+                    .zip(light)
+                    .all(|(&found, light)| (f64::from(found) - light).abs() < 3.0);
+                assert!(
+                    near,
+                    "{colour:?} as {kind:?}: {pixel:?}, expected {light:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn jpegs_that_are_not_read_are_named_and_not_called_damaged() {
+    let scene = scene();
+    let whole = encode_jpeg(scene.height(), scene.width(), scene.image()).unwrap();
+    let frame = whole
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    for (at, byte, words) in [
+        (1, 0xc3, "a lossless JPEG"),
+        (1, 0xc5, "a hierarchical JPEG"),
+        (1, 0xc9, "a JPEG with arithmetic coding"),
+        (4, 12, "a JPEG of 12 bits a channel"),
+        (9, 2, "a JPEG of 2 channels"),
+    ] {
+        let mut other = whole.clone();
+        other[frame + at] = byte;
+        let message = problem(decode_photograph(&other, file()));
+        assert!(
+            message.contains(words) && message.contains("; save it as"),
+            "{message}"
+        );
+        assert!(
+            !message.contains("damaged") && message.len() < 150,
+            "{message}"
+        );
+    }
+    // Without Adobe's mark programs disagree on whether the inks are inverted.
+    let mut plain = inks([0, 200, 90, 60], jpeg_encoder::ColorType::Cmyk, false);
+    let mark = plain.windows(5).position(|word| word == b"Adobe").unwrap();
+    plain[mark] = b'x';
+    let message = problem(decode_photograph(&plain, file()));
+    assert!(
+        message.contains("a CMYK JPEG without Adobe's mark"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_size_of_a_photograph_is_known_from_its_header() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("picture");
+    let size = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        photograph_size(&path)
+    };
+    let jpeg = encode_jpeg(4, 6, &[90; 72]).unwrap();
+    let turned = png_with_orientation(4, 6);
+    for (bytes, expected) in [
+        (jpeg.clone(), (4, 6)),
+        (with_orientation(&jpeg, 6), (6, 4)),
+        (with_orientation(&jpeg, 3), (4, 6)),
+        (
+            png(6, 4, ColorType::Grayscale, BitDepth::Eight, &[7; 24]),
+            (4, 6),
+        ),
+        (turned, (6, 4)),
+    ] {
+        assert_eq!(size(&bytes).unwrap(), expected);
+        let decoded = decode_photograph(&bytes, file()).unwrap();
+        assert_eq!(decoded.upright_size(), expected);
+    }
+    // A header that is longer than what is read at first.
+    let mut long = jpeg[..2].to_vec();
+    for _ in 0..2 {
+        long.extend([0xff, 0xe2, 0xff, 0xff]);
+        long.extend([9; 65_533]);
+    }
+    long.extend(&jpeg[2..]);
+    assert_eq!(size(&long).unwrap(), (4, 6));
+    for (bytes, words) in [
+        (&jpeg[..20], "damaged or cut short"),
+        (b"GIF89a", "a GIF file; save it as JPEG or PNG"),
+        (b"", "the file is empty"),
+    ] {
+        let message = size(bytes).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+/// A grey PNG whose orientation, a right angle, stands behind its pixels.
+fn png_with_orientation(height: u32, width: u32) -> Vec<u8> {
+    let whole = png(
+        width,
+        height,
+        ColorType::Grayscale,
+        BitDepth::Eight,
+        &vec![7; (height * width) as usize],
+    );
+    let mut chunk = b"eXIfII*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    let length = chunk.len() as u32 - 4;
+    let checksum = crc32(&chunk);
+    chunk.splice(0..0, length.to_be_bytes());
+    chunk.extend(checksum.to_be_bytes());
+    let end = whole.len() - 12;
+    [&whole[..end], &chunk, &whole[end..]].concat()
 }
 
 #[test]

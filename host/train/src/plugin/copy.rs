@@ -52,7 +52,7 @@ fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
 
 /// Whether a file is such a copy.
 pub(super) fn is_unchanging(path: &Path) -> bool {
-    let seals = File::open(path).map(|file| fcntl_get_seals(file));
+    let seals = File::open(path).map(fcntl_get_seals);
     matches!(seals, Ok(Ok(seals)) if seals.contains(SealFlags::WRITE | SealFlags::SHRINK))
 }
 

@@ -53,7 +53,7 @@ impl<R: Request + Into<Call>> Object<R> {
     }
 
     /// The error about an answer that breaks the interface's rules.
-    fn broke(&self, request: R, message: impl Into<String>) -> PluginError {
+    fn broke(&self, request: &R, message: impl Into<String>) -> PluginError {
         broke(&self.plugin.info().name, request.method(), message)
     }
 

@@ -11,7 +11,7 @@ use super::mask::extent;
 use super::object::CocoObject;
 use super::places::Places;
 use crate::VisionError;
-use crate::codec::MAX_PIXELS;
+use crate::codec::{MAX_PIXELS, photograph_size};
 use crate::data::BadEntries;
 
 /// A file of annotations with its photographs found.
@@ -188,7 +188,7 @@ impl Linker<'_> {
         raw: &RawImage,
         places: &mut Places,
     ) -> Result<Result<(), String>, VisionError> {
-        let (id, height, width) = match header(raw) {
+        let (id, size) = match header(raw) {
             Ok(header) => header,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -203,6 +203,10 @@ impl Linker<'_> {
         if self.by_id.contains_key(&id) {
             return Ok(Err("another image has this id".to_owned()));
         }
+        let (height, width) = match size.map_or_else(|| stored_size(&photograph), Ok) {
+            Ok(size) => size,
+            Err(problem) => return Ok(Err(problem)),
+        };
         self.by_id.insert(id, self.pictures.len());
         self.pictures.push(Picture {
             id,
@@ -289,9 +293,12 @@ impl Linker<'_> {
     }
 }
 
-/// Id, height and width of an image.
-fn header(raw: &RawImage) -> Result<(u64, u32, u32), String> {
+/// Id of an image, and height and width, None where it has neither.
+fn header(raw: &RawImage) -> Result<(u64, Option<(u32, u32)>), String> {
     let number = id(&raw.id).map_err(|problem| format!("its id {problem}"))?;
+    if raw.height.is_null() && raw.width.is_null() {
+        return Ok((number, None));
+    }
     let side = |what: &str, value: &Value| {
         let side = id(value).map_err(|problem| format!("its {what} {problem}"))?;
         u32::try_from(side).map_err(|_| format!("its {what} is {side} pixels"))
@@ -303,5 +310,16 @@ fn header(raw: &RawImage) -> Result<(u64, u32, u32), String> {
             "its size is {height}x{width} pixels, expected 1 to {MAX_PIXELS} pixels"
         ));
     }
-    Ok((number, height, width))
+    Ok((number, Some((height, width))))
+}
+
+/// Height and width that an image has the right way up, as its photograph's file says.
+fn stored_size(photograph: &Path) -> Result<(u32, u32), String> {
+    let size = photograph_size(photograph).map_err(|error| {
+        format!("it has no height and width, and neither has its file: {error}")
+    })?;
+    match (u32::try_from(size.0), u32::try_from(size.1)) {
+        (Ok(height), Ok(width)) => Ok((height, width)),
+        _ => Err(format!("its photograph has {}x{} pixels", size.0, size.1)),
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::json::{RawCategory, id};
 use crate::VisionError;
+use crate::data::names::composed;
 
 /// Category ids have gaps (COCO's 80 go up to 90) and may begin at 0, which is the background's place.
 /// Classes are 1, 2, … in the order of the ids.
@@ -28,7 +29,7 @@ impl Categories {
             };
             let id = id(&entry.id).map_err(|problem| refused(format!("its id {problem}")))?;
             let name = match &entry.name {
-                Value::String(name) => name.clone(),
+                Value::String(name) => composed(name).into_owned(),
                 Value::Null => format!("category {id}"),
                 other => return Err(refused(format!("its name is {other}, expected a text"))),
             };

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::options::CocoOptions;
 use crate::VisionError;
-use crate::data::SIDE_FILE;
 use crate::data::disk::{Listings, list as list_names};
+use crate::data::names::{check_read, composed, spelling, stem};
+use crate::data::{SIDE_FILE, some_of};
 
 pub(super) const ANNOTATIONS: &str = "annotations";
 pub(super) const TRAIN: &str = "train2017";
@@ -61,11 +62,11 @@ impl Naming {
     fn names(self, root: &Path) -> Result<Vec<String>, VisionError> {
         let name = |file: &String| {
             let name = match self {
-                Naming::Instances => file.strip_prefix("instances_")?.strip_suffix(".json")?,
-                Naming::Plain => file.strip_suffix(".json")?,
-                Naming::Roboflow => file,
+                Naming::Instances => stem(file.strip_prefix("instances_")?, &[".json"])?,
+                Naming::Plain => stem(file, &[".json"])?,
+                Naming::Roboflow => file.clone(),
             };
-            (!name.is_empty()).then(|| name.to_owned())
+            (!name.is_empty()).then_some(name)
         };
         Ok(match self {
             Naming::Roboflow => {
@@ -111,14 +112,19 @@ pub(super) fn annotation_files(
         let only = names.first().filter(|_| names.len() == 1);
         only.filter(|name| test.as_ref() != Some(name)).cloned()
     });
-    let source = |name: String| AnnotationFile {
-        file: root.join(naming.file(&name)),
-        name: Some(name),
+    let mut listings = Listings::new(root);
+    let mut source = |name: String| {
+        let file = naming.file(&name);
+        let found = listings.file(&file)?;
+        Ok::<_, VisionError>(AnnotationFile {
+            file: found.unwrap_or_else(|| root.join(file)),
+            name: Some(name),
+        })
     };
     match (train, test) {
         (Some(train), test) if test.as_ref() != Some(&train) => Ok(AnnotationFiles {
-            train: source(train),
-            test: test.map(source),
+            train: source(train)?,
+            test: test.map(source).transpose()?,
         }),
         (None, None) if names.is_empty() => match lone_file(root)? {
             Some(file) => Ok(AnnotationFiles {
@@ -149,7 +155,7 @@ fn choose(names: &[String], usual: &str, begin: &[&str]) -> Option<String> {
 fn listed(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        names => names.join(", "),
+        names => some_of(&names.iter().map(String::as_str).collect::<Vec<_>>()),
     }
 }
 
@@ -158,7 +164,7 @@ fn lone_file(root: &Path) -> Result<Option<PathBuf>, VisionError> {
     let names = list_names(root)?;
     let json = names
         .iter()
-        .filter(|name| name.ends_with(".json") && *name != SIDE_FILE);
+        .filter(|name| spelling(name).ends_with(".json") && *name != SIDE_FILE);
     let files: Vec<&String> = json.collect();
     Ok(match files.as_slice() {
         [file] => Some(root.join(file)),
@@ -189,7 +195,7 @@ impl Places {
         }
     }
 
-    /// The name with `/` between its parts and the file's path. The outer error is the disk's, the inner
+    /// The name in composed characters with `/` between its parts, and the file's path. The outer error is the disk's, the inner
     /// one says what is wrong with the name.
     pub(super) fn find(
         &mut self,
@@ -209,7 +215,7 @@ impl Places {
                 (place, folder) => format!("{place}/{folder}"),
             };
             if let Some(path) = self.listings.first(&folder, &file)? {
-                return Ok(Ok((name, path)));
+                return Ok(Ok((composed(&name).into_owned(), path)));
             }
         }
         let named = self.folders.iter().filter(|place| !place.is_empty());
@@ -224,11 +230,11 @@ impl Places {
 /// A path below the folder that photographs are searched for in; programs on Windows write `\` into it.
 fn inside(file_name: &str) -> Result<String, String> {
     let name = file_name.replace('\\', "/");
-    let good =
-        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains([':', '\0']);
     // "./a.jpg" is a plain way to write "a.jpg".
     let relative = name.strip_prefix("./").unwrap_or(&name);
-    if relative.split('/').all(good) {
+    let drive =
+        matches!(relative.as_bytes(), [letter, b':', b'/', ..] if letter.is_ascii_alphabetic());
+    if !drive && relative.split('/').all(|part| check_read(part).is_ok()) {
         Ok(relative.to_owned())
     } else {
         Err(format!(

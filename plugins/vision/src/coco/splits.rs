@@ -1,11 +1,13 @@
 //! Which pictures are in which split.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::annotations::Annotations;
 use super::options::CocoOptions;
 use crate::data::hold_out::{TEST_SHARE, assign};
+use crate::data::names::spelling;
 use crate::data::side_file::{SIDE_FILE, SideFile};
 use crate::{Split, VisionError};
 
@@ -133,9 +135,9 @@ fn held_out(
     if side.reward.is_none() && side.selection.is_none() {
         return Ok((None, None));
     }
-    let by_name: HashMap<&str, usize> = left
+    let by_name: HashMap<Cow<'_, str>, usize> = left
         .iter()
-        .map(|&index| (train.pictures[index].file_name.as_str(), index))
+        .map(|&index| (spelling(&train.pictures[index].file_name), index))
         .collect();
     let mut seen = HashSet::new();
     let mut find = |names: &Option<Vec<String>>| -> Result<HeldOut, String> {
@@ -144,7 +146,7 @@ fn held_out(
         };
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            let Some(&index) = by_name.get(name.as_str()) else {
+            let Some(&index) = by_name.get(&spelling(name)) else {
                 return Err(format!(
                     "it holds out {name:?}, which is no training picture"
                 ));

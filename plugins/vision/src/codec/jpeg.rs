@@ -5,6 +5,8 @@
 //! the bits after it are read as other blocks, up to the marker.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -12,12 +14,17 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
-use super::orientation::orientation;
+use super::orientation::{orientation, turned};
 use super::{JPEG_QUALITY, Photograph, check_size, damaged};
 use crate::VisionError;
 
 const START_OF_SCAN: u8 = 0xda;
+const ADOBE: u8 = 0xee;
+
+/// So much of a file is read for its header at first; most photographs have theirs in it.
+const HEADER_BYTES: usize = 1 << 16;
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// The format's limit on height and width, pixels.
@@ -28,40 +35,23 @@ pub(super) fn recognises(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionError> {
-    let (bytes, ended) = match without_strays(bytes) {
-        Some((clean, scan)) => {
-            let ended = clean.get(scan..).is_some_and(is_ended);
-            (clean, ended)
+    let (bytes, ended) = match Header::of(bytes) {
+        Some(header) => {
+            header.check_kind(file)?;
+            let ended = header.clean.get(header.scan..).is_some_and(is_ended);
+            (header.clean, ended)
         }
         None => (Cow::Borrowed(bytes), false),
     };
-    // The portable code: no slower here, and no result depends on the processor.
-    let options = DecoderOptions::default()
-        .set_use_unsafe(false)
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE)
-        .set_max_height(MAX_SIDE)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*bytes), options);
-    let problem = |error: zune_jpeg::errors::DecodeErrors| {
-        damaged(
-            file,
-            format!("the JPEG data are damaged or cut short: {error}"),
-        )
-    };
-    decoder.decode_headers().map_err(problem)?;
-    let info = decoder
-        .info()
-        .ok_or_else(|| damaged(file, "the JPEG header names no size"))?;
-    let (height, width) = (usize::from(info.height), usize::from(info.width));
-    check_size(height, width, file)?;
+    let mut decoder = decoder(&bytes);
+    let (height, width) = read_size(&mut decoder, file)?;
     if !ended {
         return Err(damaged(
             file,
             "the JPEG data are cut short: there is no end-of-image marker; fetch the file again",
         ));
     }
-    let rgb = decoder.decode().map_err(problem)?;
+    let rgb = decoder.decode().map_err(|error| broken(&error, file))?;
     if rgb.len() != 3 * height * width {
         let found = rgb.len();
         let problem = format!("{found} bytes were decoded for {height}x{width} RGB pixels");
@@ -75,22 +65,146 @@ pub(super) fn decode(bytes: &[u8], file: &Path) -> Result<Photograph, VisionErro
     })
 }
 
-/// A JPEG without what lies between its header's segments and belongs to none, which some programs leave there, and
-/// the place of its first scan's data; none where the header does not come to a scan.
-fn without_strays(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, usize)> {
-    let mut clean = Cow::Borrowed(bytes);
-    let (mut at, mut removed) = (2, 0);
-    loop {
-        let begin = at + bytes.get(at..)?.windows(2).position(is_marker)?;
-        if begin > at {
-            clean.to_mut().drain(at - removed..begin - removed);
-            removed += begin - at;
+/// Height and width of a file's photograph the right way up, from its header alone.
+pub(super) fn upright_size(file: &Path) -> Result<(usize, usize), VisionError> {
+    let unreadable = |error: std::io::Error| VisionError::file("read", file, &error);
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    let mut begin = opened.by_ref().take(HEADER_BYTES as u64);
+    begin.read_to_end(&mut bytes).map_err(unreadable)?;
+    if Header::of(&bytes).is_none() {
+        opened.read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    let header = Header::of(&bytes);
+    if let Some(header) = &header {
+        header.check_kind(file)?;
+    }
+    let bytes = header.map_or(Cow::Borrowed(&bytes[..]), |header| header.clean);
+    let mut decoder = decoder(&bytes);
+    let (height, width) = read_size(&mut decoder, file)?;
+    let orientation = decoder.exif().map_or(1, |exif| orientation(exif));
+    Ok(turned((height, width), orientation))
+}
+
+fn decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
+    // The portable code: no slower here, and no result depends on the processor.
+    let options = DecoderOptions::default()
+        .set_use_unsafe(false)
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+}
+
+/// Height and width as stored.
+fn read_size(
+    decoder: &mut JpegDecoder<ZCursor<&[u8]>>,
+    file: &Path,
+) -> Result<(usize, usize), VisionError> {
+    decoder
+        .decode_headers()
+        .map_err(|error| broken(&error, file))?;
+    let info = decoder
+        .info()
+        .ok_or_else(|| damaged(file, "the JPEG header names no size"))?;
+    let (height, width) = (usize::from(info.height), usize::from(info.width));
+    check_size(height, width, file)?;
+    Ok((height, width))
+}
+
+fn broken(error: &DecodeErrors, file: &Path) -> VisionError {
+    damaged(
+        file,
+        format!("the JPEG data are damaged or cut short: {error}"),
+    )
+}
+
+/// What stands before the first scan of a JPEG.
+struct Header<'a> {
+    /// The file without what lies between the segments and belongs to none, which some programs leave there.
+    clean: Cow<'a, [u8]>,
+    /// The place of the first scan's data in it.
+    scan: usize,
+    /// Whether Adobe's segment is there, with which the inks of four channels are stored inverted.
+    adobe: bool,
+    frame: Option<Frame>,
+}
+
+/// How the pixels are stored.
+#[derive(Clone, Copy)]
+struct Frame {
+    /// The marker of its segment.
+    kind: u8,
+    /// Bits a sample.
+    depth: u8,
+    channels: u8,
+}
+
+impl Header<'_> {
+    /// None where the header does not come to a scan.
+    fn of(bytes: &[u8]) -> Option<Header<'_>> {
+        let mut header = Header {
+            clean: Cow::Borrowed(bytes),
+            scan: 0,
+            adobe: false,
+            frame: None,
+        };
+        let (mut at, mut removed) = (2, 0);
+        loop {
+            let begin = at + bytes.get(at..)?.windows(2).position(is_marker)?;
+            if begin > at {
+                header.clean.to_mut().drain(at - removed..begin - removed);
+                removed += begin - at;
+            }
+            let (marker, length) = (bytes[begin + 1], bytes.get(begin + 2..begin + 4)?);
+            at = begin + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            let body = bytes.get(begin + 4..at).unwrap_or_default();
+            match (marker, body) {
+                (START_OF_SCAN, _) => {
+                    header.scan = at - removed;
+                    return Some(header);
+                }
+                (ADOBE, body) => header.adobe |= body.starts_with(b"Adobe"),
+                // These three of the range are tables and an extension.
+                (0xc4 | 0xc8 | 0xcc, _) => {}
+                (kind @ 0xc0..=0xcf, &[depth, _, _, _, _, channels, ..]) => {
+                    header.frame = Some(Frame {
+                        kind,
+                        depth,
+                        channels,
+                    });
+                }
+                _ => {}
+            }
         }
-        let (marker, length) = (bytes[begin + 1], bytes.get(begin + 2..begin + 4)?);
-        at = begin + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
-        if marker == START_OF_SCAN {
-            return Some((clean, at - removed));
-        }
+    }
+
+    /// Refuses by name what the decoder does not read, which it would call damaged.
+    fn check_kind(&self, file: &Path) -> Result<(), VisionError> {
+        let Some(Frame {
+            kind,
+            depth,
+            channels,
+        }) = self.frame
+        else {
+            return Ok(());
+        };
+        let what = match (kind, depth, channels) {
+            (0xc3 | 0xc7 | 0xcb | 0xcf, ..) => "a lossless JPEG".to_owned(),
+            (0xc9.., ..) => "a JPEG with arithmetic coding".to_owned(),
+            (0xc5.., ..) => "a hierarchical JPEG".to_owned(),
+            (_, 9.., _) => format!("a JPEG of {depth} bits a channel"),
+            (_, _, 4) if !self.adobe => {
+                "a CMYK JPEG without Adobe's mark, whose colours programs read differently"
+                    .to_owned()
+            }
+            (_, _, 1 | 3 | 4) => return Ok(()),
+            _ => format!("a JPEG of {channels} channels"),
+        };
+        let problem =
+            format!("it is {what}; save it as RGB in a baseline or progressive JPEG or as PNG");
+        Err(damaged(file, problem))
     }
 }
 

@@ -7,24 +7,21 @@ use std::sync::LazyLock;
 
 use ::png::{ColorType, Transformations};
 
-use super::png::{Raster, decode, drop_alpha};
+use super::png::{Raster, decode, drop_alpha, palette_colours, unpacked};
 use super::{LabelMap, damaged};
 use crate::VisionError;
 use crate::palette::{voc_colour, voc_palette};
-
-/// Where the colours of RGB masks are, for messages.
-const VOCS: &str = "in PASCAL VOC's palette";
 
 static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
     LazyLock::new(|| (0..=255).map(|label| (voc_colour(label), label)).collect());
 
 /// Decodes a label map from a PNG: the index of a palette PNG (1, 2, 4 or 8 bits), the value of an 8-bit
-/// grey one, 0 and 1 of a 1-bit one, the label of an RGB colour in the VOC palette. Whether the labels are classes is not checked
-/// here. `file` is only for messages.
+/// grey one, of a 16-bit one up to 255, 0 and 1 of a 1-bit one, the label of an RGB colour in the VOC palette. Whether the
+/// labels are classes is not checked here. `file` is only for messages.
 ///
 /// # Errors
 /// [`VisionError::Decode`] where the bytes are no whole PNG, a colour is not VOC's, or the format leaves
-/// the labels open (16-bit, grey with alpha, grey of 2 or 4 bits, which some programs scale).
+/// the labels open (RGB of 16 bits, grey with transparency, grey of 2 or 4 bits, which some programs scale).
 ///
 /// ```
 /// use autoloss_vision::codec::{decode_labels, encode_labels};
@@ -35,18 +32,38 @@ static LABEL_OF_COLOUR: LazyLock<HashMap<[u8; 3], u8>> =
 /// # Ok::<(), autoloss_vision::VisionError>(())
 /// ```
 pub fn decode_labels(bytes: &[u8], file: &Path) -> Result<LabelMap, VisionError> {
-    let raster = decode(bytes, file, Transformations::IDENTITY)?;
+    labels_of(decode(bytes, file, Transformations::IDENTITY)?, file)
+}
+
+fn labels_of(raster: Raster, file: &Path) -> Result<LabelMap, VisionError> {
     let (height, width) = (raster.height, raster.width);
     let labels = match (raster.color, raster.depth) {
         (ColorType::Indexed, 8) | (ColorType::Grayscale, 8) => raster.bytes,
         (ColorType::Indexed, _) | (ColorType::Grayscale, 1) => unpacked(&raster),
         (ColorType::Rgb | ColorType::Rgba, 8) => {
-            labels_of_colours(&raster, &LABEL_OF_COLOUR, VOCS, file)?
+            let vocs = Table {
+                colours: &LABEL_OF_COLOUR,
+                name: "in PASCAL VOC's palette",
+                remedy: "save the mask as a palette PNG",
+            };
+            vocs.labels(&rgb_of(&raster), width, file)?
+        }
+        (ColorType::Grayscale, 16) => wide_labels(&raster, file)?,
+        (ColorType::GrayscaleAlpha, 8)
+            if raster.bytes.chunks_exact(2).all(|pixel| pixel[1] == 255) =>
+        {
+            raster.bytes.iter().copied().step_by(2).collect()
         }
         (color, depth) => {
+            let kind = match color {
+                ColorType::Grayscale => "grey",
+                ColorType::GrayscaleAlpha => "grey with transparency",
+                ColorType::Rgba => "RGB with transparency",
+                _ => "RGB",
+            };
             let problem = format!(
-                "a label map cannot be {color:?} at {depth} bits; save it as a palette or 8-bit grey PNG whose values are \
-                 the classes' numbers 0, 1, 2 …, with 255 for void alone"
+                "its labels cannot be told: it is {kind} of {depth} bits a channel; save it as a palette or 8-bit grey \
+                 PNG whose values are the classes' numbers 0, 1, 2 …, with 255 for void alone"
             );
             return Err(damaged(file, problem));
         }
@@ -68,67 +85,88 @@ pub fn decode_coloured_labels(
     colours: &HashMap<[u8; 3], u8>,
     file: &Path,
 ) -> Result<LabelMap, VisionError> {
-    let raster = decode(bytes, file, Transformations::EXPAND)?;
-    let (height, width) = (raster.height, raster.width);
-    let labels = match (raster.color, raster.depth) {
-        (ColorType::Rgb | ColorType::Rgba, 8) => {
-            labels_of_colours(&raster, colours, "in labelmap.txt", file)?
-        }
-        _ => return decode_labels(bytes, file),
+    let raster = decode(bytes, file, Transformations::IDENTITY)?;
+    let table = Table {
+        colours,
+        name: "in labelmap.txt",
+        remedy: "add it there, or correct the mask",
+    };
+    let rgb = match (raster.color, raster.depth) {
+        (ColorType::Indexed, _) => Cow::Owned(palette_colours(&raster, file)?),
+        (ColorType::Rgb | ColorType::Rgba, 8) => rgb_of(&raster),
+        _ => return labels_of(raster, file),
     };
     Ok(LabelMap {
-        height,
-        width,
-        labels,
+        height: raster.height,
+        width: raster.width,
+        labels: table.labels(&rgb, raster.width, file)?,
     })
 }
 
-/// Indices of fewer than 8 bits, the first in a byte's top bits.
-fn unpacked(raster: &Raster) -> Vec<u8> {
-    let depth = raster.depth;
-    let mask = (1u16 << depth) as u8 - 1;
-    let mut labels = Vec::with_capacity(raster.height * raster.width);
-    for line in raster.bytes.chunks_exact(raster.line) {
-        labels.extend((0..raster.width).map(|column| {
-            let bit = column * depth;
-            (line[bit / 8] >> (8 - depth - bit % 8)) & mask
-        }));
-    }
-    labels
-}
-
-/// The labels of RGB colours, with transparency or without; `palette` says for messages where colours are looked up.
-fn labels_of_colours(
-    raster: &Raster,
-    colours: &HashMap<[u8; 3], u8>,
-    palette: &str,
-    file: &Path,
-) -> Result<Vec<u8>, VisionError> {
-    let rgb = match raster.color {
+/// The samples of an RGB picture, with transparency or without.
+fn rgb_of(raster: &Raster) -> Cow<'_, [u8]> {
+    match raster.color {
         ColorType::Rgba => Cow::Owned(drop_alpha(&raster.bytes)),
         _ => Cow::Borrowed(&raster.bytes[..]),
-    };
-    let mut labels = Vec::with_capacity(rgb.len() / 3);
-    // Pixels beside each other are mostly alike.
-    let mut last: Option<([u8; 3], u8)> = None;
-    for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
-        let colour = [colour[0], colour[1], colour[2]];
-        let label = match last {
-            Some((before, label)) if before == colour => label,
-            _ => colours.get(&colour).copied().ok_or_else(|| {
-                let problem = format!(
-                    "the colour {colour:?} at row {}, column {} is not {palette}, so it names no label; save the \
-                     mask as a palette PNG",
-                    pixel / raster.width,
-                    pixel % raster.width
-                );
-                damaged(file, problem)
-            })?,
-        };
-        last = Some((colour, label));
-        labels.push(label);
     }
-    Ok(labels)
+}
+
+/// Labels that were stored with 16 bits each.
+fn wide_labels(raster: &Raster, file: &Path) -> Result<Vec<u8>, VisionError> {
+    let values = || {
+        raster
+            .bytes
+            .chunks_exact(2)
+            .map(|value| u16::from_be_bytes([value[0], value[1]]))
+    };
+    if let Some(pixel) = values().position(|value| value > 255) {
+        let problem = format!(
+            "the 16-bit value {} at row {}, column {} is no label; save the classes' numbers 0, 1, 2 …, with 255 for \
+             void alone",
+            values().nth(pixel).unwrap_or_default(),
+            pixel / raster.width,
+            pixel % raster.width
+        );
+        return Err(damaged(file, problem));
+    }
+    Ok(raster.bytes.iter().copied().skip(1).step_by(2).collect())
+}
+
+/// Colours that stand for labels.
+struct Table<'a> {
+    colours: &'a HashMap<[u8; 3], u8>,
+    /// Where they are, for messages.
+    name: &'static str,
+    /// What to do with one that is not among them.
+    remedy: &'static str,
+}
+
+impl Table<'_> {
+    /// The labels of RGB colours in rows of `width`.
+    fn labels(&self, rgb: &[u8], width: usize, file: &Path) -> Result<Vec<u8>, VisionError> {
+        let mut labels = Vec::with_capacity(rgb.len() / 3);
+        // Pixels beside each other are mostly alike.
+        let mut last: Option<([u8; 3], u8)> = None;
+        for (pixel, colour) in rgb.chunks_exact(3).enumerate() {
+            let colour = [colour[0], colour[1], colour[2]];
+            let label = match last {
+                Some((before, label)) if before == colour => label,
+                _ => self.colours.get(&colour).copied().ok_or_else(|| {
+                    let problem = format!(
+                        "the colour {colour:?} at row {}, column {} is not {}, so it names no label; {}",
+                        pixel / width,
+                        pixel % width,
+                        self.name,
+                        self.remedy
+                    );
+                    damaged(file, problem)
+                })?,
+            };
+            last = Some((colour, label));
+            labels.push(label);
+        }
+        Ok(labels)
+    }
 }
 
 /// Encodes a label map as VOC stores it: an 8-bit palette PNG in VOC's colours.

@@ -24,14 +24,19 @@ pub(super) fn orientation(exif: &[u8]) -> u8 {
 /// Row and column, or how many there are of each.
 type Pair = (usize, usize);
 
+/// Height and width the right way up of what is stored with these.
+pub(super) fn turned((height, width): Pair, orientation: u8) -> Pair {
+    match orientation {
+        5..=8 => (width, height),
+        _ => (height, width),
+    }
+}
+
 impl Photograph {
     /// Height and width of the picture the right way up, pixels.
     #[must_use]
     pub fn upright_size(&self) -> (usize, usize) {
-        match self.orientation {
-            5..=8 => (self.width, self.height),
-            _ => (self.height, self.width),
-        }
+        turned((self.height, self.width), self.orientation)
     }
 
     /// The picture the right way up.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use autoloss_spec::text;
 
+use super::names::spelling;
 use crate::VisionError;
 use crate::codec::MAX_PIXELS;
 
@@ -20,7 +21,45 @@ const MAX_BYTES: u64 = 4 * MAX_PIXELS as u64;
 /// The folders listed so far, below one root.
 pub(crate) struct Listings {
     root: PathBuf,
-    folders: HashMap<String, BTreeSet<String>>,
+    folders: HashMap<String, Listing>,
+}
+
+/// What is in a folder.
+struct Listing {
+    path: PathBuf,
+    names: BTreeSet<String>,
+    /// The names that are spelt otherwise than they are compared, by that spelling.
+    respelt: HashMap<String, String>,
+}
+
+impl Listing {
+    fn new(path: PathBuf, names: BTreeSet<String>) -> Listing {
+        let mut respelt = HashMap::new();
+        for name in &names {
+            let spelt = spelling(name);
+            if spelt != *name {
+                respelt.entry(spelt.into_owned()).or_insert(name.clone());
+            }
+        }
+        Listing {
+            path,
+            names,
+            respelt,
+        }
+    }
+
+    /// The file's name as the disk has it: that very name, or one of the same spelling.
+    fn find(&self, file: &str) -> Option<&str> {
+        if let Some(name) = self.names.get(file) {
+            return Some(name);
+        }
+        let spelt = spelling(file);
+        let name = self
+            .names
+            .get(&*spelt)
+            .or_else(|| self.respelt.get(&*spelt));
+        name.map(String::as_str)
+    }
 }
 
 impl Listings {
@@ -37,22 +76,38 @@ impl Listings {
 
     /// As [`list`], of a folder below the root.
     pub(crate) fn names(&mut self, folder: &str) -> Result<&BTreeSet<String>, VisionError> {
+        Ok(&self.listing(folder)?.names)
+    }
+
+    fn listing(&mut self, folder: &str) -> Result<&Listing, VisionError> {
         if !self.folders.contains_key(folder) {
-            let names = list(&self.root.join(folder))?;
-            self.folders.insert(folder.to_owned(), names);
+            let path = self.root.join(folder);
+            let names = list(&path)?;
+            let mut listing = Listing::new(path, names);
+            // Only folders whose letters can be spelt in two ways have another spelling.
+            if listing.names.is_empty() && !folder.is_ascii() {
+                let (parent, last) = folder.rsplit_once('/').unwrap_or((".", folder));
+                let parent = self.listing(parent)?;
+                if let Some(name) = parent.find(last) {
+                    let path = parent.path.join(name);
+                    let names = list(&path)?;
+                    listing = Listing::new(path, names);
+                }
+            }
+            self.folders.insert(folder.to_owned(), listing);
         }
         Ok(&self.folders[folder])
     }
 
-    /// The first of `files` that the folder has.
+    /// The first of `files` that the folder has, if only in another spelling.
     pub(crate) fn first(
         &mut self,
         folder: &str,
         files: &[String],
     ) -> Result<Option<PathBuf>, VisionError> {
-        let names = self.names(folder)?;
-        let found = files.iter().find(|file| names.contains(file.as_str()));
-        Ok(found.map(|file| self.root.join(folder).join(file)))
+        let listing = self.listing(folder)?;
+        let found = files.iter().find_map(|file| listing.find(file));
+        Ok(found.map(|file| listing.path.join(file)))
     }
 
     /// The path of a file given relative to the root with `/` between its parts, if it exists.

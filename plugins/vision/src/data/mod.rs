@@ -7,6 +7,7 @@
 mod cache;
 pub(crate) mod disk;
 pub(crate) mod hold_out;
+pub(crate) mod names;
 pub(crate) mod side_file;
 mod skip;
 mod source;

@@ -4,14 +4,272 @@
 //! another palette names other classes. Both give scores, and none of them means anything.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
-use super::sample::{Coding, Entry};
-use crate::codec::png_palette;
+use super::sample::{Coding, Contents, Entry};
+use crate::codec::PngHeader;
 use crate::data::some_of;
+use crate::resize::reduced_size;
 use crate::{Split, VOID, VisionError};
 
 /// So many masks of a split are decoded, evenly spaced; all of them only where these leave a question.
 const FEW: usize = 200;
+
+/// What was seen of a folder's masks so far. No header is read twice for all questions together, no mask decoded twice.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    headers: [OnceLock<Headers>; 4],
+    pixels: [Vec<OnceLock<Pixels>>; 4],
+    palettes: OnceLock<Result<(), VisionError>>,
+}
+
+impl Seen {
+    pub(super) fn nothing(contents: &Contents) -> Seen {
+        Seen {
+            headers: Default::default(),
+            pixels: Split::ALL.map(|split| vec![OnceLock::new(); contents.of(split).len()]),
+            palettes: OnceLock::new(),
+        }
+    }
+}
+
+/// The headers of a split's masks.
+#[derive(Clone, Debug, Default)]
+struct Headers {
+    /// The greatest height and the greatest width.
+    largest: (usize, usize),
+    /// The palettes, cut to the classes, each once.
+    palettes: Vec<Vec<u8>>,
+    /// The masks with a palette, and the places of these among `palettes`.
+    with_palette: Vec<(usize, usize)>,
+}
+
+/// A mask's labels, each with the number of its pixels.
+type Pixels = Vec<(u8, u64)>;
+
+/// The masks of a folder, and how they are read.
+pub(super) struct Masks<'a> {
+    pub(super) contents: &'a Contents,
+    pub(super) seen: &'a Seen,
+    pub(super) num_classes: usize,
+    pub(super) longest: Option<usize>,
+    pub(super) skip_bad: bool,
+}
+
+impl<'a> Masks<'a> {
+    /// The greatest height and the greatest width of a split's samples.
+    pub(super) fn largest(&self, split: Split) -> Result<(usize, usize), VisionError> {
+        Ok(self.headers(split)?.largest)
+    }
+
+    fn headers(&self, split: Split) -> Result<&'a Headers, VisionError> {
+        let known = &self.seen.headers[split as usize];
+        if let Some(headers) = known.get() {
+            return Ok(headers);
+        }
+        let mut headers = Headers::default();
+        for (index, entry) in self.contents.of(split).iter().enumerate() {
+            let header = match PngHeader::read(&entry.mask) {
+                Err(_) if self.skip_bad => continue,
+                header => header?,
+            };
+            let (height, width) = match self.longest {
+                Some(longest) => reduced_size(header.height, header.width, longest),
+                None => (header.height, header.width),
+            };
+            let (highest, widest) = headers.largest;
+            headers.largest = (highest.max(height), widest.max(width));
+            let mut palette = header.palette;
+            palette.truncate(3 * self.num_classes);
+            // One without a palette has no colours, and one that is read by its colours no indices.
+            if palette.is_empty() || matches!(entry.coding, Coding::Colours(_)) {
+                continue;
+            }
+            let known = headers.palettes.iter().position(|known| *known == palette);
+            let place = known.unwrap_or_else(|| {
+                headers.palettes.push(palette);
+                headers.palettes.len() - 1
+            });
+            headers.with_palette.push((index, place));
+        }
+        Ok(known.get_or_init(|| headers))
+    }
+
+    /// The labels of a mask, None where it cannot be read and is to be skipped.
+    fn pixels(&self, split: Split, index: usize) -> Result<Option<&'a Pixels>, VisionError> {
+        let known = &self.seen.pixels[split as usize][index];
+        if let Some(pixels) = known.get() {
+            return Ok(Some(pixels));
+        }
+        let mask = match self.contents.of(split)[index].mask(self.num_classes) {
+            Err(_) if self.skip_bad => return Ok(None),
+            mask => mask?,
+        };
+        let mut counts = [0u64; 256];
+        for &label in &mask.labels {
+            counts[usize::from(label)] += 1;
+        }
+        let counts = (0u8..=255).zip(counts).filter(|(_, count)| *count > 0);
+        Ok(Some(known.get_or_init(|| counts.collect())))
+    }
+
+    fn census(&self, split: Split, step: usize) -> Result<Census<'a>, VisionError> {
+        let mut census = Census {
+            pixels: [0; 256],
+            without_object: (0, None),
+            masks: 0,
+        };
+        let entries = self.contents.of(split).iter().enumerate();
+        for (index, entry) in entries.step_by(step) {
+            let Some(pixels) = self.pixels(split, index)? else {
+                continue;
+            };
+            let has_void = pixels.iter().any(|&(label, _)| label == VOID);
+            if has_void && pixels.iter().all(|&(label, _)| label == 0 || label == VOID) {
+                census.without_object.0 += 1;
+                census.without_object.1.get_or_insert(&entry.mask);
+            }
+            for &(label, count) in pixels {
+                census.pixels[usize::from(label)] += count;
+            }
+            census.masks += 1;
+        }
+        Ok(census)
+    }
+
+    /// Compares the colours that palettes give to the labels of classes.
+    ///
+    /// # Errors
+    /// [`VisionError::Folder`] names two masks that use a label and give it different colours.
+    pub(super) fn compare_palettes(&self) -> Result<(), VisionError> {
+        let compared = self.seen.palettes.get_or_init(|| self.palettes_agree());
+        compared.clone()
+    }
+
+    fn palettes_agree(&self) -> Result<(), VisionError> {
+        let mut all = Vec::new();
+        for split in Split::ALL {
+            all.push((split, self.headers(split)?));
+        }
+        let mut palettes = all.iter().flat_map(|(_, headers)| &headers.palettes);
+        let first = palettes.next();
+        if palettes.all(|palette| Some(palette) == first) {
+            return Ok(());
+        }
+        let mut known: [Option<([u8; 3], &Entry)>; 256] = [None; 256];
+        for (split, headers) in all {
+            for &(index, place) in &headers.with_palette {
+                let Some(pixels) = self.pixels(split, index)? else {
+                    continue;
+                };
+                let entry = &self.contents.of(split)[index];
+                // Programs leave what they do not use at any colour.
+                for &(label, _) in pixels {
+                    let at = 3 * usize::from(label);
+                    let Some(&[red, green, blue]) = headers.palettes[place].get(at..at + 3) else {
+                        continue;
+                    };
+                    same_colour(
+                        &mut known[usize::from(label)],
+                        label,
+                        [red, green, blue],
+                        entry,
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a user should know of a split's masks.
+    ///
+    /// # Errors
+    /// [`VisionError::Folder`] where fewer than two classes occur; otherwise why a mask cannot be read.
+    pub(super) fn check(
+        &self,
+        root: &Path,
+        split: Split,
+        classes: &[String],
+    ) -> Result<Vec<String>, VisionError> {
+        let step = self.contents.of(split).len().div_ceil(FEW).max(1);
+        let mut census = self.census(split, step)?;
+        let learns = split == Split::Train;
+        let mut missing = census.missing(classes);
+        let asks = census.void() > 0.5 || missing.len() + 1 >= classes.len();
+        if step > 1 && (asks || learns && !missing.is_empty()) {
+            census = self.census(split, 1)?;
+            missing = census.missing(classes);
+        }
+        if census.masks == 0 {
+            return Ok(Vec::new());
+        }
+        let percent = 100.0 * census.void();
+        let likely = match census.without_object.1 {
+            Some(file) => format!(
+                "; if 255 marks the object, as in {}, save it as its class's number, 1 for the second class",
+                file.display()
+            ),
+            None => String::new(),
+        };
+        if classes.len() > 1 && missing.len() + 1 >= classes.len() {
+            let seen = classes
+                .iter()
+                .find(|class| !missing.contains(&class.as_str()));
+            let problem = match seen {
+                Some(class) => format!(
+                    "only '{class}' occurs in the {split} split, beside {percent:.0} % void (255), so there is nothing \
+                 to tell apart{likely}"
+                ),
+                None => format!("every pixel of the {split} split is void (255){likely}"),
+            };
+            return Err(VisionError::folder(root, problem));
+        }
+        let mut remarks = Vec::new();
+        let (count, masks) = (census.without_object.0, census.masks);
+        if census.void() > 0.5 {
+            remarks.push(format!(
+            "{}: {percent:.0} % of the pixels of the {split} split are void (255), which is neither trained on nor \
+             scored{likely}",
+            root.display()
+        ));
+        } else if count > 0 {
+            remarks.push(format!(
+            "{}: {count} of {masks} masks looked at in the {split} split hold only '{}' and void (255){likely}",
+            root.display(),
+            classes[0]
+        ));
+        }
+        if learns && !missing.is_empty() {
+            remarks.push(format!(
+            "{}: {} of {} classes never occur in the train split: {}; is the list of classes that of these masks?",
+            root.display(),
+            missing.len(),
+            classes.len(),
+            some_of(&missing)
+        ));
+        }
+        Ok(remarks)
+    }
+}
+
+/// Holds a label's colour against the one that is known for it.
+fn same_colour<'a>(
+    known: &mut Option<([u8; 3], &'a Entry)>,
+    label: u8,
+    colour: [u8; 3],
+    entry: &'a Entry,
+) -> Result<(), VisionError> {
+    let (before, other) = *known.get_or_insert((colour, entry));
+    if before == colour {
+        return Ok(());
+    }
+    let problem = format!(
+        "its palette gives label {label} the colour {colour:?}, and that of {} the colour {before:?}; \
+         save all masks with one palette, so that a label means one class",
+        other.mask.display()
+    );
+    Err(VisionError::folder(&entry.mask, problem))
+}
 
 /// The pixels of masks by label.
 struct Census<'a> {
@@ -21,39 +279,7 @@ struct Census<'a> {
     masks: usize,
 }
 
-impl<'a> Census<'a> {
-    fn of(
-        entries: impl Iterator<Item = &'a Entry>,
-        num_classes: usize,
-        skip_bad: bool,
-    ) -> Result<Self, VisionError> {
-        let mut census = Census {
-            pixels: [0; 256],
-            without_object: (0, None),
-            masks: 0,
-        };
-        for entry in entries {
-            let mask = match entry.mask(num_classes) {
-                Err(_) if skip_bad => continue,
-                mask => mask?,
-            };
-            let mut own = [0u64; 256];
-            for &label in &mask.labels {
-                own[usize::from(label)] += 1;
-            }
-            let void = usize::from(VOID);
-            if own[void] > 0 && own[1..void].iter().all(|&pixels| pixels == 0) {
-                census.without_object.0 += 1;
-                census.without_object.1.get_or_insert(&entry.mask);
-            }
-            for (all, own) in census.pixels.iter_mut().zip(own) {
-                *all += own;
-            }
-            census.masks += 1;
-        }
-        Ok(census)
-    }
-
+impl Census<'_> {
     /// The part of the pixels that is void.
     fn void(&self) -> f64 {
         let all: u64 = self.pixels.iter().sum();
@@ -66,133 +292,6 @@ impl<'a> Census<'a> {
         let missing = classes.filter(|(_, pixels)| *pixels == 0);
         missing.map(|(name, _)| name.as_str()).collect()
     }
-}
-
-/// What a user should know of a split's masks.
-///
-/// # Errors
-/// [`VisionError::Folder`] where fewer than two classes occur; otherwise why a mask cannot be read.
-pub(super) fn check(
-    root: &Path,
-    (split, entries): (Split, &[Entry]),
-    classes: &[String],
-    skip_bad: bool,
-) -> Result<Vec<String>, VisionError> {
-    let step = entries.len().div_ceil(FEW).max(1);
-    let mut census = Census::of(entries.iter().step_by(step), classes.len(), skip_bad)?;
-    let learns = split == Split::Train;
-    let mut missing = census.missing(classes);
-    let asks = census.void() > 0.5 || missing.len() + 1 >= classes.len();
-    if step > 1 && (asks || learns && !missing.is_empty()) {
-        census = Census::of(entries.iter(), classes.len(), skip_bad)?;
-        missing = census.missing(classes);
-    }
-    if census.masks == 0 {
-        return Ok(Vec::new());
-    }
-    let percent = 100.0 * census.void();
-    let likely = match census.without_object.1 {
-        Some(file) => format!(
-            "; if 255 marks the object, as in {}, save it as its class's number, 1 for the second class",
-            file.display()
-        ),
-        None => String::new(),
-    };
-    if classes.len() > 1 && missing.len() + 1 >= classes.len() {
-        let seen = classes
-            .iter()
-            .find(|class| !missing.contains(&class.as_str()));
-        let problem = match seen {
-            Some(class) => format!(
-                "only '{class}' occurs in the {split} split, beside {percent:.0} % void (255), so there is nothing \
-                 to tell apart{likely}"
-            ),
-            None => format!("every pixel of the {split} split is void (255){likely}"),
-        };
-        return Err(VisionError::folder(root, problem));
-    }
-    let mut remarks = Vec::new();
-    let (count, masks) = (census.without_object.0, census.masks);
-    if census.void() > 0.5 {
-        remarks.push(format!(
-            "{}: {percent:.0} % of the pixels of the {split} split are void (255), which is neither trained on nor \
-             scored{likely}",
-            root.display()
-        ));
-    } else if count > 0 {
-        remarks.push(format!(
-            "{}: {count} of {masks} masks looked at in the {split} split hold only '{}' and void (255){likely}",
-            root.display(),
-            classes[0]
-        ));
-    }
-    if learns && !missing.is_empty() {
-        remarks.push(format!(
-            "{}: {} of {} classes never occur in the train split: {}; is the list of classes that of these masks?",
-            root.display(),
-            missing.len(),
-            classes.len(),
-            some_of(&missing)
-        ));
-    }
-    Ok(remarks)
-}
-
-/// Compares the colours that palettes give to the labels of classes.
-///
-/// # Errors
-/// [`VisionError::Folder`] names two masks that use a label and give it different colours.
-pub(super) fn compare_palettes<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
-    num_classes: usize,
-    skip_bad: bool,
-) -> Result<(), VisionError> {
-    let by_index = |entry: &&Entry| !matches!(entry.coding, Coding::Colours(_));
-    let mut palettes = Vec::new();
-    for entry in entries.filter(by_index) {
-        match png_palette(&entry.mask) {
-            Err(_) if skip_bad => {}
-            palette => palettes.push((entry, palette?)),
-        }
-    }
-    // One without a palette has no colours.
-    palettes.retain(|(_, palette)| !palette.is_empty());
-    for (_, palette) in &mut palettes {
-        palette.truncate(3 * num_classes);
-    }
-    let differ = palettes.windows(2).any(|pair| pair[0].1 != pair[1].1);
-    let mut known: [Option<([u8; 3], &Entry)>; 256] = [None; 256];
-    for (entry, palette) in palettes.iter().filter(|_| differ) {
-        let mask = match entry.mask(num_classes) {
-            Err(_) if skip_bad => continue,
-            mask => mask?,
-        };
-        let mut used = [false; 256];
-        mask.labels
-            .iter()
-            .for_each(|&label| used[usize::from(label)] = true);
-        // Programs leave what they do not use at any colour.
-        let colours = palette
-            .chunks_exact(3)
-            .enumerate()
-            .filter(|(label, _)| used[*label]);
-        for (label, colour) in colours {
-            let colour = [colour[0], colour[1], colour[2]];
-            match known[label] {
-                None => known[label] = Some((colour, entry)),
-                Some((before, _)) if before == colour => {}
-                Some((before, other)) => {
-                    let problem = format!(
-                        "its palette gives label {label} the colour {colour:?}, and that of {} the colour {before:?}; \
-                         save all masks with one palette, so that a label means one class",
-                        other.mask.display()
-                    );
-                    return Err(VisionError::folder(&entry.mask, problem));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -277,6 +376,22 @@ mod tests {
         for split in Split::ALL {
             assert_eq!(set.check(split).unwrap(), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn what_was_seen_of_a_mask_is_not_read_again() {
+        let place = tempfile::tempdir().unwrap();
+        let drawn = labels(&[(0, 8), (1, 6), (255, 2)]);
+        let set = folder(place.path(), &drawn, &["a", "b"]);
+        let ask = || {
+            Split::ALL.map(|split| {
+                let remarks = set.check(split).unwrap();
+                (remarks, set.largest(split).unwrap())
+            })
+        };
+        let first = ask();
+        fs::remove_dir_all(place.path().join("SegmentationClass")).unwrap();
+        assert_eq!(ask(), first);
     }
 
     #[test]

@@ -5,15 +5,18 @@
 //! files with these as 0 to 18. Where such a file exists it is read; otherwise the raw ids become classes when
 //! a mask is read, so that the data set can be used as downloaded.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::options::FolderOptions;
 use super::sample::{Coding, Contents, Entry};
 use crate::data::BadEntries;
 use crate::data::disk::Listings;
+use crate::data::names::{composed, stem};
 use crate::{Split, VisionError};
 
-const PHOTOGRAPH_END: &str = "_leftImg8bit.png";
+/// The published ones are PNG files; others have them smaller, as JPEG.
+const PHOTOGRAPH_ENDS: [&str; 3] = ["_leftImg8bit.png", "_leftImg8bit.jpg", "_leftImg8bit.jpeg"];
 
 pub(super) fn recognises(root: &Path) -> bool {
     root.join("leftImg8bit").is_dir() && root.join("gtFine").is_dir()
@@ -52,17 +55,21 @@ fn part(
     let mut entries = Vec::new();
     let mut bad = BadEntries::new(options.skip_bad);
     for city in cities {
-        let pictures: Vec<String> = listings
-            .names(&format!("{folder}/{city}"))?
+        let of_city = format!("{folder}/{city}");
+        let pictures: BTreeSet<String> = listings
+            .names(&of_city)?
             .iter()
-            .filter_map(|file| file.strip_suffix(PHOTOGRAPH_END).map(str::to_owned))
+            .filter_map(|file| stem(file, &PHOTOGRAPH_ENDS))
             .collect();
         for picture in pictures {
-            let photograph = format!("{folder}/{city}/{picture}{PHOTOGRAPH_END}");
+            let files = PHOTOGRAPH_ENDS.map(|end| format!("{picture}{end}"));
+            let Some(photograph) = listings.first(&of_city, &files)? else {
+                continue;
+            };
             match mask(listings, &format!("gtFine/{part}/{city}"), &picture)? {
                 Some((mask, coding)) => entries.push(Entry {
-                    name: format!("{city}/{picture}"),
-                    photograph: listings.root().join(photograph),
+                    name: format!("{}/{picture}", composed(&city)),
+                    photograph,
                     mask,
                     coding,
                 }),
@@ -70,7 +77,6 @@ fn part(
                     let masks = format!("gtFine/{part}/{city}");
                     let lacking = "has neither its labelTrainIds nor its labelIds";
                     let entry = format!("{city}/{picture}: {masks} {lacking}");
-                    let photograph = listings.root().join(photograph);
                     bad.add(entry, |entry| VisionError::folder(&photograph, entry));
                 }
             }
@@ -80,8 +86,9 @@ fn part(
     contents.skipped.extend(bad.finish(advice)?);
     if entries.is_empty() {
         let problem = format!(
-            "it has no picture CITY/NAME{PHOTOGRAPH_END} with a mask; unpack leftImg8bit and gtFine \
-             into the same folder"
+            "it has no picture CITY/NAME{} with a mask; unpack leftImg8bit and gtFine \
+             into the same folder",
+            PHOTOGRAPH_ENDS[0]
         );
         return Err(VisionError::folder(&listings.root().join(folder), problem));
     }

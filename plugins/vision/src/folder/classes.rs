@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::data::disk::text_of;
+use crate::data::names::composed;
 use crate::data::side_file::SideFile;
 use crate::palette::voc_colour;
 use crate::{VOID, VisionError};
@@ -104,6 +105,11 @@ fn describe(root: &Path, listed: Vec<String>) -> Result<Description, VisionError
         classes, settings, ..
     } = SideFile::read(root)?;
     let classes = if classes.is_empty() { listed } else { classes };
+    // Written in one spelling, names are equal where they look alike.
+    let classes: Vec<String> = classes
+        .iter()
+        .map(|name| composed(name).into_owned())
+        .collect();
     check(&classes).map_err(|problem| VisionError::folder(root, problem))?;
     Ok(Description {
         classes,
@@ -138,18 +144,17 @@ fn cvat_names(text: &str) -> Result<(Vec<String>, Colours), String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let mut parts = line.split(':');
-        let name = parts.next().unwrap_or_default().trim();
-        let numbers = parts.next().unwrap_or_default().split(',');
-        let colour: Option<Vec<u8>> = numbers.map(|number| number.trim().parse().ok()).collect();
-        let colour: Option<[u8; 3]> = colour.and_then(|colour| colour.try_into().ok());
-        let Some(colour) = colour else {
+        // The first colon that a colour follows: others belong to the name.
+        let colons = line.match_indices(':');
+        let mut readings =
+            colons.filter_map(|(at, _)| Some((&line[..at], colour_at(&line[at + 1..])?)));
+        let Some((name, colour)) = readings.next() else {
             return Err(format!(
                 "line {}: {line:?} is not NAME:RED,GREEN,BLUE:PARTS:ACTIONS",
                 number + 1
             ));
         };
-        match name {
+        match &*composed(name.trim()) {
             "void" | "ignore" | "__ignore__" => {
                 colours.insert(colour, VOID);
             }
@@ -166,6 +171,13 @@ fn cvat_names(text: &str) -> Result<(Vec<String>, Colours), String> {
         }
     }
     Ok((classes.into_iter().map(|(name, _)| name).collect(), colours))
+}
+
+/// The colour that a text begins with, as `red,green,blue` up to its end or a colon.
+fn colour_at(text: &str) -> Option<[u8; 3]> {
+    let numbers = text.split(':').next()?.split(',');
+    let numbers: Option<Vec<u8>> = numbers.map(|number| number.trim().parse().ok()).collect();
+    numbers?.try_into().ok()
 }
 
 /// One name a line. `__ignore__` is the label that becomes void, not a class; `_background_` is 0.
@@ -247,6 +259,8 @@ mod tests {
         let label = |colour| colours.get(&colour).copied();
         assert_eq!([label([0, 0, 0]), label([128, 0, 0])], [Some(0), Some(1)]);
         assert_eq!([label([1, 1, 1]), label([224, 224, 192])], [Some(VOID); 2]);
+        let (classes, _) = cvat_names("sign: 30:1,2,3::\ne\u{301}:4,5,6").unwrap();
+        assert_eq!(classes, ["sign: 30", "\u{e9}"]);
         for (text, words) in [
             ("cat:1,2::", "line 1: "),
             ("cat:1,2,300::", "is not NAME"),

@@ -3,16 +3,20 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::list::{Line, List};
+use super::list::{Found, Line, List, PHOTOGRAPHS, PICTURE_ENDS};
 use super::options::FolderOptions;
 use super::sample::{Coding, Contents, Entry};
 use crate::data::BadEntries;
 use crate::data::disk::{Listings, list};
 use crate::data::hold_out::TEST_SHARE;
+use crate::data::names::{spelling, stem};
+use crate::data::some_of;
 use crate::{Split, VisionError};
 
-pub(super) const PHOTOGRAPHS: &str = "JPEGImages";
-const PHOTOGRAPH_ENDS: [&str; 6] = [".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"];
+/// The endings of pictures in formats that are not read.
+const FOREIGN_ENDS: [&str; 8] = [
+    ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".avif", ".jp2",
+];
 
 /// Where masks may be, VOC's own first; labelme stores arrays under the first name and PNGs under the second.
 pub(super) const MASK_FOLDERS: [&str; 3] = ["SegmentationClass", "SegmentationClassPNG", SBD_MASKS];
@@ -22,7 +26,7 @@ const SBD_FIRST: [&str; 3] = [SBD_MASKS, "SegmentationClass", "SegmentationClass
 
 const SBD_MASKS: &str = "SegmentationClassAug";
 const SBD_LIST: &str = "trainaug";
-const CVAT_LIST: &str = "default.txt";
+const CVAT_LIST: &str = "default";
 pub(super) const LISTS: &str = "ImageSets/Segmentation";
 
 fn recognises(root: &Path) -> bool {
@@ -55,7 +59,7 @@ pub(super) fn find(path: &Path) -> Result<Option<(PathBuf, Vec<String>)>, Vision
 }
 
 fn find_photograph(listings: &mut Listings, name: &str) -> Result<Option<PathBuf>, VisionError> {
-    let files = PHOTOGRAPH_ENDS.map(|end| format!("{name}{end}"));
+    let files = PICTURE_ENDS.map(|end| format!("{name}{end}"));
     listings.first(PHOTOGRAPHS, &files)
 }
 
@@ -74,30 +78,32 @@ fn find_mask(
 
 /// The samples that the lists name, or without lists every picture that has a mask.
 pub(super) fn contents(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
-    let lists = root.join(LISTS);
-    match List::read(&lists.join(CVAT_LIST))? {
-        // The one list of a task in CVAT, whose pictures have no splits.
-        Some(all)
-            if ["val.txt", "train.txt"]
-                .iter()
-                .all(|list| !lists.join(list).is_file())
-                && options.train_list == FolderOptions::default().train_list =>
-        {
-            let names = all.lines.into_iter().map(|line| line.name).collect();
-            listless(root, Some(&names), options)
-        }
-        _ if root.join("ImageSets").is_dir() => listed(root, options),
-        _ => listless(root, None, options),
-    }
-}
-
-fn listed(root: &Path, options: &FolderOptions) -> Result<Contents, VisionError> {
-    let lists = ListSet::read(root, options)?;
     let mut reader = Reader {
         listings: Listings::new(root),
         bad: BadEntries::new(options.skip_bad),
     };
+    // The one list of a task in CVAT, whose pictures have no splits.
+    if options.train_list == FolderOptions::default().train_list
+        && !reader.has_list("val")?
+        && !reader.has_list("train")?
+        && let Some(all) = reader.list(CVAT_LIST)?
+    {
+        let names = all.lines.iter().map(|line| line.name.clone()).collect();
+        let mut contents = listless(reader.listings, Some(&names), options)?;
+        contents.notes.extend(all.note());
+        return Ok(contents);
+    }
+    if root.join("ImageSets").is_dir() {
+        listed(reader, options)
+    } else {
+        listless(reader.listings, None, options)
+    }
+}
+
+fn listed(mut reader: Reader, options: &FolderOptions) -> Result<Contents, VisionError> {
+    let lists = ListSet::read(&mut reader, options)?;
     let mut contents = Contents::default();
+    contents.notes = lists.notes();
     let mask_folders = if options.train_name() == SBD_LIST {
         SBD_FIRST
     } else {
@@ -141,14 +147,12 @@ struct ListSet {
 }
 
 impl ListSet {
-    fn read(root: &Path, options: &FolderOptions) -> Result<ListSet, VisionError> {
-        let folder = root.join(LISTS);
-        let file = |name: &str| folder.join(format!("{name}.txt"));
+    fn read(reader: &mut Reader, options: &FolderOptions) -> Result<ListSet, VisionError> {
         let lists = ListSet {
-            train: needed(&file(options.train_name()))?,
-            test: needed(&file("val"))?,
-            reward: List::read(&file("reward"))?,
-            selection: List::read(&file("selection"))?,
+            train: reader.needed_list(options.train_name())?,
+            test: reader.needed_list("val")?,
+            reward: reader.list("reward")?,
+            selection: reader.list("selection")?,
         };
         for held_out in [&lists.reward, &lists.selection].into_iter().flatten() {
             refuse_shared(held_out, &lists.test)?;
@@ -157,6 +161,12 @@ impl ListSet {
             refuse_shared(selection, reward)?;
         }
         Ok(lists)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let held_out = [&self.reward, &self.selection].into_iter().flatten();
+        let all = [&self.train, &self.test].into_iter().chain(held_out);
+        all.filter_map(List::note).collect()
     }
 
     /// The training list without what other splits have.
@@ -184,35 +194,6 @@ impl ListSet {
     }
 }
 
-fn needed(file: &Path) -> Result<List, VisionError> {
-    let problem = match List::read(file)? {
-        Some(list) if !list.lines.is_empty() => return Ok(list),
-        Some(_) => "the list names no picture".to_owned(),
-        None => {
-            let folder = file.parent().unwrap_or(file);
-            let found: Vec<String> = list_names(folder)?;
-            format!(
-                "there is no such list (found beside it: {}); a data set needs a training list and \
-                 val.txt, or no ImageSets folder at all",
-                if found.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    found.join(", ")
-                }
-            )
-        }
-    };
-    Err(VisionError::folder(file, problem))
-}
-
-fn list_names(folder: &Path) -> Result<Vec<String>, VisionError> {
-    let names = list(folder)?;
-    Ok(names
-        .into_iter()
-        .filter(|name| name.ends_with(".txt"))
-        .collect())
-}
-
 /// Refuses names that two splits share: a sample that is scored in one must not be seen in the other.
 fn refuse_shared(list: &List, other: &List) -> Result<(), VisionError> {
     match list.lines.iter().find(|line| other.contains(&line.name)) {
@@ -232,6 +213,86 @@ struct Reader {
 }
 
 impl Reader {
+    fn list_file(&mut self, name: &str) -> Result<Option<PathBuf>, VisionError> {
+        self.listings.file(&format!("{LISTS}/{name}.txt"))
+    }
+
+    fn has_list(&mut self, name: &str) -> Result<bool, VisionError> {
+        Ok(self.list_file(name)?.is_some_and(|file| file.is_file()))
+    }
+
+    /// A list by its name without `.txt`, None where there is no such file.
+    fn list(&mut self, name: &str) -> Result<Option<List>, VisionError> {
+        match self.list_file(name)? {
+            Some(file) => List::read(&file, &mut |line| self.found(line)),
+            None => Ok(None),
+        }
+    }
+
+    fn needed_list(&mut self, name: &str) -> Result<List, VisionError> {
+        let problem = match self.list(name)? {
+            Some(list) if !list.lines.is_empty() => return Ok(list),
+            Some(_) => "the list names no picture".to_owned(),
+            None => {
+                let names = self.listings.names(LISTS)?.iter();
+                let lists = names.filter(|name| spelling(name).ends_with(".txt"));
+                let found: Vec<&str> = lists.map(String::as_str).collect();
+                format!(
+                    "there is no such list (found beside it: {}); a data set needs a training list and \
+                     val.txt, or no ImageSets folder at all",
+                    if found.is_empty() {
+                        "nothing".to_owned()
+                    } else {
+                        some_of(&found)
+                    }
+                )
+            }
+        };
+        let file = self.listings.root().join(format!("{LISTS}/{name}.txt"));
+        Err(VisionError::folder(&file, problem))
+    }
+
+    fn found(&mut self, line: &Line) -> Result<Found, VisionError> {
+        Ok(match self.search(line, &MASK_FOLDERS)? {
+            (Some(_), Some(_)) => Found::Both,
+            (Some(_), None) => Found::Photograph,
+            (None, _) => Found::Nothing,
+        })
+    }
+
+    /// Photograph and mask of a line.
+    fn search(
+        &mut self,
+        line: &Line,
+        mask_folders: &[&str],
+    ) -> Result<(Option<PathBuf>, Option<PathBuf>), VisionError> {
+        let listings = &mut self.listings;
+        Ok(match &line.files {
+            Some((photograph, mask)) => (listings.file(photograph)?, listings.file(mask)?),
+            None => (
+                find_photograph(listings, &line.name)?,
+                find_mask(listings, &line.name, mask_folders)?,
+            ),
+        })
+    }
+
+    /// The file of a name in one of the folders that has an ending of a format that is not read there.
+    fn foreign(
+        &mut self,
+        folders: &[&str],
+        name: &str,
+        ends: &[&str],
+    ) -> Result<Option<String>, VisionError> {
+        let files: Vec<String> = ends.iter().map(|end| format!("{name}{end}")).collect();
+        for folder in folders {
+            if let Some(path) = self.listings.first(folder, &files)? {
+                let file = path.file_name().unwrap_or_default().to_string_lossy();
+                return Ok(Some(format!("{folder}/{file}")));
+            }
+        }
+        Ok(None)
+    }
+
     fn entries(
         &mut self,
         list: &List,
@@ -261,41 +322,41 @@ impl Reader {
         line: &Line,
         mask_folders: &[&str],
     ) -> Result<Result<(PathBuf, PathBuf), String>, VisionError> {
-        let (photograph, mask) = match &line.files {
-            Some((photograph, mask)) => {
-                (self.listings.file(photograph)?, self.listings.file(mask)?)
-            }
-            None => (
-                find_photograph(&mut self.listings, &line.name)?,
-                find_mask(&mut self.listings, &line.name, mask_folders)?,
-            ),
+        let (has_photograph, files) = match self.search(line, mask_folders)? {
+            (Some(photograph), Some(mask)) => return Ok(Ok((photograph, mask))),
+            (photograph, _) => (photograph.is_some(), &line.files),
         };
-        Ok(match (photograph, mask) {
-            (Some(photograph), Some(mask)) => Ok((photograph, mask)),
-            (None, _) => Err(match &line.files {
-                Some((file, _)) => format!("there is no photograph {file}"),
+        Ok(Err(match (has_photograph, files) {
+            (false, Some((file, _))) => format!("there is no photograph {file}"),
+            (true, Some((_, file))) => format!("there is no mask {file}"),
+            (false, None) => match self.foreign(&[PHOTOGRAPHS], &line.name, &FOREIGN_ENDS)? {
+                Some(file) => {
+                    format!("{file} is in a format that is not read; save it as JPEG or PNG")
+                }
                 None => format!("{PHOTOGRAPHS} has no photograph of that name (.jpg, .jpeg, .png)"),
-            }),
-            (Some(_), None) => Err(match &line.files {
-                Some((_, file)) => format!("there is no mask {file}"),
-                None => format!(
-                    "none of {} has a mask {}.png",
-                    mask_folders.join(", "),
-                    line.name
-                ),
-            }),
-        })
+            },
+            (true, None) => {
+                let ends = [&PICTURE_ENDS[..], &FOREIGN_ENDS].concat();
+                match self.foreign(mask_folders, &line.name, &ends)? {
+                    Some(file) => format!("its mask {file} is no PNG; save masks as PNG"),
+                    None => format!(
+                        "none of {} has a mask {}.png",
+                        mask_folders.join(", "),
+                        line.name
+                    ),
+                }
+            }
+        }))
     }
 }
 
 /// A folder without splits, as labelme writes it, or with one list of its pictures.
 fn listless(
-    root: &Path,
+    mut listings: Listings,
     only: Option<&BTreeSet<String>>,
     options: &FolderOptions,
 ) -> Result<Contents, VisionError> {
-    let mut listings = Listings::new(root);
-    let photographs = stems(&mut listings, PHOTOGRAPHS, &PHOTOGRAPH_ENDS)?;
+    let photographs = stems(&mut listings, PHOTOGRAPHS, &PICTURE_ENDS)?;
     let mut masks = BTreeSet::new();
     for folder in MASK_FOLDERS {
         masks.extend(stems(&mut listings, folder, &[".png"])?);
@@ -316,13 +377,30 @@ fn listless(
             .notes
             .push(format!("{count} {what} and are skipped"));
     }
+    for (folder, ends, remedy) in foreign_kinds() {
+        let known = if folder == PHOTOGRAPHS {
+            &photographs
+        } else {
+            &masks
+        };
+        let lacks = |file: &&String| stem(file, &ends).is_some_and(|name| !known.contains(&name));
+        let foreign = listings.names(folder)?.iter().filter(lacks);
+        let foreign: Vec<&str> = foreign.map(String::as_str).collect();
+        if !foreign.is_empty() {
+            contents.notes.push(format!(
+                "{} files of {folder} are in a format that is not read: {}; {remedy}",
+                foreign.len(),
+                some_of(&foreign)
+            ));
+        }
+    }
     let mut entries = Vec::new();
     let wanted = |name: &&String| only.is_none_or(|only| only.contains(*name));
     let found = |name: &&String| photographs.contains(*name) && masks.contains(*name);
     let gone = only.map_or(0, |only| only.len() - only.iter().filter(found).count());
     if gone > 0 {
         contents.notes.push(format!(
-            "{gone} names of {CVAT_LIST} lack a photograph or a mask and are skipped"
+            "{gone} names of {CVAT_LIST}.txt lack a photograph or a mask and are skipped"
         ));
     }
     for name in photographs.intersection(&masks).filter(wanted) {
@@ -352,9 +430,18 @@ fn stems(
     folder: &str,
     ends: &[&str],
 ) -> Result<BTreeSet<String>, VisionError> {
-    let stem = |file: &String| {
-        let stem = ends.iter().find_map(|end| file.strip_suffix(end))?;
-        (!stem.is_empty()).then(|| stem.to_owned())
-    };
-    Ok(listings.names(folder)?.iter().filter_map(stem).collect())
+    let files = listings.names(folder)?.iter();
+    Ok(files.filter_map(|file| stem(file, ends)).collect())
+}
+
+/// The folders of a data set with the endings that are not read there, and what to do.
+fn foreign_kinds() -> Vec<(&'static str, Vec<&'static str>, &'static str)> {
+    let masks = [&FOREIGN_ENDS[..], &[".jpg", ".jpeg"]].concat();
+    let masks = MASK_FOLDERS.map(|folder| (folder, masks.clone(), "save masks as PNG"));
+    let photographs = (
+        PHOTOGRAPHS,
+        FOREIGN_ENDS.to_vec(),
+        "save photographs as JPEG or PNG",
+    );
+    std::iter::once(photographs).chain(masks).collect()
 }

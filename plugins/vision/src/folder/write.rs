@@ -13,8 +13,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::classes;
+use super::list::PHOTOGRAPHS;
 use super::sample::check_labels;
-use super::voc::{LISTS, MASK_FOLDERS, PHOTOGRAPHS};
+use super::voc::{LISTS, MASK_FOLDERS};
 use crate::codec::{encode_jpeg, encode_labels};
 use crate::data::WrittenCounts;
 use crate::data::disk::NewFolder;

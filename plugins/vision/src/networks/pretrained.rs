@@ -14,10 +14,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
 
-/// Prefixes that other programs put in front of all names: wrappers for several devices, training
+/// Prefixes that other programs put in front of all names, one or several: wrappers for several devices, training
 /// frameworks, and models that hold the encoder as a member. A name is tried as it is first, so a
 /// network's own may begin so too.
 const WRAPPERS: [&str; 3] = ["module.", "model.", "backbone."];
+/// What `torch.compile` puts in front of the names of all that it compiled, be it a part of the network.
+const COMPILED: &str = "_orig_mod.";
 /// PyTorch's own files from before 0.4.1 have no counters, and they decide nothing.
 const COUNTER: &str = ".num_batches_tracked";
 
@@ -172,7 +174,7 @@ fn assign<'a>(
             Some(new) if new.size() == tensor.size() => pairs.push((*tensor, new)),
             Some(new) => return Err(other_shape(name, &new.size(), tensor, names).into()),
             None if needed && !found.contains_key(name) => {
-                return Err(lacking(own, &found, name, whole).into());
+                return Err(lacking(own, &found, name, whole, names).into());
             }
             None => report.fresh.push((*name).to_owned()),
         }
@@ -183,7 +185,8 @@ fn assign<'a>(
 
 /// The own tensor that a name in a file means.
 fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> Option<&'a str> {
-    let mut rest = name;
+    let name = name.replace(COMPILED, "");
+    let mut rest = name.as_str();
     loop {
         let in_encoder = format!("{}{rest}", names.encoder);
         // segmentation-models-pytorch's older encoders lack the wrapper that the newer have.
@@ -241,6 +244,7 @@ fn lacking(
     found: &BTreeMap<&str, &Tensor>,
     name: &str,
     whole: bool,
+    names: &Names,
 ) -> String {
     let what = if whole {
         "a checkpoint"
@@ -248,8 +252,18 @@ fn lacking(
         "weights of the encoder"
     };
     let shape = own.get(name).map(|tensor| tensor.size());
+    let needed =
+        |name: &&&str| (whole || name.starts_with(names.encoder)) && !name.ends_with(COUNTER);
+    let missing = own
+        .keys()
+        .filter(needed)
+        .filter(|name| !found.contains_key(**name));
+    let others = match missing.count() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} others)", count - 1),
+    };
     format!(
-        "'{name}' of shape {:?} is not in it: {} tensors fit, but as {what} it is not complete",
+        "'{name}' of shape {:?}{others} is not in it: {} tensors fit, but as {what} it is not complete",
         shape.unwrap_or_default(),
         found.len()
     )

@@ -3,7 +3,8 @@
 use crate::shared::{assert_apart, assert_says, names_of, sevens};
 use crate::support::{Coco, annotations};
 use autoloss_vision::Split;
-use autoloss_vision::coco::{CocoObject, CocoOptions};
+use autoloss_vision::coco::{CocoFolder, CocoObject, CocoOptions};
+use autoloss_vision::codec::encode_jpeg;
 use autoloss_vision::data::DataFolder;
 use serde_json::json;
 
@@ -265,4 +266,82 @@ fn grey_and_png_photographs_become_rgb() {
     coco.write("val2017/b0.jpg", &bytes);
     let sample = coco.open().unwrap().sample(Split::Test, 0).unwrap();
     assert_eq!(sample.rgb, vec![7; 3 * 12 * 16]);
+}
+
+#[test]
+fn sizes_that_the_annotations_lack_are_the_photographs() {
+    let coco = Coco::of(3, 2);
+    let turned = {
+        let jpeg = encode_jpeg(16, 12, &vec![90; 3 * 12 * 16]).unwrap();
+        let mut tiff = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        tiff.extend([6, 0, 0, 0, 0, 0, 0, 0]);
+        let head = [0xff, 0xe1, 0, tiff.len() as u8 + 2];
+        [&jpeg[..2], &head, &tiff, &jpeg[2..]].concat()
+    };
+    coco.write("val2017/b1.jpg", &turned);
+    let plain = coco.open().unwrap();
+    let samples = |set: &CocoFolder| [0, 1].map(|index| set.sample(Split::Test, index).unwrap());
+    let expected = samples(&plain);
+    let lack = |content: &mut serde_json::Value| {
+        for image in content["images"].as_array_mut().unwrap() {
+            image.as_object_mut().unwrap().remove("height");
+            image["width"] = json!(null);
+        }
+    };
+    coco.edit("val2017", lack);
+    let set = coco.open().unwrap();
+    assert_eq!(samples(&set), expected);
+    assert_eq!(set.size(Split::Test, 1), Some((12, 16)));
+    coco.edit("val2017", |content| {
+        content["images"][0]["height"] = json!(12);
+    });
+    assert_says(&coco.refusal(), &["image 1 (id 0): its width is missing"]);
+    coco.edit("val2017", lack);
+    coco.write("val2017/b0.jpg", b"RIFF\0\0\0\0WEBP");
+    let message = coco.refusal();
+    assert_says(
+        &message,
+        &[
+            "instances_val2017.json: image 1 (id 0): it has no height and width, and ",
+            "val2017/b0.jpg: it is a WebP file; save it as JPEG or PNG",
+        ],
+    );
+}
+
+#[test]
+fn photographs_and_categories_are_found_however_they_are_spelt() {
+    let coco = Coco::empty();
+    let spelt = ["\u{e9}t\u{e9}", "e\u{301}te\u{301}"];
+    let names = |letters: &str, prefix: &str| -> Vec<String> {
+        let names = (0..3).map(|index| format!("{prefix} {letters}:{index}.jpg"));
+        names.collect()
+    };
+    for (part, prefix) in [("train2017", "a"), ("val2017", "b")] {
+        let mut content = annotations(&names(spelt[1], prefix));
+        content["categories"][1]["name"] = json!(spelt[usize::from(prefix == "a")]);
+        coco.annotations(part, &content);
+        for (index, name) in names(spelt[0], prefix).iter().enumerate() {
+            let name = if index == 0 {
+                name.replace(".jpg", ".JPG")
+            } else {
+                name.clone()
+            };
+            coco.photograph(&format!("{part}/{name}"), 12, 16);
+        }
+    }
+    coco.write(
+        "autoloss.json",
+        format!(
+            "{{\"schema\":1,\"reward\":[\"{}\"]}}",
+            names(spelt[0], "a")[1].replace(".jpg", ".JPG")
+        )
+        .as_bytes(),
+    );
+    let set = coco.open().unwrap();
+    assert_eq!(set.class_names()[1], spelt[0]);
+    assert_eq!(names_of(&set, Split::Reward), [format!("a {}:1", spelt[0])]);
+    assert_eq!(names_of(&set, Split::Test).len(), 3);
+    for (split, index) in set.all() {
+        set.sample(split, index).unwrap();
+    }
 }

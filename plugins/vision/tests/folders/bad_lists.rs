@@ -56,7 +56,14 @@ fn lines_that_cannot_be_used_are_named() {
             "train.txt, line 1: \"/etc/passwd\" is not a plain name",
         ),
         ("/../x.jpg /SegmentationClass/a0.png\n", "not a path inside"),
-        ("a0 1\n", "neither a name nor the paths"),
+        (
+            "a0\nz 7\n",
+            "train.txt, line 2: \"z 7\": JPEGImages has no photograph of that name",
+        ),
+        (
+            "a0\n/JPEGImages/a 1.jpg /SegmentationClass/a 1.png\n",
+            "there is no photograph JPEGImages/a 1.jpg",
+        ),
         (
             "a0\nzz\n",
             "train.txt, line 2: \"zz\": JPEGImages has no photograph",

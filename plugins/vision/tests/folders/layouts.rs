@@ -264,3 +264,164 @@ fn cvat_names_the_classes_with_their_colours_and_one_list() {
     let message = set.sample(Split::Train, 0).unwrap_err().to_string();
     assert_says(&message, &["the colour [128, 0, 0]", "labelmap.txt"]);
 }
+
+#[test]
+fn endings_in_capitals_are_endings() {
+    let voc = Voc::of(6, 2);
+    let rename = |folder: &str, from: &str, to: &str| {
+        let folder = voc.root.join(folder);
+        fs::rename(folder.join(from), folder.join(to)).unwrap();
+    };
+    let plain = splits_of(&open(&voc.root));
+    rename("JPEGImages", "a1.jpg", "a1.JPG");
+    rename("JPEGImages", "a2.jpg", "a2.Jpeg");
+    rename("SegmentationClass", "a1.png", "a1.PNG");
+    rename("SegmentationClass", "b0.png", "b0.Png");
+    rename("ImageSets/Segmentation", "val.txt", "val.TXT");
+    let set = open(&voc.root);
+    assert_eq!(splits_of(&set), plain);
+    assert!(set.notes().is_empty());
+    for (split, index) in set.all() {
+        set.sample(split, index).unwrap();
+    }
+    fs::remove_dir_all(voc.root.join("ImageSets")).unwrap();
+    assert_eq!(open(&voc.root).all().count(), 8);
+}
+
+#[test]
+fn cityscapes_may_have_capitals_and_smaller_photographs() {
+    let place = cityscapes();
+    let plain = splits_of(&open(place.path()));
+    let of = |part: &str| place.path().join(part);
+    let stem = "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit";
+    fs::rename(of(&format!("{stem}.png")), of(&format!("{stem}.PNG"))).unwrap();
+    let stem = "gtFine/val/munster/munster_000000_000019_gtFine_labelIds";
+    fs::rename(of(&format!("{stem}.png")), of(&format!("{stem}.PNG"))).unwrap();
+    let stem = "leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit";
+    fs::rename(of(&format!("{stem}.png")), of(&format!("{stem}.JPG"))).unwrap();
+    assert_eq!(splits_of(&open(place.path())), plain);
+    // A city whose letters are composed in one folder and not in the other.
+    fs::rename(
+        of("leftImg8bit/val/munster"),
+        of("leftImg8bit/val/mu\u{308}nster"),
+    )
+    .unwrap();
+    fs::rename(of("gtFine/val/munster"), of("gtFine/val/m\u{fc}nster")).unwrap();
+    let set = open(place.path());
+    assert_eq!(
+        names_of(&set, Split::Test)[0],
+        "m\u{fc}nster/munster_000000_000019"
+    );
+    set.sample(Split::Test, 0).unwrap();
+}
+
+/// The names of the four splits.
+fn splits_of(set: &SegmentationFolder) -> Vec<Vec<String>> {
+    Split::ALL.map(|split| names_of(set, split)).to_vec()
+}
+
+#[test]
+fn names_are_the_same_however_their_letters_are_spelt() {
+    let (composed, decomposed) = ("stra\u{df}e_\u{e9}t\u{e9}", "stra\u{df}e_e\u{301}te\u{301}");
+    let folder = |of_list: &str, of_files: &str| {
+        let voc = Voc::of(9, 2);
+        voc.picture(&format!("{of_files}0"));
+        voc.picture(&format!("{of_files}1"));
+        voc.list(
+            "train",
+            &format!("a0\na1\na2\na3\na4\na5\na6\na7\na8\n{of_list}0\n"),
+        );
+        voc.list("reward", &format!("{of_list}1"));
+        let set = open(&voc.root);
+        for (split, index) in set.all() {
+            set.sample(split, index).unwrap();
+        }
+        fs::remove_dir_all(voc.root.join("ImageSets")).unwrap();
+        (splits_of(&set), splits_of(&open(&voc.root)))
+    };
+    let plain = folder(composed, composed);
+    assert_eq!(plain.0[1], [format!("{composed}1")]);
+    for (of_list, of_files) in [
+        (composed, decomposed),
+        (decomposed, composed),
+        (decomposed, decomposed),
+    ] {
+        assert_eq!(folder(of_list, of_files), plain);
+    }
+    let voc = Voc::of(4, 2);
+    voc.picture(composed);
+    voc.list("train", &format!("a0\n{composed}\n{decomposed}"));
+    assert_says(
+        &voc.refusal(),
+        &["train.txt, line 3: ", "is on line 2 already"],
+    );
+}
+
+#[test]
+fn names_with_spaces_colons_endings_and_labels_are_found() {
+    let voc = Voc::of(6, 2);
+    for name in ["my photo", "my photo 1", "t 12:30", "dotted.jpg"] {
+        voc.picture(name);
+    }
+    voc.list(
+        "train",
+        "a0.jpg\na1  -1\nmy photo\nmy photo 1\nt 12:30.jpg 0\ndotted.jpg\nJPEGImages/a2.JPG\n\
+         /JPEGImages/a3.jpg /SegmentationClass/a3.png\n",
+    );
+    let set = open(&voc.root);
+    let mut found: Vec<String> = splits_of(&set)[..3].concat();
+    found.sort();
+    let expected = [
+        "a0",
+        "a1",
+        "a2",
+        "a3",
+        "dotted.jpg",
+        "my photo",
+        "my photo 1",
+        "t 12:30",
+    ];
+    assert_eq!(found, expected);
+    assert_says(
+        &set.notes().join("; "),
+        &[
+            "2 lines of ",
+            "train.txt have a number behind the name, which is not used",
+        ],
+    );
+    for (split, index) in set.all() {
+        set.sample(split, index).unwrap();
+    }
+}
+
+#[test]
+fn files_of_other_formats_are_named_as_such() {
+    let voc = Voc::of(4, 2);
+    let rename = |from: &str, to: &str| fs::rename(voc.root.join(from), voc.root.join(to)).unwrap();
+    rename("JPEGImages/a1.jpg", "JPEGImages/a1.WEBP");
+    assert_says(
+        &voc.refusal(),
+        &[
+            "train.txt, line 2: \"a1\"",
+            "JPEGImages/a1.WEBP is in a format that is not read; save it as JPEG or PNG",
+        ],
+    );
+    rename("JPEGImages/a1.WEBP", "JPEGImages/a1.jpg");
+    rename("SegmentationClass/a0.png", "SegmentationClass/a0.jpg");
+    assert_says(
+        &voc.refusal(),
+        &["its mask SegmentationClass/a0.jpg is no PNG; save masks as PNG"],
+    );
+    fs::remove_dir_all(voc.root.join("ImageSets")).unwrap();
+    rename("JPEGImages/a2.jpg", "JPEGImages/a2.tif");
+    // What has a file that is read needs no note.
+    voc.write("SegmentationClass/a3.jpg", b"seen by people alone");
+    let notes = open(&voc.root).notes().join("; ");
+    assert_says(
+        &notes,
+        &[
+            "1 files of JPEGImages are in a format that is not read: a2.tif; save photographs as JPEG or PNG",
+            "1 files of SegmentationClass are in a format that is not read: a0.jpg; save masks as PNG",
+        ],
+    );
+}

@@ -167,7 +167,7 @@ impl RemoteNetwork {
     pub fn parameters_are_apart(&self) -> PluginError {
         let message = "after the first backward pass no parameter has a gradient: these are copies, not the tensors \
                        that forward computes with, so nothing would be trained";
-        self.object.broke(NetworkRequest::Parameters, message)
+        self.object.broke(&NetworkRequest::Parameters, message)
     }
 
     /// Every other tensor that a checkpoint must hold; none of an older plugin without the method.

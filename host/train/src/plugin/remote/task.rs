@@ -191,7 +191,7 @@ impl RemoteTask {
              batch must follow from the request",
             request.indices, request.split
         );
-        Err(self.object.broke(TaskRequest::Batch(request), message))
+        Err(self.object.broke(&TaskRequest::Batch(request), message))
     }
 
     fn load_once(&self, request: BatchRequest) -> Result<Batch> {

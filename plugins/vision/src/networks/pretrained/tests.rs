@@ -61,7 +61,16 @@ const ALL: [(&str, i64); 4] = [
 
 #[test]
 fn a_checkpoint_fits_under_its_own_and_wrapped_names() {
-    for wrapper in ["", "module.", "model.", "module.model."] {
+    for wrapper in [
+        "",
+        "module.",
+        "model.",
+        "module.model.",
+        "_orig_mod.",
+        "_orig_mod.module.",
+        "module._orig_mod.model.",
+        "model._orig_mod.module.model.",
+    ] {
         let names = ALL.map(|(name, length)| (format!("{wrapper}{name}"), length));
         let stored = names
             .each_ref()
@@ -72,6 +81,18 @@ fn a_checkpoint_fits_under_its_own_and_wrapped_names() {
         assert_eq!(report.fresh, ["encoder.bn1.num_batches_tracked"]);
         assert_eq!(overwritten(&weights), ALL.map(|(name, _)| name));
     }
+}
+
+#[test]
+fn a_part_that_was_compiled_fits_too() {
+    let names =
+        ALL.map(|(name, length)| (name.replace("encoder.", "model.encoder._orig_mod."), length));
+    let stored = names
+        .each_ref()
+        .map(|(name, length)| (name.as_str(), *length));
+    let (weights, outcome) = attempt(&stored);
+    assert_eq!(outcome.unwrap().loaded, 4);
+    assert_eq!(overwritten(&weights), ALL.map(|(name, _)| name));
 }
 
 #[test]
@@ -103,14 +124,21 @@ fn a_head_of_other_classes_stays_fresh() {
 fn what_does_not_fit_is_named_and_nothing_is_overwritten() {
     let mut reshaped = ALL;
     reshaped[1].1 = 7;
-    let cases: [(Stored, &[&str]); 5] = [
+    let cases: [(Stored, &[&str]); 6] = [
+        (
+            &[("decoder.bias", 5)],
+            &[
+                "'encoder.bn1.weight' of shape [4] (and 2 others)",
+                "a checkpoint",
+            ],
+        ),
         (
             &[("stem.bias", 3)],
             &["none of its 1 tensors", "stem.bias", "small"],
         ),
         (
             &ALL[1..],
-            &["'encoder.conv1.bias' of shape [3]", "a checkpoint"],
+            &["'encoder.conv1.bias' of shape [3] is not", "a checkpoint"],
         ),
         (
             &[("conv1.bias", 3)],
