@@ -5,7 +5,6 @@
 
 use autoloss_plugin_api::{NetworkOptions, ProxyNetwork, Task};
 use autoloss_tests::host::{Ended, host, run, voc_seg, with_plugins};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
