@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn sizes_that_scenes_cannot_have_are_refused() {
-        let settings = [("size".to_owned(), 2048.into())].into();
+        let settings = [("size".to_owned(), 2048.into())].into_iter().collect();
         let options = TaskOptions {
             settings,
             ..TaskOptions::default()
