@@ -12,7 +12,7 @@ fn open(options: TaskOptions) -> VocSeg {
         // The side file says the size.
         Some(_) => options,
         None => TaskOptions {
-            settings,
+            settings: settings.into(),
             ..options
         },
     })
