@@ -29,11 +29,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///     }
 /// }
 ///
-/// let settings = Settings::from_iter([("side".to_owned(), 32.into())]);
+/// let settings = Settings::from([("side".to_owned(), 32.into())]);
 /// let own: Own = settings.read()?;
 /// assert_eq!((own.side, own.flip), (32, true));
 ///
-/// let misspelt = Settings::from_iter([("sied".to_owned(), 32.into())]);
+/// let misspelt = Settings::from([("sied".to_owned(), 32.into())]);
 /// let error = misspelt.read::<Own>().err().unwrap();
 /// assert_eq!(error.to_string(), "no setting 'sied' (there are: side, flip)");
 /// # Ok::<(), autoloss_plugin_api::Error>(())
@@ -126,6 +126,12 @@ impl From<BTreeMap<String, Value>> for Settings {
             values,
             asked: Arc::default(),
         }
+    }
+}
+
+impl<const N: usize> From<[(String, Value); N]> for Settings {
+    fn from(settings: [(String, Value); N]) -> Self {
+        Self::from(BTreeMap::from(settings))
     }
 }
 

@@ -380,7 +380,7 @@ mod tests {
         let settings = BTreeMap::from([("depth".to_owned(), 3.into())]);
         assert!(
             UnetTiny::build(&NetworkOptions {
-                settings,
+                settings: settings.into(),
                 ..options()
             })
             .is_err()
