@@ -196,6 +196,10 @@ fn contradictory_declarations() {
         ),
         ("no_branch", "task 'misbehaving' declares no branch"),
         (
+            "defaults:unknown",
+            "task 'misbehaving': the default 'proxy.budget.stops' of its plugin",
+        ),
+        (
             "default_network:unknown",
             "network 'nobody' (there are: pebble)",
         ),
@@ -253,7 +257,7 @@ fn batches_that_break_the_rules() {
             (
                 "batch:differs",
                 task,
-                "asked for twice, have another 'image' the second time",
+                "have another 'image' the second time; what is random in a batch must follow from the request",
             ),
             ("batch:undefined", task, "it sent an undefined tensor"),
             ("batch:no_inputs", task, "no input tensor"),
@@ -368,7 +372,7 @@ fn a_fresh_network_owes_finite_predictions() {
     let cases = [(
         "forward:nan",
         "ProxyNetwork::forward",
-        "'yhat' is not finite",
+        "'yhat' of branch 'map' is not finite",
     )];
     broke(&["evaluate", "ce"], &cases);
 }
@@ -421,6 +425,11 @@ fn screening_samples_that_break_the_rules() {
                 "it sent an undefined tensor",
             ),
             ("screening:no_y", samples, "'y'"),
+            (
+                "screening:few_targets",
+                samples,
+                "target 'labels' has shape [4, 8, 8] where 5 samples were asked for",
+            ),
             (
                 "declared:binary,screening:half_y",
                 samples,

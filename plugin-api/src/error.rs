@@ -34,7 +34,8 @@ pub fn brief(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-fn without_backtrace(message: &str) -> &str {
+/// What libtorch says before its backtrace in C++.
+pub(crate) fn without_backtrace(message: &str) -> &str {
     let end = message
         .find("Exception raised from")
         .unwrap_or(message.len());

@@ -127,7 +127,7 @@ pub(crate) fn compose(
                 .with_context(|| format!("{kind} '{name}', its default '{key}'"))?;
             builder
                 .set(key, value)
-                .with_context(|| format!("{kind} '{name}' suggests settings"))?;
+                .with_context(|| format!("{kind} '{name}': the default '{key}' of its plugin"))?;
         }
     }
     for (key, value) in &overrides.suggested {

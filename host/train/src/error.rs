@@ -29,6 +29,18 @@ pub enum TrainError {
     /// Plugins without a task.
     #[error("no loaded plugin offers a task")]
     NoTask,
+    /// A task whose networks nothing can score.
+    #[error(
+        "no loaded plugin has a {kind} for task '{task}': one is published with {macro_name}!, for this task or for all"
+    )]
+    NoMetric {
+        /// Metric or screening metric.
+        kind: &'static str,
+        /// The task.
+        task: String,
+        /// The macro of plugin-api.
+        macro_name: &'static str,
+    },
     /// More than one thing fits and none was named.
     #[error("several {kind}s are loaded ({known}): name one with --{kind}")]
     Ambiguous {

@@ -119,6 +119,13 @@ impl Workbench {
         let chosen = registry.choose_network(&info, named, choice.weights.as_deref())?;
         let (network, weights) = ((chosen.plugin, chosen.info), chosen.weights);
         let mut metrics = registry.metrics(&info.name);
+        if metrics.is_empty() {
+            return Err(TrainError::NoMetric {
+                kind: "metric",
+                task: info.name,
+                macro_name: "register_metric",
+            });
+        }
         let score = choice
             .score
             .clone()

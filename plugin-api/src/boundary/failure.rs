@@ -3,6 +3,7 @@
 //! Each library has its own copy of the standard library, so only code inside the plugin can catch
 //! its panics. A hook (the plugin's own) records text, place and backtrace without printing.
 
+use crate::error::without_backtrace;
 use crate::{Error, UnknownName, brief};
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -88,11 +89,31 @@ pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
 }
 
 fn record(info: &panic::PanicHookInfo<'_>) {
+    // libtorch's own backtrace would hide the place behind it.
     let text = info.payload_as_str().unwrap_or("a panic without text");
+    let text = without_backtrace(text).trim_end_matches("\\n");
     let place = info
         .location()
         .map(|place| format!(" at {place}"))
         .unwrap_or_default();
     let backtrace = Backtrace::force_capture().to_string();
     LAST.with(|last| *last.borrow_mut() = Some((format!("{text}{place}"), backtrace)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_libtorch_keeps_its_place() {
+        let panics = || -> Result<(), Failure> {
+            Err::<(), _>("shapes differ\nException raised from mm at Blas.cpp:3\nframe #0")
+                .unwrap();
+            Ok(())
+        };
+        let message = catch(panics).unwrap_err().message;
+        let (text, place) = message.rsplit_once(" at ").unwrap();
+        assert!(text.ends_with("shapes differ"), "{message}");
+        assert!(place.contains("failure.rs:"), "{message}");
+    }
 }

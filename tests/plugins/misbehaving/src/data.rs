@@ -36,6 +36,10 @@ impl Task for Misbehaving {
             branches.clear();
         }
         let ce = ReferenceLoss::new("ce", "cross entropy");
+        let steps = match fault::is("defaults:unknown") {
+            true => "proxy.budget.stops",
+            false => "proxy.budget.steps",
+        };
         TaskInfo::new(
             crate::TASK,
             "Patches of three classes on maps of 8x8 pixels",
@@ -49,7 +53,7 @@ impl Task for Misbehaving {
         ])
         .attributes([("num_classes", crate::CLASSES)])
         .defaults([
-            ("proxy.budget.steps", json!(20)),
+            (steps, json!(20)),
             ("proxy.budget.learning_rate", json!(0.5)),
             ("screening.size", json!(SIDE)),
             ("screening.steps", json!(100)),
@@ -264,6 +268,12 @@ fn spoil(samples: &mut ScreeningSamples) -> Result<()> {
     }
     if fault::is("screening:smaller_y") {
         samples.fixed.insert("y", y.f_narrow(3, 0, 4)?);
+    }
+    if fault::is("screening:few_targets") {
+        let few = samples
+            .targets
+            .try_map(|target| target.f_narrow(0, 0, samples.shape[0] - 1))?;
+        samples.targets = few;
     }
     if fault::is("screening:half_y") {
         samples.fixed.insert("y", y.f_mul_scalar(0.5)?);

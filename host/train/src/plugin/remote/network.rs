@@ -79,7 +79,7 @@ impl RemoteNetwork {
                 return Err(sent.broke(message));
             }
             if !self.trained.get() {
-                sent.finite(name, tensor)?;
+                sent.finite(&format!("{name}' of branch '{}", branch.name), tensor)?;
                 sent.declared(branch, input, tensor, true)?;
             }
         }

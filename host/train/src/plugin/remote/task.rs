@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tch::{Kind, Tensor};
 
+/// Samples that are named in an error about a batch.
+const SHOWN: usize = 5;
+
 /// A task of a plugin.
 pub struct RemoteTask {
     object: Object<TaskRequest>,
@@ -187,14 +190,26 @@ impl RemoteTask {
             return Ok(());
         };
         let message = format!(
-            "samples {:?} of split {}, asked for twice, have another '{name}' the second time; what is random in a \
+            "asked for twice, samples {:?} of split {} have another '{name}' the second time; what is random in a \
              batch must follow from the request",
-            request.indices, request.split
+            &request.indices[..request.indices.len().min(SHOWN)],
+            request.split
         );
         Err(self.object.broke(&TaskRequest::Batch(request), message))
     }
 
     fn load_once(&self, request: BatchRequest) -> Result<Batch> {
+        let (indices, split) = (request.indices.clone(), request.split);
+        self.answered(request).map_err(|mut error| {
+            let few: Vec<String> = indices.iter().take(SHOWN).map(u64::to_string).collect();
+            let more = if indices.len() > SHOWN { ", …" } else { "" };
+            let few = few.join(", ");
+            error.message += &format!(" (a batch of {split}, samples {few}{more})");
+            error
+        })
+    }
+
+    fn answered(&self, request: BatchRequest) -> Result<Batch> {
         let wanted = request.indices.len();
         let (response, mut sent) = self.object.call(TaskRequest::Batch(request), &[])?;
         let TaskResponse::Batch { inputs, targets } = response else {
@@ -289,6 +304,14 @@ impl RemoteTask {
             sent.finite(name, tensor)?;
             if let Some(input) = branch.inputs.iter().find(|input| input.name == name) {
                 sent.declared(branch, input, tensor, false)?;
+            }
+        }
+        for (name, target) in targets.iter() {
+            let size = target.size();
+            if size.first() != Some(&wanted) {
+                return Err(sent.broke(format!(
+                    "target '{name}' has shape {size:?} where {wanted} samples were asked for"
+                )));
             }
         }
         if let Some(valid) = &valid {
