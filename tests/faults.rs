@@ -288,11 +288,7 @@ fn networks_that_break_the_rules() {
                 forward,
                 "is to be what a softmax makes of raw predictions, from 0 to 1",
             ),
-            (
-                "forward:sigmoid",
-                forward,
-                "is declared the same everywhere",
-            ),
+            ("forward:sigmoid", forward, "and its channels sum to 1."),
             (
                 "parameters:copies",
                 parameters,

@@ -61,6 +61,17 @@
 //! inputs; the host computes it once for each sample and gives `forward` and `predict` the features in the
 //! place of inputs. Where training samples are augmented otherwise, [`Task::views`] says how many
 //! fixed views of each there are. `libvoc_seg.so` has such a network, `fpn_lite0_frozen`.
+//!
+//! # What the host checks
+//!
+//! Mistakes that would only make results worse are errors, in every command, once per opening or per network:
+//!
+//! * inputs of a branch, on the first batch and in screening samples, have the [`Values`] and the constant sum over
+//!   channels that are declared, and a prediction of a softmax or sigmoid branch is one;
+//! * [`ProxyNetwork::parameters`] are the tensors that the loss has gradients with respect to, not copies;
+//! * a batch that is asked for twice is the same twice;
+//! * a setting that nobody asks for ([`Settings`]) is refused, with the names that were asked for;
+//! * tensors have the samples, shapes and finite values that their method promises.
 
 pub mod boundary;
 mod error;
