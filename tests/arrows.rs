@@ -64,10 +64,18 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 9] = [
     ("autoloss-train", &["rusqlite"]),
 ];
 
+/// What a build on this system has fetched; packages of other systems alone may be missing.
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
-        .other_options(["--locked".to_owned(), "--offline".to_owned()])
+        .other_options(
+            [
+                "--locked",
+                "--offline",
+                "--filter-platform=x86_64-unknown-linux-gnu",
+            ]
+            .map(str::to_owned),
+        )
         .exec()
         .unwrap()
 }
