@@ -19,6 +19,7 @@ mod signature;
 mod split;
 mod task;
 mod text;
+mod wrapped;
 
 pub use activation::{Activation, TARGET_BOXES};
 pub use branch::{BranchInfo, Convention};
@@ -30,3 +31,4 @@ pub use signature::{InputId, InputInfo, MAX_INPUTS, Signature, Values};
 pub use split::Split;
 pub use task::{ReferenceLoss, TaskInfo};
 pub use text::{text, without_mark};
+pub use wrapped::unwrapped;

@@ -9,6 +9,7 @@ use crate::shim::Autocast;
 use crate::{Result, TrainError};
 use autoloss_plugin_api::{Batch, BranchInfo, Mode, NetworkOptions, Parameter, Tensors};
 use autoloss_search::{MemoryFormat, Precision, TrainingBudget};
+use autoloss_spec::unwrapped;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -155,9 +156,11 @@ impl Network {
     /// A file that cannot be read, lacks a tensor, or has one of another shape.
     pub fn restore(&self, file: &Path) -> Result<()> {
         let stored = read_tensors(file)?;
+        let state = self.state()?;
+        let found = fitting(&state, &stored).map_err(|why| checkpoint(file, why))?;
         let _guard = tch::no_grad_guard();
-        for (name, tensor) in self.state()?.iter() {
-            let new = stored.get(name).map_err(|error| checkpoint(file, error))?;
+        for (name, tensor) in state.iter() {
+            let Some(new) = found.get(name) else { continue };
             if new.size() != tensor.size() {
                 let (found, expected) = (new.size(), tensor.size());
                 let what = format!("'{name}' has shape {found:?}, expected {expected:?}");
@@ -196,6 +199,35 @@ impl Network {
     }
 }
 
+/// The stored tensor of every own one, by its name or by that which wrappers of the network made of it.
+fn fitting<'a>(own: &Tensors, stored: &'a Tensors) -> Result<BTreeMap<String, &'a Tensor>, String> {
+    let mut found = BTreeMap::new();
+    for (name, tensor) in stored.iter() {
+        let known = unwrapped(name).find(|name| own.get(name).is_ok());
+        if let Some(known) = known
+            && let Some(_) = found.insert(known.clone(), tensor)
+        {
+            return Err(format!("two of its tensors are '{known}'"));
+        }
+    }
+    let lacking: Vec<&str> = own
+        .names()
+        .filter(|name| !found.contains_key(*name))
+        .collect();
+    if lacking.is_empty() {
+        return Ok(found);
+    }
+    let some = lacking.iter().take(5).map(|name| format!("'{name}'"));
+    let some: Vec<String> = some.collect();
+    let more = if lacking.len() > 5 { ", …" } else { "" };
+    Err(format!(
+        "it lacks {} of the network's {} tensors: {}{more}; is it of another network?",
+        lacking.len(),
+        own.names().count(),
+        some.join(", ")
+    ))
+}
+
 /// (N, C, H, W) with the channels of a position side by side in memory.
 fn channels_last(tensor: &Tensor) -> Result<Tensor> {
     let positions = tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?;
@@ -222,5 +254,51 @@ pub(crate) fn checkpoint(file: &Path, why: impl std::fmt::Display) -> TrainError
     TrainError::Checkpoint {
         file: file.to_owned(),
         why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(names: &[&str]) -> Tensors {
+        let zeros = |name: &&str| {
+            (
+                (*name).to_owned(),
+                Tensor::zeros([2], (Kind::Float, Device::Cpu)),
+            )
+        };
+        names.iter().map(zeros).collect()
+    }
+
+    #[test]
+    fn names_of_wrapped_networks_are_understood_and_a_few_lacking_ones_told() {
+        let own = tensors(&["stem.weight", "backbone.bias"]);
+        for stored in [
+            ["stem.weight", "backbone.bias"],
+            ["module.stem.weight", "module.backbone.bias"],
+            [
+                "_orig_mod.model.stem._orig_mod.weight",
+                "model._orig_mod.backbone.bias",
+            ],
+        ] {
+            assert_eq!(
+                fitting(&own, &tensors(&stored)).unwrap().len(),
+                2,
+                "{stored:?}"
+            );
+        }
+        let twice = tensors(&["stem.weight", "backbone.bias", "module.stem.weight"]);
+        assert_eq!(
+            fitting(&own, &twice).unwrap_err(),
+            "two of its tensors are 'stem.weight'"
+        );
+        let many: Vec<String> = (0..9).map(|number| format!("layer{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(
+            fitting(&tensors(&many), &tensors(&["layer0", "other"])).unwrap_err(),
+            "it lacks 8 of the network's 9 tensors: 'layer1', 'layer2', 'layer3', 'layer4', 'layer5', …; is it of \
+             another network?"
+        );
     }
 }

@@ -10,16 +10,11 @@ mod file;
 
 use super::weights::Weights;
 use autoloss_plugin_api::Result;
+use autoloss_spec::unwrapped;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
 
-/// Prefixes that other programs put in front of all names, one or several: wrappers for several devices, training
-/// frameworks, and models that hold the encoder as a member. A name is tried as it is first, so a
-/// network's own may begin so too.
-const WRAPPERS: [&str; 3] = ["module.", "model.", "backbone."];
-/// What `torch.compile` puts in front of the names of all that it compiled, be it a part of the network.
-const COMPILED: &str = "_orig_mod.";
 /// PyTorch's own files from before 0.4.1 have no counters, and they decide nothing.
 const COUNTER: &str = ".num_batches_tracked";
 
@@ -183,26 +178,23 @@ fn assign<'a>(
     Ok((pairs, report))
 }
 
-/// The own tensor that a name in a file means.
+/// The own tensor that a name in a file means; a name is tried as it is first, since a network's own may begin like a
+/// wrapper's.
 fn own_name<'a>(own: &BTreeMap<&'a str, &Tensor>, name: &str, names: &Names) -> Option<&'a str> {
-    let name = name.replace(COMPILED, "");
-    let mut rest = name.as_str();
-    loop {
+    for rest in unwrapped(name) {
         let in_encoder = format!("{}{rest}", names.encoder);
         // segmentation-models-pytorch's older encoders lack the wrapper that the newer have.
-        let older = rest.strip_prefix("encoder.").unwrap_or(rest);
+        let older = rest.strip_prefix("encoder.").unwrap_or(&rest);
         let older = format!("{}{older}", names.encoder);
-        let wrapped = names.wrapped(rest);
+        let wrapped = names.wrapped(&rest);
         let wrapped = wrapped.iter().map(String::as_str);
-        for candidate in [rest, &in_encoder, &older].into_iter().chain(wrapped) {
+        for candidate in [&*rest, &in_encoder, &older].into_iter().chain(wrapped) {
             if let Some((known, _)) = own.get_key_value(candidate) {
                 return Some(*known);
             }
         }
-        rest = WRAPPERS
-            .iter()
-            .find_map(|wrapper| rest.strip_prefix(wrapper))?;
     }
+    None
 }
 
 /// Whether a tensor of a head differs in nothing but the number of classes.
