@@ -205,6 +205,30 @@ fn a_library_that_is_overwritten_while_it_is_in_use_changes_nothing() {
 }
 
 #[test]
+fn threads_that_wait_for_one_another_go_to_sleep() {
+    let spins = |threads: &str, own: Option<&str>| {
+        let mut command = with_plugins(&["evaluate", "ce"], &[&misbehaving()]);
+        command.args(["--workers", "1", "--threads", threads]);
+        command
+            .env_remove("GOMP_SPINCOUNT")
+            .env_remove("OMP_WAIT_POLICY");
+        if let Some(policy) = own {
+            command.env("OMP_WAIT_POLICY", policy);
+        }
+        let hanging = Hanging::start(&mut command, "hang_at_batch:5");
+        let environment = std::fs::read(format!("/proc/{}/environ", hanging.id())).unwrap();
+        hanging.release();
+        assert_eq!(hanging.end().code, Some(0));
+        String::from_utf8(environment)
+            .unwrap()
+            .contains("GOMP_SPINCOUNT=1000")
+    };
+    assert!(spins("2", None));
+    assert!(!spins("1", None), "nobody waits");
+    assert!(!spins("2", Some("active")), "the user's own choice");
+}
+
+#[test]
 fn a_changed_plugin_is_not_loaded() {
     // A worker that is told of another hash than its plugin has.
     use std::io::Write;

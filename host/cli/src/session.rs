@@ -13,7 +13,9 @@ use autoloss_train::plugin::{Registry, find_weights};
 use autoloss_train::{Caching, Choice, Device, Scaling, TrainError, Workbench, runtime};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -100,6 +102,9 @@ impl Session {
     }
 
     fn with(registry: Registry, spec: RunSpec, config: SearchConfig) -> Result<Self> {
+        if config.workers <= 1 && threads_of(&spec.machine) > 1 {
+            wait_patiently();
+        }
         let machine = begin(&spec.machine)?;
         let Asked { stop, save } = interrupt::watched()?;
         let mut session = Self::on(registry, spec, config, machine, BTreeMap::new(), stop)?;
@@ -331,8 +336,36 @@ impl Session {
 fn begin(machine: &MachineUse) -> Result<(Vec<Device>, Option<usize>)> {
     let devices = runtime::devices(device_of(machine))?;
     runtime::keep_freed_memory();
-    runtime::set_threads(machine.threads.map_or_else(own_threads, usize::from));
+    runtime::set_threads(threads_of(machine));
     Ok((devices, machine.loaders.map(usize::from)))
+}
+
+/// Begins this program once more, so that threads of libtorch that wait for one another go to sleep soon. By default they
+/// spin, and beside other busy processes a training takes several times as long (docs/benchmarks.md). The variable is read
+/// before `main`, and what the user set in its place stays.
+fn wait_patiently() {
+    let set = |name: &&str| std::env::var_os(name).is_some();
+    if [SPIN.0, "OMP_WAIT_POLICY"].iter().any(set) {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).env(SPIN.0, SPIN.1).exec();
+    tracing::debug!("threads spin while they wait: {error}");
+}
+
+/// How often a waiting thread looks before it sleeps; without it 300,000 times.
+const SPIN: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
+
+/// Threads of libtorch.
+fn threads_of(machine: &MachineUse) -> usize {
+    machine.threads.map_or_else(own_threads, usize::from)
 }
 
 /// The device as `--device` names it.
