@@ -81,8 +81,13 @@ pub struct Fingerprints {
     folder: Option<PathBuf>,
 }
 
-/// A file's stamp, and the SHA-256 that it had then.
-type Known = BTreeMap<PathBuf, (String, String)>;
+/// A file's stamp, and the SHA-256 that it had then, by its [`key`].
+type Known = BTreeMap<String, (String, String)>;
+
+/// What a file is found under: two names that are no UTF-8 may share it, and are then told apart by their stamps.
+fn key(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
+}
 
 impl Fingerprints {
     /// With a folder for what is found, if any; it is made when it is needed.
@@ -149,8 +154,8 @@ impl Fingerprints {
             };
             changed = true;
             match found.lasting {
-                true => known.insert(file.clone(), (found.stamp.clone(), found.sha256.clone())),
-                false => known.remove(file),
+                true => known.insert(key(file), (found.stamp.clone(), found.sha256.clone())),
+                false => known.remove(&key(file)),
             };
         }
         if let Some(table) = table.filter(|_| changed)
@@ -202,7 +207,7 @@ impl Inspected {
             metadata.ctime_nsec(),
             metadata.ino()
         );
-        if let Some((_, sha256)) = known.get(file).filter(|(known, _)| *known == stamp) {
+        if let Some((_, sha256)) = known.get(&key(file)).filter(|(known, _)| *known == stamp) {
             return Self {
                 stamp,
                 sha256: sha256.clone(),
@@ -348,7 +353,7 @@ mod tests {
             for name in ["a", "b"] {
                 let file = self.data.join(name);
                 let found = Inspected::of(&file, &known);
-                known.insert(file, (found.stamp, "0".repeat(64)));
+                known.insert(key(&file), (found.stamp, "0".repeat(64)));
             }
             write(&self.fingerprints.table_of(&self.data).unwrap(), &known).unwrap();
         }
