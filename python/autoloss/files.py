@@ -1,11 +1,11 @@
 """Loss files: versioned JSON with the text form of each branch and what its inputs are."""
 
 import codecs
-from dataclasses import dataclass, field
 import json
 import os
-from pathlib import Path
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 #: The newest version of the format that is read.
@@ -115,9 +115,7 @@ def _checked(content: Any, where: str) -> LossFile:
         task=task,
         branches=dict(branches),
         name=name,
-        conventions={
-            branch: _convention(entry, branch, fail) for branch, entry in conventions.items()
-        },
+        conventions={branch: _convention(entry, branch, fail) for branch, entry in conventions.items()},
         provenance=dict(provenance),
         scales={branch: float(scale) for branch, scale in scales.items()},
     )

@@ -6,8 +6,8 @@ The parser keeps its own stack, so that hostile nesting is an error and no `Recu
 import re
 from typing import Dict, List, NoReturn, Sequence, Tuple
 
-from torch import Tensor
 import torch
+from torch import Tensor
 
 from . import operators
 

@@ -1,7 +1,7 @@
 """From a loss file to a module."""
 
-from dataclasses import replace
 import os
+from dataclasses import replace
 from typing import Any, Mapping, Optional, Union
 
 from torch import nn

@@ -163,9 +163,7 @@ class Losses(nn.Module):
         self.names: List[str] = list(losses)
         self.losses = nn.ModuleList(losses.values())
 
-    def forward(
-        self, predictions: Dict[str, Tensor], targets: Dict[str, Tensor]
-    ) -> Dict[str, Tensor]:
+    def forward(self, predictions: Dict[str, Tensor], targets: Dict[str, Tensor]) -> Dict[str, Tensor]:
         pairs = zip(self.names, self.losses)
         return {name: loss(predictions[name], targets[name]) for name, loss in pairs}
 

@@ -6,8 +6,8 @@ They are composed as the host composes them, so that gradients at 0 and at ties 
 from typing import Callable, Dict
 
 import torch
-from torch import Tensor
 import torch.nn.functional as F
+from torch import Tensor
 
 #: Added in `inv`, `log` and `sqrt`.
 EPSILON = 1e-12

@@ -89,7 +89,9 @@ def rounds_of(options, network, loss, image, labels) -> float:
                 torch.cuda.synchronize()
             started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.precision == "bf16"):
+        with torch.autocast(
+            options.device.split(":")[0], torch.bfloat16, enabled=options.precision == "bf16"
+        ):
             logits = network(image)
         yhat, y = inputs(logits, labels)
         n, _, h, w = y.shape

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import torch
 import torchvision
+from shared.comparison import check_wanted, compare_or_write
+from shared.weights import fill, inventory, picture, probed, squared_sums, summary
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
-
-from shared.comparison import check_wanted, compare_or_write
-from shared.weights import fill, inventory, picture, probed, squared_sums, summary
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "vision" / "tests" / "fixtures" / "backbones.json"
 TOLERANCE = 1e-5
@@ -56,12 +55,14 @@ def resnet_50() -> dict:
     for shape in IMAGES:
         maps = backbone.body(picture(shape))
         levels = list(backbone.fpn(maps).values())
-        measured.append({
-            "image": list(shape),
-            "maps": summaries(maps.values()),
-            "levels": summaries(levels),
-            "gradients": gradients_of(network, levels),
-        })
+        measured.append(
+            {
+                "image": list(shape),
+                "maps": summaries(maps.values()),
+                "levels": summaries(levels),
+                "gradients": gradients_of(network, levels),
+            }
+        )
     for module in network.modules():
         if isinstance(module, FrozenBatchNorm2d):
             module.eps = OTHER_EPSILON
@@ -95,8 +96,12 @@ def narrow_pyramid() -> dict:
 
 def fixture() -> dict:
     torch.use_deterministic_algorithms(True)
-    return {"schema": 1, "torchvision": torchvision.__version__.split("+")[0], "resnet_50": resnet_50(),
-            "narrow_pyramid": narrow_pyramid()}
+    return {
+        "schema": 1,
+        "torchvision": torchvision.__version__.split("+")[0],
+        "resnet_50": resnet_50(),
+        "narrow_pyramid": narrow_pyramid(),
+    }
 
 
 def main() -> None:

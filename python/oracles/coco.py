@@ -28,13 +28,17 @@ import numpy as np
 from pycocotools import mask as masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-
 from shared.comparison import check_wanted, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / ".samples"
 REAL = {
-    "labelme": SAMPLES / "labelme" / "examples" / "instance_segmentation" / "data_dataset_coco" / "annotations.json",
+    "labelme": SAMPLES
+    / "labelme"
+    / "examples"
+    / "instance_segmentation"
+    / "data_dataset_coco"
+    / "annotations.json",
     "sahi": SAMPLES / "sahi" / "terrain2_coco.json",
 }
 FIXTURE = ROOT / "plugins" / "vision" / "tests" / "fixtures" / "coco.json"
@@ -53,8 +57,10 @@ def indexed(dataset: dict) -> COCO:
 
 def scores(truth: dict, detections: list[list]) -> dict[str, float | None]:
     """pycocotools' twelve numbers; None where it says -1."""
-    results = [{"image_id": image, "category_id": category, "bbox": box, "score": score}
-               for image, category, *box, score in detections]
+    results = [
+        {"image_id": image, "category_id": category, "bbox": box, "score": score}
+        for image, category, *box, score in detections
+    ]
     with contextlib.redirect_stdout(io.StringIO()):
         annotated = indexed(truth)
         # loadRes looks at the first detection and so cannot read none.
@@ -86,7 +92,9 @@ def jittered(random: np.random.Generator, truth: dict, each: float, anywhere: in
             moved = np.array([x, y]) + random.normal(0, spread, 2) * [abs(width), abs(height)]
             size = np.abs([width, height]) * np.exp(random.normal(0, spread, 2)) + 0.25
             category = annotation["category_id"] if random.random() < 0.9 else int(random.choice(categories))
-            detections.append([annotation["image_id"], category, *sixteenths([*moved, *size]), score_of(random, steps)])
+            detections.append(
+                [annotation["image_id"], category, *sixteenths([*moved, *size]), score_of(random, steps)]
+            )
     for image in truth["images"]:
         for _ in range(anywhere):
             size = np.exp(random.uniform(1, 5.5, 2))
@@ -97,8 +105,14 @@ def jittered(random: np.random.Generator, truth: dict, each: float, anywhere: in
     return detections
 
 
-def drawn(random: np.random.Generator, images: list[int], categories: list[int], objects: int, first_id: int,
-          empty: list[int] = ()) -> dict:
+def drawn(
+    random: np.random.Generator,
+    images: list[int],
+    categories: list[int],
+    objects: int,
+    first_id: int,
+    empty: list[int] = (),
+) -> dict:
     """Annotations of `objects` boxes of all sizes, an eighth of them crowds; none of the categories `empty`."""
     used = [category for category in categories if category not in empty]
     ids = random.permutation(np.arange(first_id, first_id + objects)).tolist()
@@ -106,17 +120,21 @@ def drawn(random: np.random.Generator, images: list[int], categories: list[int],
     for number in ids:
         size = np.exp(random.uniform(1, 5.5, 2)).round(1)
         corner = (random.uniform(0, 1, 2) * ([WIDTH, HEIGHT] - size)).round(1)
-        annotations.append({
-            "id": number,
-            "image_id": int(random.choice(images)),
-            "category_id": int(random.choice(used)),
-            "bbox": [*corner.tolist(), *size.tolist()],
-            # A mask fills a part of its box.
-            "area": round(float(size.prod() * random.uniform(0.5, 1)), 1),
-            "iscrowd": int(random.random() < 0.125),
-        })
+        annotations.append(
+            {
+                "id": number,
+                "image_id": int(random.choice(images)),
+                "category_id": int(random.choice(used)),
+                "bbox": [*corner.tolist(), *size.tolist()],
+                # A mask fills a part of its box.
+                "area": round(float(size.prod() * random.uniform(0.5, 1)), 1),
+                "iscrowd": int(random.random() < 0.125),
+            }
+        )
     return {
-        "images": [{"id": image, "file_name": f"{image}.jpg", "height": HEIGHT, "width": WIDTH} for image in images],
+        "images": [
+            {"id": image, "file_name": f"{image}.jpg", "height": HEIGHT, "width": WIDTH} for image in images
+        ],
         "annotations": annotations,
         "categories": [{"id": category, "name": f"c{category}"} for category in categories],
     }
@@ -125,15 +143,30 @@ def drawn(random: np.random.Generator, images: list[int], categories: list[int],
 def large() -> tuple[dict, list[list]]:
     random = np.random.default_rng(1)
     truth = drawn(random, [9, 0, 4, 77, 5, 12], [3, 7, 0, 12], 90, 1, empty=[12])
-    odd = [[100.0, 100.0, 0.0, 40.0], [700.0, 500.0, 30.0, 30.0], [300.0, 200.0, -20.0, -30.0],
-           [-10.0, -10.0, 60.0, 50.0]]
+    odd = [
+        [100.0, 100.0, 0.0, 40.0],
+        [700.0, 500.0, 30.0, 30.0],
+        [300.0, 200.0, -20.0, -30.0],
+        [-10.0, -10.0, 60.0, 50.0],
+    ]
     for number, box in enumerate(odd):
-        truth["annotations"].append({"id": 500 + number, "image_id": 4, "category_id": 7, "bbox": box,
-                                     "area": abs(box[2] * box[3]), "iscrowd": 0})
+        truth["annotations"].append(
+            {
+                "id": 500 + number,
+                "image_id": 4,
+                "category_id": 7,
+                "bbox": box,
+                "area": abs(box[2] * box[3]),
+                "iscrowd": 0,
+            }
+        )
     detections = jittered(random, truth, 2, 8, 16)
     # More than are counted, among them the right ones, with few different scores.
-    crowded = {**truth, "images": [truth["images"][0]],
-               "annotations": [a for a in truth["annotations"] if a["image_id"] == 9 and a["category_id"] == 3]}
+    crowded = {
+        **truth,
+        "images": [truth["images"][0]],
+        "annotations": [a for a in truth["annotations"] if a["image_id"] == 9 and a["category_id"] == 3],
+    }
     many = {**crowded, "categories": [truth["categories"][0]]}
     return truth, detections + jittered(random, many, 3, 125, 8)
 
@@ -182,6 +215,7 @@ def real(number: int, name: str, file: Path) -> dict:
 
 def shape(random: np.random.Generator, kind: int, height: int, width: int):
     """A segmentation in one of the three forms that files have."""
+
     def polygon() -> list[float]:
         around = np.sort(random.uniform(0, 2 * np.pi, random.integers(3, 9)))
         radius = random.uniform(2, 0.7 * min(height, width), len(around))
@@ -193,7 +227,7 @@ def shape(random: np.random.Generator, kind: int, height: int, width: int):
         return [polygon() for _ in range(random.integers(1, 4))]
     filled = (random.random((height, width)) < 0.02).astype(np.uint8)
     top, left = random.integers(0, height - 1), random.integers(0, width - 1)
-    filled[top:top + random.integers(1, height), left:left + random.integers(1, width)] = 1
+    filled[top : top + random.integers(1, height), left : left + random.integers(1, width)] = 1
     if kind == 1:
         flat = filled.reshape(-1, order="F")
         edges = np.flatnonzero(np.diff(flat, prepend=0, append=2))
@@ -209,8 +243,13 @@ def only_masks() -> dict:
     while len(annotations) < 45:
         number = len(annotations)
         segmentation = shape(random, number % 3, height, width)
-        annotation = {"id": number + 1, "image_id": 1, "category_id": 1, "segmentation": segmentation,
-                      "iscrowd": number % 2}
+        annotation = {
+            "id": number + 1,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": segmentation,
+            "iscrowd": number % 2,
+        }
         with contextlib.redirect_stdout(io.StringIO()):
             drawing = indexed({"images": [{"id": 1, "height": height, "width": width}]}).annToRLE(annotation)
         area = int(masks.area(drawing))
@@ -218,8 +257,11 @@ def only_masks() -> dict:
             annotations.append(annotation)
             extents.append([area, *masks.toBbox(drawing).tolist()])
     return {
-        "truth": {"images": [{"id": 1, "file_name": "1.jpg", "height": height, "width": width}],
-                  "annotations": annotations, "categories": [{"id": 1, "name": "c1"}]},
+        "truth": {
+            "images": [{"id": 1, "file_name": "1.jpg", "height": height, "width": width}],
+            "annotations": annotations,
+            "categories": [{"id": 1, "name": "c1"}],
+        },
         "extents": extents,
     }
 
@@ -229,8 +271,10 @@ def fixture() -> dict:
     return {
         "schema": 1,
         "real": [real(number, name, file) for number, (name, file) in enumerate(REAL.items())],
-        "drawn": [{"name": name, "truth": truth, "detections": detections, "scores": scores(truth, detections)}
-                  for name, (truth, detections) in sets.items()],
+        "drawn": [
+            {"name": name, "truth": truth, "detections": detections, "scores": scores(truth, detections)}
+            for name, (truth, detections) in sets.items()
+        ],
         "masks": only_masks(),
     }
 

@@ -21,15 +21,21 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from shared.comparison import check_wanted, compare_or_write
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import (
+    MultiScaleRoIAlign,
+    box_iou,
+    clip_boxes_to_image,
+    generalized_box_iou_loss,
+    nms,
+    roi_align,
+)
 from torchvision.ops import boxes as box_ops
-from torchvision.ops import MultiScaleRoIAlign, box_iou, clip_boxes_to_image, generalized_box_iou_loss, nms, roi_align
 from torchvision.ops._utils import _loss_inter_union
 from torchvision.ops.poolers import LevelMapper
-
-from shared.comparison import check_wanted, compare_or_write
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins" / "vision" / "tests" / "fixtures" / "detection.json"
 TOLERANCE = 1e-5
@@ -80,7 +86,10 @@ def gradient(result: torch.Tensor, name: str, wanted: torch.Tensor) -> list:
 
 def coding() -> list:
     cases = []
-    for name, weights, groups in (("proposals", (1.0, 1.0, 1.0, 1.0), 1), ("head", (10.0, 10.0, 5.0, 5.0), 3)):
+    for name, weights, groups in (
+        ("proposals", (1.0, 1.0, 1.0, 1.0), 1),
+        ("head", (10.0, 10.0, 5.0, 5.0), 3),
+    ):
         coder = BoxCoder(weights)
         anchors, targets = some_boxes(f"{name} anchors", 12), some_boxes(f"{name} targets", 12)
         # Some beyond the largest growth, ln(1000/16) times the weight.
@@ -88,26 +97,34 @@ def coding() -> list:
         deltas = uniform(f"{name} deltas", -reach, 2 * reach, 12, 4 * groups).requires_grad_()
         decoded = coder.decode_single(deltas, anchors)
         clipped = clip_boxes_to_image(decoded.reshape(-1, 4), IMAGE).reshape(decoded.shape)
-        cases.append({
-            "weights": list(weights),
-            "anchors": numbers(anchors),
-            "targets": numbers(targets),
-            "encoded": numbers(coder.encode_single(targets, anchors)),
-            "deltas": numbers(deltas),
-            "decoded": numbers(decoded),
-            "gradient": gradient(decoded, "decoded", deltas),
-            "clipped": numbers(clipped),
-            "clipped_gradient": gradient(clipped, "clipped", deltas),
-        })
+        cases.append(
+            {
+                "weights": list(weights),
+                "anchors": numbers(anchors),
+                "targets": numbers(targets),
+                "encoded": numbers(coder.encode_single(targets, anchors)),
+                "deltas": numbers(deltas),
+                "decoded": numbers(decoded),
+                "gradient": gradient(decoded, "decoded", deltas),
+                "clipped": numbers(clipped),
+                "clipped_gradient": gradient(clipped, "clipped", deltas),
+            }
+        )
     return cases
 
 
 def overlaps() -> dict:
     """Pairs that overlap, touch, coincide, contain each other, lie apart, or have no area."""
     edges = [
-        ([0, 0, 4, 4], [4, 0, 8, 4]), ([0, 0, 4, 4], [4, 4, 8, 8]), ([1, 2, 5, 7], [1, 2, 5, 7]),
-        ([0, 0, 9, 9], [3, 3, 5, 5]), ([3, 3, 5, 5], [0, 0, 9, 9]), ([0, 0, 2, 2], [6, 7, 9, 9]),
-        ([2, 2, 2, 6], [0, 0, 9, 9]), ([2, 2, 2, 2], [2, 2, 2, 2]), ([0, 0, 3, 3], [0, 5, 3, 9]),
+        ([0, 0, 4, 4], [4, 0, 8, 4]),
+        ([0, 0, 4, 4], [4, 4, 8, 8]),
+        ([1, 2, 5, 7], [1, 2, 5, 7]),
+        ([0, 0, 9, 9], [3, 3, 5, 5]),
+        ([3, 3, 5, 5], [0, 0, 9, 9]),
+        ([0, 0, 2, 2], [6, 7, 9, 9]),
+        ([2, 2, 2, 6], [0, 0, 9, 9]),
+        ([2, 2, 2, 2], [2, 2, 2, 2]),
+        ([0, 0, 3, 3], [0, 5, 3, 9]),
         ([0, 0, 4, 4], [0, 2, 4, 6]),
     ]
     first = torch.cat([some_boxes("first", 20), torch.tensor([pair[0] for pair in edges]).float()])
@@ -119,8 +136,13 @@ def overlaps() -> dict:
     low, high = torch.minimum(first[:, :2], second[:, :2]), torch.maximum(first[:, 2:], second[:, 2:])
     enclosing = (high - low).prod(1)
     loss = generalized_box_iou_loss(first, second)
-    parts = {"intersection": intersection, "union": union, "enclosing": enclosing, "giou_loss": loss,
-             "iou": intersection / (union + 1e-7)}
+    parts = {
+        "intersection": intersection,
+        "union": union,
+        "enclosing": enclosing,
+        "giou_loss": loss,
+        "iou": intersection / (union + 1e-7),
+    }
     # Pairs without area have no IoU in torchvision, and zero in ours.
     pairwise = box_iou(first.detach(), second)
     assert pairwise.isnan().sum() == 2
@@ -145,13 +167,19 @@ def anchors() -> list:
         images = ImageList(torch.zeros(1, 3, *image), [image])
         # The generator puts all levels of an image together; in order, they are the levels' own.
         (found,) = AnchorGenerator(sizes, ratios)(images, features)
-        cases.append({"sizes": sizes, "ratios": ratios, "maps": maps, "image": image, "anchors": numbers(found)})
+        cases.append(
+            {"sizes": sizes, "ratios": ratios, "maps": maps, "image": image, "anchors": numbers(found)}
+        )
     return json.loads(json.dumps(cases))
 
 
 def matching() -> list:
     cases = []
-    for name, low, high, low_quality in (("rpn", 0.3, 0.7, True), ("head", 0.5, 0.5, False), ("ties", 0.3, 0.7, True)):
+    for name, low, high, low_quality in (
+        ("rpn", 0.3, 0.7, True),
+        ("head", 0.5, 0.5, False),
+        ("ties", 0.3, 0.7, True),
+    ):
         truth = some_boxes(f"{name} truth", 5)
         near = truth.repeat(6, 1) + uniform(f"{name} near", -9, 9, 30, 4)
         near[:, 2:] = torch.maximum(near[:, 2:], near[:, :2] + 1)
@@ -163,8 +191,15 @@ def matching() -> list:
         assert (iou.amax(1) > 0).all(), "ground truth without any overlap is treated otherwise"
         matches = Matcher(high, low, low_quality)(iou)
         assert {-1, 0} <= set(matches.tolist())
-        cases.append({"thresholds": [low, high], "low_quality": low_quality, "truth": numbers(truth),
-                      "candidates": numbers(candidates), "matches": numbers(matches)})
+        cases.append(
+            {
+                "thresholds": [low, high],
+                "low_quality": low_quality,
+                "truth": numbers(truth),
+                "candidates": numbers(candidates),
+                "matches": numbers(matches),
+            }
+        )
     return cases
 
 
@@ -176,8 +211,16 @@ def sampling() -> list:
         labels = torch.where(matches >= 0, matches + 1, torch.where(matches == -1, 0, -1))
         torch.manual_seed(seed)
         (positive,), (negative,) = BalancedPositiveNegativeSampler(batch, fraction)([labels])
-        cases.append({"seed": seed, "batch": batch, "fraction": fraction, "matches": numbers(matches),
-                      "positive": numbers(torch.where(positive)[0]), "negative": numbers(torch.where(negative)[0])})
+        cases.append(
+            {
+                "seed": seed,
+                "batch": batch,
+                "fraction": fraction,
+                "matches": numbers(matches),
+                "positive": numbers(torch.where(positive)[0]),
+                "negative": numbers(torch.where(negative)[0]),
+            }
+        )
     return cases
 
 
@@ -193,20 +236,41 @@ def suppression() -> dict:
     # Not by moving the groups apart, whose rounding would move IoUs across a threshold.
     batched = []
     for threshold in thresholds:
-        kept = torch.cat([(groups == group).nonzero()[:, 0][nms(boxes[groups == group], scores[groups == group],
-                                                               threshold)] for group in range(3)]).sort()[0]
+        kept = torch.cat(
+            [
+                (groups == group).nonzero()[:, 0][
+                    nms(boxes[groups == group], scores[groups == group], threshold)
+                ]
+                for group in range(3)
+            ]
+        ).sort()[0]
         batched.append(numbers(kept[scores[kept].sort(descending=True, stable=True)[1]]))
         moved = box_ops.batched_nms(boxes, scores, groups, threshold)
         assert set(moved.tolist()) == set(batched[-1])
-    return {"boxes": numbers(boxes), "scores": numbers(scores), "groups": numbers(groups), "thresholds": thresholds,
-            "kept": [numbers(nms(boxes, scores, threshold)) for threshold in thresholds], "batched": batched,
-            "large": numbers(box_ops.remove_small_boxes(boxes, 8.0))}
+    return {
+        "boxes": numbers(boxes),
+        "scores": numbers(scores),
+        "groups": numbers(groups),
+        "thresholds": thresholds,
+        "kept": [numbers(nms(boxes, scores, threshold)) for threshold in thresholds],
+        "batched": batched,
+        "large": numbers(box_ops.remove_small_boxes(boxes, 8.0)),
+    }
 
 
 REGIONS = [
     # Inside; beyond each border; all of the map; thinner than a pixel; without area; far outside; just outside.
-    [4, 6, 20, 25], [-9.5, 3, 8, 14.5], [13, -7, 30, 9.25], [20, 10, 61, 30], [5, 20, 19, 58], [0, 0, 44, 36],
-    [10, 10, 10.5, 28], [17, 12, 17, 12], [90, 90, 120, 130], [-6, -6, -2.5, -3], [40.75, 33, 50, 39],
+    [4, 6, 20, 25],
+    [-9.5, 3, 8, 14.5],
+    [13, -7, 30, 9.25],
+    [20, 10, 61, 30],
+    [5, 20, 19, 58],
+    [0, 0, 44, 36],
+    [10, 10, 10.5, 28],
+    [17, 12, 17, 12],
+    [90, 90, 120, 130],
+    [-6, -6, -2.5, -3],
+    [40.75, 33, 50, 39],
 ]
 
 
@@ -215,12 +279,24 @@ def aligned_regions() -> dict:
     boxes = [torch.tensor(REGIONS).float(), some_boxes("regions", 3, (36, 44), 30.0)]
     cases = []
     for output, scale, ratio, aligned in (
-        ((2, 3), 0.25, 2, False), ((2, 2), 0.25, -1, False), ((3, 1), 0.25, 0, True), ((2, 2), 0.5, 1, True),
-        ((1, 2), 1.0, 3, False), ((2, 1), 0.7, 0, False),
+        ((2, 3), 0.25, 2, False),
+        ((2, 2), 0.25, -1, False),
+        ((3, 1), 0.25, 0, True),
+        ((2, 2), 0.5, 1, True),
+        ((1, 2), 1.0, 3, False),
+        ((2, 1), 0.7, 0, False),
     ):
         pooled = roi_align(features, boxes, output, scale, ratio, aligned)
-        cases.append({"output": list(output), "scale": scale, "ratio": ratio, "aligned": aligned,
-                      "pooled": numbers(pooled), "gradient": gradient(pooled, "pooled", features)})
+        cases.append(
+            {
+                "output": list(output),
+                "scale": scale,
+                "ratio": ratio,
+                "aligned": aligned,
+                "pooled": numbers(pooled),
+                "gradient": gradient(pooled, "pooled", features),
+            }
+        )
     return {"features": list(features.shape), "boxes": [numbers(own) for own in boxes], "cases": cases}
 
 
@@ -233,9 +309,27 @@ def multi_scale() -> dict:
     pooled = pooling(named, boxes, [(64, 96)])
     assert pooling.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
     # Two just below the canonical side, of which one counts as it.
-    sides = [224 - 2**-13, 224 - 2**-9, 1, 27.5, 55.9375, 56, 111.9375, 112, 223.9375, 224, 300, 447.9375, 448, 700,
-             896, 4000]
-    sized = torch.tensor([[5, 9, 5 + side * shape, 9 + side / shape] for side in sides for shape in (0.5, 1, 2)])
+    sides = [
+        224 - 2**-13,
+        224 - 2**-9,
+        1,
+        27.5,
+        55.9375,
+        56,
+        111.9375,
+        112,
+        223.9375,
+        224,
+        300,
+        447.9375,
+        448,
+        700,
+        896,
+        4000,
+    ]
+    sized = torch.tensor(
+        [[5, 9, 5 + side * shape, 9 + side / shape] for side in sides for shape in (0.5, 1, 2)]
+    )
     return {
         "shapes": [list(shape) for shape in shapes],
         "boxes": [numbers(own) for own in boxes],
@@ -249,9 +343,18 @@ def multi_scale() -> dict:
 
 def fixture() -> dict:
     torch.use_deterministic_algorithms(True)
-    return {"schema": 1, "torchvision": torchvision.__version__.split("+")[0], "coding": coding(),
-            "overlaps": overlaps(), "anchors": anchors(), "matching": matching(), "sampling": sampling(),
-            "suppression": suppression(), "roi_align": aligned_regions(), "multi_scale": multi_scale()}
+    return {
+        "schema": 1,
+        "torchvision": torchvision.__version__.split("+")[0],
+        "coding": coding(),
+        "overlaps": overlaps(),
+        "anchors": anchors(),
+        "matching": matching(),
+        "sampling": sampling(),
+        "suppression": suppression(),
+        "roi_align": aligned_regions(),
+        "multi_scale": multi_scale(),
+    }
 
 
 def main() -> None:

@@ -27,11 +27,10 @@ import numpy as np
 import torch
 import torchvision
 from PIL import Image
-from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-
 from shared.comparison import check_wanted, compare_or_write
 from shared.weights import drawn, fill, inventory
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 FIXTURE = PLUGINS / "coco-det" / "tests" / "fixtures" / "detector.json"
@@ -46,14 +45,24 @@ SAMPLED = 20_000
 # Of the sheet of a photograph, four regions of this size, the one at this place; corners and classes of objects.
 PHOTOGRAPHS = [
     {
-        "name": "chelsea", "place": 3, "height": 142, "width": 217,
+        "name": "chelsea",
+        "place": 3,
+        "height": 142,
+        "width": 217,
         "boxes": [[135.5, 85.5, 205.0, 141.0], [57.0, 0.0, 102.0, 29.5], [32.0, 0.0, 217.0, 142.0]],
         "labels": [3, 7, 1],
     },
     {
-        "name": "astronaut", "place": 1, "height": 160, "width": 160,
-        "boxes": [[0.0, 0.0, 58.0, 159.5], [99.0, 10.0, 160.0, 121.0], [131.5, 88.0, 156.0, 100.0],
-                  [17.0, 32.5, 31.0, 51.5]],
+        "name": "astronaut",
+        "place": 1,
+        "height": 160,
+        "width": 160,
+        "boxes": [
+            [0.0, 0.0, 58.0, 159.5],
+            [99.0, 10.0, 160.0, 121.0],
+            [131.5, 88.0, 156.0, 100.0],
+            [17.0, 32.5, 31.0, 51.5],
+        ],
         "labels": [5, 2, 3, 10],
     },
 ]
@@ -68,16 +77,31 @@ FACTORS = {
 }
 # Less the means of the logits on these photographs, so that every class wins somewhere; the background's is higher.
 BIASES = {
-    "roi_heads.box_predictor.cls_score.bias":
-        [10.74, -7.41, -15.68, -19.37, -2.18, 3.96, 15.45, -0.95, -5.42, -4.92, 2.54],
+    "roi_heads.box_predictor.cls_score.bias": [
+        10.74,
+        -7.41,
+        -15.68,
+        -19.37,
+        -2.18,
+        3.96,
+        15.45,
+        -0.95,
+        -5.42,
+        -4.92,
+        2.54,
+    ],
 }
 
 
 def built(encoder: str = "resnet50") -> FasterRCNN:
     backbone = resnet_fpn_backbone(backbone_name=encoder, weights=None, trainable_layers=5)
     network = FasterRCNN(
-        backbone, num_classes=CLASSES, box_score_thresh=SCORE_THRESHOLD, box_detections_per_img=DETECTIONS,
-        rpn_batch_size_per_image=SAMPLED, box_batch_size_per_image=SAMPLED,
+        backbone,
+        num_classes=CLASSES,
+        box_score_thresh=SCORE_THRESHOLD,
+        box_detections_per_img=DETECTIONS,
+        rpn_batch_size_per_image=SAMPLED,
+        box_batch_size_per_image=SAMPLED,
     )
     network.transform.resize = lambda image, target: (image, target)
     return network
@@ -137,14 +161,18 @@ def trained(network: FasterRCNN) -> dict:
     samplers = {"anchors": network.rpn, "regions": network.roi_heads}
     for module in samplers.values():
         module.fg_bg_sampler = Counting(getattr(module.fg_bg_sampler, "sampler", module.fg_bg_sampler))
-    targets = [{"boxes": torch.tensor(of["boxes"], dtype=kind), "labels": torch.tensor(of["labels"])}
-               for of in PHOTOGRAPHS]
+    targets = [
+        {"boxes": torch.tensor(of["boxes"], dtype=kind), "labels": torch.tensor(of["labels"])}
+        for of in PHOTOGRAPHS
+    ]
     losses = network(images(kind), targets)
     sum(losses.values()).backward()
     return {
         "losses": {name: loss.item() for name, loss in losses.items()},
         "sampled": {name: module.fg_bg_sampler.counts for name, module in samplers.items()},
-        "gradients": {name: own.grad.double().square().sum().item() for name, own in network.named_parameters()},
+        "gradients": {
+            name: own.grad.double().square().sum().item() for name, own in network.named_parameters()
+        },
     }
 
 
@@ -161,8 +189,11 @@ def differences(found: list[dict], other: list[dict]) -> tuple[float, float]:
 
 def check_steadiness(network: FasterRCNN, found: list[dict]) -> None:
     """Ends the program unless detections stay the same with thresholds nearby."""
-    thresholds = [(network.roi_heads, "score_thresh", 2e-4), (network.roi_heads, "nms_thresh", 2e-4),
-                  (network.rpn, "nms_thresh", 2e-5)]
+    thresholds = [
+        (network.roi_heads, "score_thresh", 2e-4),
+        (network.roi_heads, "nms_thresh", 2e-4),
+        (network.rpn, "nms_thresh", 2e-5),
+    ]
     for module, name, step in thresholds:
         kept = getattr(module, name)
         for sign in (-1, 1):
@@ -183,10 +214,15 @@ def check_single(found: list[dict], step: dict) -> None:
     network = filled()
     boxes, scores = differences(found, detections(network))
     single = trained(network)
-    relative = {part: max(abs(single[part][name] / exact - 1) for name, exact in step[part].items())
-                for part in ("losses", "gradients")}
-    print(f"single precision: boxes {boxes:.2g} pixels, scores {scores:.2g}; relative: losses "
-          f"{relative['losses']:.2g}, squared sums of gradients {relative['gradients']:.2g}", file=sys.stderr)
+    relative = {
+        part: max(abs(single[part][name] / exact - 1) for name, exact in step[part].items())
+        for part in ("losses", "gradients")
+    }
+    print(
+        f"single precision: boxes {boxes:.2g} pixels, scores {scores:.2g}; relative: losses "
+        f"{relative['losses']:.2g}, squared sums of gradients {relative['gradients']:.2g}",
+        file=sys.stderr,
+    )
     if single["sampled"] != step["sampled"] or boxes == float("inf"):
         sys.exit("single precision finds other detections or regions")
 
@@ -200,27 +236,52 @@ def fixture() -> dict:
     # Without weights it has normalisation that is trained.
     plain = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=CLASSES)
     limits = {
-        "proposals": [[kept[mode] for kept in (plain.rpn._pre_nms_top_n, plain.rpn._post_nms_top_n)]
-                      for mode in ("training", "testing")],
+        "proposals": [
+            [kept[mode] for kept in (plain.rpn._pre_nms_top_n, plain.rpn._post_nms_top_n)]
+            for mode in ("training", "testing")
+        ],
         "sampled": [module.fg_bg_sampler.batch_size_per_image for module in (plain.rpn, plain.roi_heads)],
     }
-    networks = {"faster_rcnn_r50": held(built()), "faster_rcnn_r101": held(built("resnet101")),
-                "faster_rcnn_r50 with trained normalisation": held(plain)}
+    networks = {
+        "faster_rcnn_r50": held(built()),
+        "faster_rcnn_r101": held(built("resnet101")),
+        "faster_rcnn_r50 with trained normalisation": held(plain),
+    }
     network = filled().double()
     found = detections(network)
     for of, picture in zip(PHOTOGRAPHS, found):
-        print(f"{of['name']}: {len(picture['scores'])} detections of {len(picture['labels'].unique())} classes, "
-              f"scores {picture['scores'][0]:.3f} to {picture['scores'][-1]:.3f}", file=sys.stderr)
+        print(
+            f"{of['name']}: {len(picture['scores'])} detections of {len(picture['labels'].unique())} classes, "
+            f"scores {picture['scores'][0]:.3f} to {picture['scores'][-1]:.3f}",
+            file=sys.stderr,
+        )
     step = trained(network)
     print(f"sampled {step['sampled']}, losses {step['losses']}", file=sys.stderr)
     check_single(found, step)
     check_steadiness(network, found)
-    rounded = [{"boxes": picture["boxes"].numpy().round(6).tolist(), "labels": picture["labels"].tolist(),
-                "scores": picture["scores"].numpy().round(9).tolist()} for picture in found]
+    rounded = [
+        {
+            "boxes": picture["boxes"].numpy().round(6).tolist(),
+            "labels": picture["labels"].tolist(),
+            "scores": picture["scores"].numpy().round(9).tolist(),
+        }
+        for picture in found
+    ]
     photographs = [{**of, "sum": int(photograph(of).sum())} for of in PHOTOGRAPHS]
-    return {"schema": 1, "torchvision": torchvision.__version__.split("+")[0], "classes": CLASSES,
-            "factors": FACTORS, "biases": BIASES, "photographs": photographs, "networks": networks, "limits": limits,
-            "score_threshold": SCORE_THRESHOLD, "detections": DETECTIONS, "found": rounded, "trained": step}
+    return {
+        "schema": 1,
+        "torchvision": torchvision.__version__.split("+")[0],
+        "classes": CLASSES,
+        "factors": FACTORS,
+        "biases": BIASES,
+        "photographs": photographs,
+        "networks": networks,
+        "limits": limits,
+        "score_threshold": SCORE_THRESHOLD,
+        "detections": DETECTIONS,
+        "found": rounded,
+        "trained": step,
+    }
 
 
 def main() -> None:

@@ -172,8 +172,10 @@ def main() -> None:
         f'{{"schema":1,"torch":"{fixture["torch"]}",\n"problems":[\n{problems}\n],\n"graphs":[\n{lines}\n]}}\n'
     )
     determined = sum(float(case["error32"]) < 1e-4 for case in fixture["graphs"])
-    print(f"{len(fixture['graphs'])} graphs, {determined} of them determined by single precision, "
-          f"{FIXTURE.stat().st_size} bytes in {FIXTURE}")
+    print(
+        f"{len(fixture['graphs'])} graphs, {determined} of them determined by single precision, "
+        f"{FIXTURE.stat().st_size} bytes in {FIXTURE}"
+    )
 
 
 if __name__ == "__main__":

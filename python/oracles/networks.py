@@ -24,7 +24,6 @@ from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import torch
-
 from shared.comparison import check_wanted, compare
 from shared.weights import fill, inventory, picture, probed, squared_sums, summary
 
@@ -37,14 +36,22 @@ TRAINED = (2, 3, 32, 64)
 SAMPLES = 64
 
 NETWORKS = {
-    "deeplabv3plus_r50": lambda: smp.DeepLabV3Plus("resnet50", encoder_weights=None, classes=CLASSES,
-                                                   encoder_output_stride=16),
-    "deeplabv3plus_r101": lambda: smp.DeepLabV3Plus("resnet101", encoder_weights=None, classes=CLASSES,
-                                                    encoder_output_stride=16),
-    "pspnet_r50": lambda: smp.PSPNet("resnet50", encoder_weights=None, classes=CLASSES, encoder_depth=5,
-                                     output_stride=8),
-    "fpn_lite0": lambda: smp.FPN("tu-tf_efficientnet_lite0", encoder_weights=None, classes=CLASSES,
-                                 decoder_pyramid_channels=64, decoder_segmentation_channels=64),
+    "deeplabv3plus_r50": lambda: smp.DeepLabV3Plus(
+        "resnet50", encoder_weights=None, classes=CLASSES, encoder_output_stride=16
+    ),
+    "deeplabv3plus_r101": lambda: smp.DeepLabV3Plus(
+        "resnet101", encoder_weights=None, classes=CLASSES, encoder_output_stride=16
+    ),
+    "pspnet_r50": lambda: smp.PSPNet(
+        "resnet50", encoder_weights=None, classes=CLASSES, encoder_depth=5, output_stride=8
+    ),
+    "fpn_lite0": lambda: smp.FPN(
+        "tu-tf_efficientnet_lite0",
+        encoder_weights=None,
+        classes=CLASSES,
+        decoder_pyramid_channels=64,
+        decoder_segmentation_channels=64,
+    ),
 }
 
 
@@ -85,10 +92,19 @@ def fixture() -> dict:
     for name, build in NETWORKS.items():
         built[name] = measure(build)
         evaluated = built[name]["evaluated"]
-        print(f"{name}: {built[name]['parameters']} parameters, deviation of the logits "
-              f"{evaluated['deviation']:.3g}", file=sys.stderr)
-    return {"schema": 1, "smp": smp.__version__, "classes": CLASSES, "evaluated": list(EVALUATED),
-            "trained": list(TRAINED), "networks": built}
+        print(
+            f"{name}: {built[name]['parameters']} parameters, deviation of the logits "
+            f"{evaluated['deviation']:.3g}",
+            file=sys.stderr,
+        )
+    return {
+        "schema": 1,
+        "smp": smp.__version__,
+        "classes": CLASSES,
+        "evaluated": list(EVALUATED),
+        "trained": list(TRAINED),
+        "networks": built,
+    }
 
 
 def main() -> None:

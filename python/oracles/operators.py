@@ -186,7 +186,11 @@ def digest(text: str, inputs: dict[str, np.ndarray], operators=OPERATORS) -> dic
         "magnitude": written(np.abs(double["root"]).sum() / (batch * height * width)),
         "loss32": written(single["loss"]),
         "gradients": {
-            name: {"sum": written(values.sum()), "norm": written(norm(values)), "samples": written(samples(values))}
+            name: {
+                "sum": written(values.sum()),
+                "norm": written(norm(values)),
+                "samples": written(samples(values)),
+            }
             for name, values in double["gradients"].items()
         },
     }
@@ -279,8 +283,10 @@ def aggregated_fields() -> list[np.ndarray]:
         np.full((1, 2, 3, 3), 1e308),
         spoiled,
         pair_of_nan,
-        *(random.uniform(0.1, 1.0, shape).round(6)
-          for shape in [(1, 3, 1, 1), (3, 1, 1, 7), (2, 2, 6, 1), (1, 1, 2, 2)]),
+        *(
+            random.uniform(0.1, 1.0, shape).round(6)
+            for shape in [(1, 3, 1, 1), (3, 1, 1, 7), (2, 2, 6, 1), (1, 1, 2, 2)]
+        ),
     ]
 
 
@@ -319,8 +325,14 @@ def well_conditioned(random: np.random.Generator, text: str, inputs: dict[str, n
 def graph_cases() -> list[tuple[str, dict[str, np.ndarray]]]:
     random = np.random.default_rng(210314026)
     shapes = [
-        (2, 4, 5, 6), (1, 2, 3, 3), (3, 3, 4, 2), (2, 21, 3, 4),
-        (1, 5, 1, 7), (4, 2, 2, 2), (1, 3, 8, 8), (2, 1, 4, 4),
+        (2, 4, 5, 6),
+        (1, 2, 3, 3),
+        (3, 3, 4, 2),
+        (2, 21, 3, 4),
+        (1, 5, 1, 7),
+        (4, 2, 2, 2),
+        (1, 3, 8, 8),
+        (2, 1, 4, 4),
     ]
     inputs = [dense_inputs(random, shape) for shape in shapes]
     texts: dict[str, dict] = {"neg(mul(y, log(yhat)))": inputs[0]}
@@ -379,7 +391,8 @@ def check(committed: dict) -> None:
         sys.exit("the committed fixture has other cases than this script: write it again")
     largest, place = 0.0, "any case"
     for kind, compute, compare in (
-        ("operators", full, full_difference), ("graphs", digest, digest_difference),
+        ("operators", full, full_difference),
+        ("graphs", digest, digest_difference),
     ):
         for case in committed[kind]:
             given = inputs[case["inputs"]]
@@ -407,7 +420,9 @@ def write(fixture: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the committed fixture, write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the committed fixture, write nothing"
+    )
     torch.set_num_threads(1)
     if parser.parse_args().check:
         check(json.loads(FIXTURE.read_text()))

@@ -30,13 +30,16 @@ import torch.nn.functional as F
 from scipy import ndimage
 from segmentation_models_pytorch.losses import DiceLoss, JaccardLoss
 from segmentation_models_pytorch.losses.lovasz import _lovasz_softmax
-from torchmetrics.functional.image import structural_similarity_index_measure
-
 from shared.comparison import check_wanted, compare
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 FIXTURE = (
     Path(__file__).resolve().parents[2]
-    / "plugins" / "voc-seg" / "tests" / "fixtures" / "reference_losses.json"
+    / "plugins"
+    / "voc-seg"
+    / "tests"
+    / "fixtures"
+    / "reference_losses.json"
 )
 TOLERANCE = 1e-9
 VOID = 255
@@ -141,7 +144,14 @@ def ssim(case: Case):
 
     def loss(yhat, _):
         _, full = structural_similarity_index_measure(
-            yhat * valid, y, sigma=1.5, kernel_size=11, data_range=1.0, k1=0.01, k2=0.03, return_full_image=True
+            yhat * valid,
+            y,
+            sigma=1.5,
+            kernel_size=11,
+            data_range=1.0,
+            k1=0.01,
+            k2=0.03,
+            return_full_image=True,
         )
         counted = valid * y.amax((2, 3), keepdim=True)
         return ((1 - full) * counted).sum() / counted.sum()
@@ -207,7 +217,9 @@ def asl_value(case: Case, asl: dict, yhat: np.ndarray) -> float:
 
 def boundary_f1(case, asl, tolerance, yhat, both, union) -> float:
     small = extreme(yhat, 1, False)
-    edges = either(union, bezier(asl.get("or_eroded", []), small)) - both * bezier(asl.get("and_eroded", []), small)
+    edges = either(union, bezier(asl.get("or_eroded", []), small)) - both * bezier(
+        asl.get("and_eroded", []), small
+    )
     target = (case.y != extreme(case.y, 1, False)).astype(float)
     near_target, near = extreme(target, tolerance, True), extreme(edges, tolerance, True)
     scores = []
@@ -221,6 +233,7 @@ def boundary_f1(case, asl, tolerance, yhat, both, union) -> float:
 
 def difference(case: Case, asl: dict, place: int, h: float) -> float:
     """Fourth-order difference with respect to one element of yhat."""
+
     def shifted(step):
         yhat = case.yhat.copy()
         yhat.flat[place] += step
@@ -294,7 +307,8 @@ def cases() -> dict[str, Case]:
         "classes that the batch lacks": case(with_rim(blobs(random, 2, 9, 11, [2, 5])), 7, 1.0),
         "one picture wholly void": case(one_void, 3, 2.0),
         "one class fills a picture": case(
-            np.concatenate([np.full((1, 8, 8), 1), blobs(random, 1, 8, 8, [1, 2])]), 3, 1.0),
+            np.concatenate([np.full((1, 8, 8), 1), blobs(random, 1, 8, 8, [1, 2])]), 3, 1.0
+        ),
         "confident": case(blobs(random, 1, 14, 14, [1, 2]), 3, 3.0),
     }
 
@@ -314,17 +328,31 @@ def fixture() -> dict:
             value = asl_value(case, asl, case.yhat)
             surrogates.append({"asl": asl, "places": places, **encoded(value, slopes)})
         library, gradient = rescaled(
-            case, JaccardLoss("multiclass", from_logits=False) if not (case.labels == VOID).any()
-            else lambda yhat, labels: jaccard_without_void(case, yhat, labels))
+            case,
+            JaccardLoss("multiclass", from_logits=False)
+            if not (case.labels == VOID).any()
+            else lambda yhat, labels, case=case: jaccard_without_void(case, yhat, labels),
+        )
         assert abs(library - surrogates[0]["value"]) < 1e-6, (name, library, surrogates[0]["value"])
         places = surrogates[0]["places"]
         assert np.allclose(gradient.ravel()[places], surrogates[0]["gradient"], atol=1e-7), name
-        built.append({
-            "name": name, "shape": list(case.yhat.shape), "labels": case.labels.ravel().tolist(),
-            "yhat": case.yhat.ravel().tolist(), "losses": losses, "surrogates": surrogates,
-        })
-    return {"schema": 1, "torch": torch.__version__, "smp": version("segmentation-models-pytorch"),
-            "torchmetrics": version("torchmetrics"), "cases": built}
+        built.append(
+            {
+                "name": name,
+                "shape": list(case.yhat.shape),
+                "labels": case.labels.ravel().tolist(),
+                "yhat": case.yhat.ravel().tolist(),
+                "losses": losses,
+                "surrogates": surrogates,
+            }
+        )
+    return {
+        "schema": 1,
+        "torch": torch.__version__,
+        "smp": version("segmentation-models-pytorch"),
+        "torchmetrics": version("torchmetrics"),
+        "cases": built,
+    }
 
 
 def jaccard_without_void(case: Case, yhat: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -18,12 +18,15 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-
 from shared.comparison import check_wanted, compare
 
 FIXTURE = (
     Path(__file__).resolve().parents[2]
-    / "plugins" / "vision" / "tests" / "fixtures" / "segmentation_metrics.json"
+    / "plugins"
+    / "vision"
+    / "tests"
+    / "fixtures"
+    / "segmentation_metrics.json"
 )
 TOLERANCE = 1e-12
 
@@ -71,13 +74,17 @@ def score(pictures: list[tuple[np.ndarray, np.ndarray]], classes: int, radius: i
     for prediction, target in pictures:
         everywhere += confusion(prediction, target, np.ones(target.shape, bool), classes)
         predicted_edges, target_edges = edge_planes(prediction, classes), edge_planes(target, classes)
-        band = dilated(np.any(target_edges[1:], axis=0), radius) if classes > 1 else np.zeros(target.shape, bool)
+        band = (
+            dilated(np.any(target_edges[1:], axis=0), radius) if classes > 1 else np.zeros(target.shape, bool)
+        )
         in_band += confusion(prediction, target, band, classes)
         for label in range(classes):
             ours, theirs = predicted_edges[label], target_edges[label]
             edges[:, label] += [
-                ours.sum(), (ours & dilated(theirs, tolerance)).sum(),
-                theirs.sum(), (theirs & dilated(ours, tolerance)).sum(),
+                ours.sum(),
+                (ours & dilated(theirs, tolerance)).sum(),
+                theirs.sum(),
+                (theirs & dilated(ours, tolerance)).sum(),
             ]
     return scores_of(everywhere, in_band, edges)
 
@@ -103,7 +110,10 @@ def scores_of(everywhere: np.ndarray, in_band: np.ndarray, edges: np.ndarray) ->
         "class": {
             name: [None if np.isnan(value) else float(value) for value in values]
             for name, values in (
-                ("iou", iou), ("accuracy", recall), ("boundary_iou", class_iou(in_band)), ("boundary_f1", f1),
+                ("iou", iou),
+                ("accuracy", recall),
+                ("boundary_iou", class_iou(in_band)),
+                ("boundary_f1", f1),
             )
         },
     }
@@ -117,7 +127,9 @@ def blobs(random: np.random.Generator, height: int, width: int, labels: list[int
         y, x = random.integers(0, height), random.integers(0, width)
         high, wide = random.integers(2, max(3, height // 2)), random.integers(2, max(3, width // 2))
         distance = (np.abs(rows - y) / high, np.abs(columns - x) / wide)
-        inside = distance[0] ** 2 + distance[1] ** 2 < 1 if random.random() < 0.5 else np.maximum(*distance) < 1
+        inside = (
+            distance[0] ** 2 + distance[1] ** 2 < 1 if random.random() < 0.5 else np.maximum(*distance) < 1
+        )
         picture[inside] = random.choice(labels)
     return picture
 
@@ -147,8 +159,15 @@ def cases() -> list[dict]:
     built = []
 
     def case(name: str, classes: int, pictures: list, radius: int = 5, tolerance: int = 5) -> None:
-        built.append({"name": name, "classes": classes, "radius": radius, "tolerance": tolerance,
-                      "pictures": [(p.astype(np.uint16), t.astype(np.uint16)) for p, t in pictures]})
+        built.append(
+            {
+                "name": name,
+                "classes": classes,
+                "radius": radius,
+                "tolerance": tolerance,
+                "pictures": [(p.astype(np.uint16), t.astype(np.uint16)) for p, t in pictures],
+            }
+        )
 
     def ordinary(classes: int, shapes: list[tuple[int, int]], used: list[int] | None = None) -> list:
         used = used or list(range(classes))
@@ -168,13 +187,23 @@ def cases() -> list[dict]:
     case("a perfect prediction, rims apart", 4, [(np.where(t == 255, 0, t), t) for t in target])
     case("no object anywhere", 3, [(np.zeros((12, 12)), np.zeros((12, 12)))])
     case("objects predicted where there are none", 3, [(blobs(random, 24, 24, [1, 2]), np.zeros((24, 24)))])
-    case("one class fills the picture", 3, [(np.full((10, 10), 1), np.full((10, 10), 1)),
-                                            (np.full((10, 10), 2), np.full((10, 10), 1))])
+    case(
+        "one class fills the picture",
+        3,
+        [(np.full((10, 10), 1), np.full((10, 10), 1)), (np.full((10, 10), 2), np.full((10, 10), 1))],
+    )
     case("noise", 5, [(noise(5, 20, 30, 0.0), noise(5, 20, 30, 0.2)) for _ in range(2)])
     case("void in the prediction too", 5, [(noise(5, 24, 24, 0.3), noise(5, 24, 24, 0.3))])
-    case("one picture wholly void", 6, [(noise(6, 16, 16, 0.0), np.full((16, 16), 255))] + ordinary(6, [(32, 32)]))
-    case("pictures smaller than the window", 3, [(noise(3, h, w, 0.0), noise(3, h, w, 0.1))
-                                                 for h, w in [(1, 1), (1, 7), (6, 1), (2, 3), (4, 4)]])
+    case(
+        "one picture wholly void",
+        6,
+        [(noise(6, 16, 16, 0.0), np.full((16, 16), 255))] + ordinary(6, [(32, 32)]),
+    )
+    case(
+        "pictures smaller than the window",
+        3,
+        [(noise(3, h, w, 0.0), noise(3, h, w, 0.1)) for h, w in [(1, 1), (1, 7), (6, 1), (2, 3), (4, 4)]],
+    )
     case("narrow band, wide tolerance", 6, ordinary(6, [(48, 40)] * 2), 1, 7)
     case("no tolerance", 6, ordinary(6, [(40, 48)] * 2), 3, 0)
     case("edges alone as band", 6, ordinary(6, [(40, 48)] * 2), 0, 2)
@@ -182,7 +211,11 @@ def cases() -> list[dict]:
     case("background alone", 1, [(noise(1, 8, 8, 0.2), noise(1, 8, 8, 0.2))])
     case("two classes", 2, ordinary(2, [(50, 50)] * 2))
     case("64 classes fill a word", 64, ordinary(64, [(48, 48)] * 3))
-    case("more classes than a word holds", 150, ordinary(150, [(64, 64)] * 3) + [(noise(150, 16, 16, 0), noise(150, 16, 16, 0))])
+    case(
+        "more classes than a word holds",
+        150,
+        ordinary(150, [(64, 64)] * 3) + [(noise(150, 16, 16, 0), noise(150, 16, 16, 0))],
+    )
     case("labels beyond a byte", 300, ordinary(300, [(64, 64)] * 3))
     return built
 
@@ -199,7 +232,12 @@ def fixture() -> dict:
     encoded = []
     for case in cases():
         pictures = [
-            {"height": t.shape[0], "width": t.shape[1], "prediction": run_lengths(p), "target": run_lengths(t)}
+            {
+                "height": t.shape[0],
+                "width": t.shape[1],
+                "prediction": run_lengths(p),
+                "target": run_lengths(t),
+            }
             for p, t in case["pictures"]
         ]
         scores = score(case["pictures"], case["classes"], case["radius"], case["tolerance"])

@@ -28,8 +28,11 @@ import torch_file  # noqa: E402
 
 FIXTURES = ROOT / "plugins" / "vision" / "tests" / "fixtures"
 # libtorch itself reads archives of plain dictionaries alone.
-WRITTEN = {"small.pt": dict, "small_ordered.pt": OrderedDict,
-           "small_checkpoint.pt": lambda state: checkpoint("model", state)}
+WRITTEN = {
+    "small.pt": dict,
+    "small_ordered.pt": OrderedDict,
+    "small_checkpoint.pt": lambda state: checkpoint("model", state),
+}
 
 
 def small() -> dict[str, torch.Tensor]:
@@ -82,10 +85,17 @@ def checkpoint(key: str, state: dict[str, torch.Tensor]) -> dict[str, object]:
     layer(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     beside = {
-        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")), "call": print,
-        "optimizer": optimizer.state_dict(), "schedule": optimizer, "random": torch.get_rng_state(),
-        "seen": {1, 2}, "kind": torch.float32, "device": torch.device("cpu"), "size": torch.Size([3]),
-        "counts": Counter("aab"), "by_epoch": defaultdict(list, {1: [2]}),
+        "args": argparse.Namespace(rate=0.1, path=Path("somewhere")),
+        "call": print,
+        "optimizer": optimizer.state_dict(),
+        "schedule": optimizer,
+        "random": torch.get_rng_state(),
+        "seen": {1, 2},
+        "kind": torch.float32,
+        "device": torch.device("cpu"),
+        "size": torch.Size([3]),
+        "counts": Counter("aab"),
+        "by_epoch": defaultdict(list, {1: [2]}),
     }
     return {"epoch": 3, **beside, key: OrderedDict(state)}
 
@@ -132,7 +142,9 @@ def verify() -> int:
         refused(stored(torch.nn.Linear(2, 2), archive), "state_dict() of the model")
         keys = {f"key{index}": index for index in range(9)}
         refused(stored(keys, archive), "keys are: key0, key1, key2, key3, key4, …")
-        refused(stored({"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}, archive), "complex): b")
+        refused(
+            stored({"a": torch.ones(2), "b": torch.ones(2, dtype=torch.complex64)}, archive), "complex): b"
+        )
         evil = stored({"state_dict": {"a": torch.ones(1)}, "trap": Trap()}, archive)
         assert torch_file.read(evil).keys() == {"a"} and not Trap.sprung
         whole = stored(cases(), archive).getvalue()

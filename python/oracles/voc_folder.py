@@ -25,10 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchmetrics.classification import MulticlassConfusionMatrix
-
 from segmentation_metrics import class_iou, mean_where_defined, score
 from shared.comparison import check_wanted, largest_difference
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / ".samples" / "labelme" / "examples"
@@ -73,7 +72,9 @@ def disturbed(mask: np.ndarray) -> np.ndarray:
 def agree_with_torchmetrics(pairs: list, classes: int, scores: dict) -> None:
     matrix = MulticlassConfusionMatrix(classes, ignore_index=VOID)
     for prediction, target in pairs:
-        matrix.update(torch.from_numpy(prediction.astype(np.int64)), torch.from_numpy(target.astype(np.int64)))
+        matrix.update(
+            torch.from_numpy(prediction.astype(np.int64)), torch.from_numpy(target.astype(np.int64))
+        )
     mean = mean_where_defined(class_iou(matrix.compute().numpy().astype(float)))
     if abs(mean - scores["mIoU"]) > TOLERANCE:
         sys.exit(f"torchmetrics' mIoU is {mean!r}, ours {scores['mIoU']!r}")
@@ -88,14 +89,16 @@ def folder(name: str) -> dict:
         assert mask.mode == "P", path
         photograph = Image.open(place / "JPEGImages" / f"{path.stem}.jpg").convert("RGB")
         target = np.asarray(mask)
-        samples.append({
-            "name": path.stem,
-            "width": photograph.width,
-            "height": photograph.height,
-            "mean_colour": mean_colour(photograph),
-            "labels": histogram(target),
-            "reduced": reduced(photograph, mask),
-        })
+        samples.append(
+            {
+                "name": path.stem,
+                "width": photograph.width,
+                "height": photograph.height,
+                "mean_colour": mean_colour(photograph),
+                "labels": histogram(target),
+                "reduced": reduced(photograph, mask),
+            }
+        )
         pairs.append((disturbed(target), target))
     scores = score(pairs, len(classes), 5, 5)
     agree_with_torchmetrics(pairs, len(classes), scores)
@@ -132,8 +135,15 @@ def jpegs() -> list[dict]:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=92, **options)
         decoded = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
-        written.append({"kind": kind, "jpeg": buffer.getvalue().hex(), "height": decoded.height,
-                        "width": decoded.width, "rgb": decoded.tobytes().hex()})
+        written.append(
+            {
+                "kind": kind,
+                "jpeg": buffer.getvalue().hex(),
+                "height": decoded.height,
+                "width": decoded.width,
+                "rgb": decoded.tobytes().hex(),
+            }
+        )
     return written
 
 
@@ -144,8 +154,14 @@ def reductions() -> list[dict]:
         size = (int(width * scale + 0.5), int(height * scale + 0.5))
         small = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
         labels = Image.fromarray(picture[..., 0].copy()).resize(size, Image.Resampling.NEAREST)
-        return {"height": height, "width": width, "longest": longest, "rgb": picture.tobytes().hex(),
-                "small": small.tobytes().hex(), "labels": labels.tobytes().hex()}
+        return {
+            "height": height,
+            "width": width,
+            "longest": longest,
+            "rgb": picture.tobytes().hex(),
+            "small": small.tobytes().hex(),
+            "labels": labels.tobytes().hex(),
+        }
 
     # No centre falls exactly between two pixels, where rounding decides.
     return [reduce(13, 17, 7), reduce(21, 9, 19), reduce(31, 31, 1), reduce(5, 24, 8)]
@@ -155,15 +171,29 @@ def fixture() -> dict:
     if not SAMPLES.is_dir():
         sys.exit(f"{SAMPLES} is missing: run `cargo xtask samples` first")
     folders = [folder(name) for name in FOLDERS]
-    return {"schema": 1, "shift": SHIFT, "longest": LONGEST, "folders": folders, "jpegs": jpegs(),
-            "reductions": reductions()}
+    return {
+        "schema": 1,
+        "shift": SHIFT,
+        "longest": LONGEST,
+        "folders": folders,
+        "jpegs": jpegs(),
+        "reductions": reductions(),
+    }
 
 
 def interlaced() -> bytes:
     """9x7 palette PNG, index (x + 2y) mod 8, stored in Adam7's seven passes."""
     rows, columns = np.mgrid[:7, :9]
     indices = ((columns + 2 * rows) % 8).astype(np.uint8)
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
     data = b""
     for top, left, down, across in passes:
         part = indices[top::down, left::across]
@@ -175,8 +205,13 @@ def interlaced() -> bytes:
 
     header = struct.pack(">IIBBBBB", 9, 7, 8, 3, 0, 0, 1)
     palette = bytes(range(24))
-    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", palette)
-           + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"PLTE", palette)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
     assert (np.asarray(Image.open(io.BytesIO(png))) == indices).all()
     return png
 
@@ -192,7 +227,11 @@ def main() -> None:
         stored = np.asarray(Image.open(picture))
         same = (stored == np.asarray(Image.open(io.BytesIO(png)))).all()
         print(f"{count} samples, largest difference {difference:.3g} at {place or '/'}")
-        sys.exit(0 if difference <= TOLERANCE and same else "the committed fixtures are not what this script computes")
+        sys.exit(
+            0
+            if difference <= TOLERANCE and same
+            else "the committed fixtures are not what this script computes"
+        )
     picture.write_bytes(png)
     file.write_text(json.dumps(built, indent=1) + "\n")
     print(f"{count} samples, {file.stat().st_size} bytes in {file}")

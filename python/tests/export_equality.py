@@ -23,12 +23,12 @@ that cancel; how often the latter was needed is counted.
 import json
 import logging
 import os
-from pathlib import Path
 import re
 import sys
 import time
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -154,9 +154,7 @@ def check_eager(cases, differences):
 
 
 def check_reductions(make, scores, target, case, differences):
-    mean, total, each = (
-        make(reduction=reduction)(scores, target) for reduction in ("mean", "sum", "none")
-    )
+    mean, total, each = (make(reduction=reduction)(scores, target) for reduction in ("mean", "sum", "none"))
     if each.shape != scores.shape[:1] + scores.shape[2:]:
         raise AssertionError(f"'none' of {case['name']} has shape {tuple(each.shape)}")
     scale = case["value_scale"] * each.numel()
@@ -199,9 +197,7 @@ def check_onnx_targets(cases):
     scores, target = cases.inputs["dense"]
     one, labels = scores[:, :1].contiguous(), target.clamp(max=1)
     soft = scores.softmax(1)
-    for at, (given, right, wrong) in enumerate(
-        ((one, labels, target - 1), (scores, soft, soft * 9))
-    ):
+    for at, (given, right, wrong) in enumerate(((one, labels, target - 1), (scores, soft, soft * 9))):
         loss = cases.module("dense_0_raw").SegLoss()
         path = cases.folder / f"targets_{at}.onnx"
         torch.onnx.export(loss, (given, right), path, dynamo=True, verbose=False)

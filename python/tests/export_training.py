@@ -19,14 +19,14 @@ import argparse
 import importlib.util
 import json
 import math
-from pathlib import Path
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 VOID = 255
 #: Pixels to a logit, per axis, and which of them gives the label.

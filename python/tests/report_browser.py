@@ -1,7 +1,7 @@
 """Drives report pages in Chromium and checks what a reader sees.
 
-    report_browser.py pages PLAN    written pages; PLAN is JSON: {"pages": {name: file}, "hostile": text, "explored": number}
-    report_browser.py live URL      a served page; asks on standard output for "grow" and "end", and waits for a line
+report_browser.py pages PLAN    written pages; PLAN is JSON: {"pages": {name: file}, "hostile": text, "explored": number}
+report_browser.py live URL      a served page; asks on standard output for "grow" and "end", and waits for a line
 """
 
 import json
@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-
 from report_page import (
     Watched,
     check_accessibility,
@@ -86,13 +85,15 @@ def check_hostile(browser, url):
         assert page.evaluate("window.hacked") is None
         foreign = "main :is(b, script, iframe, object, embed, foreignObject), img:not([src^='data:image/png;base64,'])"
         assert page.locator(foreign).count() == 0
-        assert page.evaluate("[...document.querySelectorAll('*')].every((e) => [...e.attributes].every((a) => !a.name.startsWith('on')))")
+        assert page.evaluate(
+            "[...document.querySelectorAll('*')].every((e) => [...e.attributes].every((a) => !a.name.startsWith('on')))"
+        )
         title = page.locator("h1").text_content()
         for part in ("<script>window.hacked=1</script>", "]]></script>-->", "&amp;", "\\u{202e}"):
             assert part in title, (part, title)
         seen = page.locator("body").inner_text() + page.title()
         assert "\u202e" not in seen and "\u2028" not in seen
-        assert "<b>bold & \"quoted\" '" in page.locator(".where").text_content()
+        assert '<b>bold & "quoted" \'' in page.locator(".where").text_content()
         metrics = [name.strip() for name in column(page, "all-metrics", 0)]
         assert any(name.startswith("<script>") for name in metrics), metrics
         check_charts(page, ["comparison", "curve", "funnel"])
@@ -132,7 +133,9 @@ def check_large(browser, path, explored):
             works.append((metrics["TaskDuration"], load))
             assert f"{explored:,}" in page.locator("#summary").inner_text()
     work, load = min(works)
-    print(f"the page of {explored:,} candidates: {size} bytes, {work:.2f} s of work, loaded after {load:.2f} s")
+    print(
+        f"the page of {explored:,} candidates: {size} bytes, {work:.2f} s of work, loaded after {load:.2f} s"
+    )
     assert work < LIMIT_SECONDS, works
     with Watched(browser, url) as watched:
         check_charts(watched.whole(), ["curve", "funnel", "shape"])
@@ -172,7 +175,10 @@ HIDE = """(hidden) => {
 def check_hidden(watched):
     """A hidden tab asks seldom, and at once when it is looked at again."""
     page = watched.page
-    asked = lambda: sum("/update?have=" in url for url in watched.requests)
+
+    def asked():
+        return sum("/update?have=" in url for url in watched.requests)
+
     page.evaluate(HIDE, True)
     page.wait_for_timeout(300)
     before = asked()
@@ -190,7 +196,9 @@ def live(browser, url):
         status = page.locator("#status")
         assert status.text_content() == "live" and status.get_attribute("role") == "status"
         check_hidden(watched)
-        page.evaluate("window.mark = 1; document.querySelectorAll('details').forEach((d) => { d.open = false; })")
+        page.evaluate(
+            "window.mark = 1; document.querySelectorAll('details').forEach((d) => { d.open = false; })"
+        )
         page.locator("#losses summary").first.click()
         page.locator("#curve input[value=time]").check()
         button = page.locator("#stages thead button").nth(1)

@@ -1,6 +1,6 @@
 """Reads event files as TensorBoard does and holds them against the report's data.
 
-    report_events.py EVENTS EMPTY DATA
+report_events.py EVENTS EMPTY DATA
 """
 
 import json

@@ -21,7 +21,9 @@ class Watched:
         self.page = self.context.new_page()
         self.url = url
         self.complaints, self.requests, self.dialogs = [], [], []
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
@@ -50,7 +52,9 @@ class Watched:
         for top in range(0, height + 900, 700):
             page.evaluate(f"window.scrollTo({{top: {top}, behavior: 'instant'}})")
             page.wait_for_timeout(20)
-        wait_until(page, "[...document.querySelectorAll('figure.chart')].every((f) => f.querySelector('svg'))")
+        wait_until(
+            page, "[...document.querySelectorAll('figure.chart')].every((f) => f.querySelector('svg'))"
+        )
         page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
         return page
 
@@ -138,7 +142,9 @@ def check_copying(page):
     button = page.locator("#losses .chosen button.copy").first
     text = page.locator("#losses .chosen .text code").first.text_content()
     button.click()
-    wait_until(page, "[...document.querySelectorAll('#losses .copy')].some((b) => b.textContent === 'Copied')")
+    wait_until(
+        page, "[...document.querySelectorAll('#losses .copy')].some((b) => b.textContent === 'Copied')"
+    )
     assert page.evaluate("navigator.clipboard.readText()") == text
 
 

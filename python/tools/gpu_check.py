@@ -32,10 +32,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gpu_networks
 import torch
 import torch.nn.functional as F
-
-import gpu_networks
 
 Json = dict[str, Any]
 PLUGINS = {"voc_seg": "libvoc_seg.so", "coco_det": "libcoco_det.so"}
@@ -107,7 +106,9 @@ class Finished:
 
 def host(check: Check, arguments: list[str], timeout: float, extra: dict[str, str] | None = None) -> Finished:
     """Runs autoloss-host with the PyTorch that runs this, and ends it with its workers when its time is over."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")
+    }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
     environment["XDG_CACHE_HOME"] = str(check.folder / "cache")
     environment.update(NO_COLOR="1", **(extra or {}))
@@ -118,15 +119,25 @@ def host(check: Check, arguments: list[str], timeout: float, extra: dict[str, st
     began = time.monotonic()
     with tempfile.TemporaryFile("w+", dir=check.folder) as stdout:
         try:
-            process = subprocess.Popen([str(check.program), *arguments], stdin=subprocess.DEVNULL, stdout=stdout,
-                                       stderr=subprocess.PIPE, text=True, errors="replace", env=environment,
-                                       cwd=check.folder, start_new_session=True)
+            process = subprocess.Popen(
+                [str(check.program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=environment,
+                cwd=check.folder,
+                start_new_session=True,
+            )
         except OSError as error:
             raise Failure(f"{check.program} does not start: {error}") from error
         log: list[tuple[float, str]] = []
         assert process.stderr is not None
         lines = process.stderr
-        reader = threading.Thread(target=lambda: log.extend((time.monotonic(), line.rstrip()) for line in lines))
+        reader = threading.Thread(
+            target=lambda: log.extend((time.monotonic(), line.rstrip()) for line in lines)
+        )
         reader.start()
         try:
             process.wait(limit)
@@ -154,8 +165,13 @@ def settings(values: dict[str, object]) -> list[str]:
 
 
 def machine(check: Check) -> Json:
-    found: Json = {"cores": len(os.sched_getaffinity(0)), "system": platform.platform(),
-                   "python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda}
+    found: Json = {
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+    }
     with contextlib.suppress(ImportError):
         import torchvision
 
@@ -168,7 +184,9 @@ def machine(check: Check) -> Json:
             found["error"] = "PyTorch sees no GPU"
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            found["nvidia_smi"] = subprocess.run(query, capture_output=True, text=True, timeout=20).stdout.splitlines()
+            found["nvidia_smi"] = subprocess.run(
+                query, capture_output=True, text=True, timeout=20
+            ).stdout.splitlines()
     try:
         plugins = [word for name in PLUGINS.values() for word in ("--plugin", name)]
         found["doctor"] = json.loads(host(check, ["doctor", *plugins, "--json"], 60).stdout)
@@ -182,13 +200,25 @@ def machine(check: Check) -> Json:
 
 def read_safetensors(file: Path) -> dict[str, torch.Tensor]:
     header, data = safetensors_parts(file)
-    kinds = {"F32": torch.float32, "F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16,
-             "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}
+    kinds = {
+        "F32": torch.float32,
+        "F64": torch.float64,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    }
     tensors = {}
     for name, about in header.items():
         kind, count = kinds[about["dtype"]], math.prod(about["shape"])
         start = about["data_offsets"][0]
-        flat = torch.frombuffer(data, dtype=kind, count=count, offset=start) if count else torch.empty(0, dtype=kind)
+        flat = (
+            torch.frombuffer(data, dtype=kind, count=count, offset=start)
+            if count
+            else torch.empty(0, dtype=kind)
+        )
         tensors[name] = flat.view(about["shape"])
     return tensors
 
@@ -221,20 +251,53 @@ def write_start(trained: Path, start: Path) -> None:
     (start / "progress.json").write_text(json.dumps({"schema": 1, "steps": 0, "optimizer_steps": 0}))
 
 
-def one_step(check: Check, task: str, network: str, loss: str, device: str, threads: int, out: Path,
-             layout: str = "contiguous") -> Path:
+def one_step(
+    check: Check,
+    task: str,
+    network: str,
+    loss: str,
+    device: str,
+    threads: int,
+    out: Path,
+    layout: str = "contiguous",
+) -> Path:
     """The checkpoint after one step of SGD from zero momentum: its optimiser's average is the gradient."""
-    budget = {"steps": 1, "warmup_steps": 0, "optimizer": "sgd", "weight_decay": 0, "precision": "f32",
-              "memory_format": layout, "batch_size": 4 if check.small else 8, "eval_images": 1,
-              # So small that no parameter changes.
-              "learning_rate": 1e-30}
+    budget = {
+        "steps": 1,
+        "warmup_steps": 0,
+        "optimizer": "sgd",
+        "weight_decay": 0,
+        "precision": "f32",
+        "memory_format": layout,
+        "batch_size": 4 if check.small else 8,
+        "eval_images": 1,
+        # So small that no parameter changes.
+        "learning_rate": 1e-30,
+    }
     # One step is not worth the features of every picture.
     own = {f"retrain.budget.{key}": value for key, value in budget.items()}
     own |= {"normalised": "false", "proxy.features_mb": 0}
     if task == "voc_seg" and network != "unet_tiny":
         own["network.dropout"] = 0
-    arguments = ["retrain", loss, "--plugin", PLUGINS[task], "--network", network, "--device", device, "--seed", "3",
-                 "--workers", "1", "--threads", str(threads), "--out", str(out), *settings(own)]
+    arguments = [
+        "retrain",
+        loss,
+        "--plugin",
+        PLUGINS[task],
+        "--network",
+        network,
+        "--device",
+        device,
+        "--seed",
+        "3",
+        "--workers",
+        "1",
+        "--threads",
+        str(threads),
+        "--out",
+        str(out),
+        *settings(own),
+    ]
     if network == "fpn_lite0" and check.encoder.exists():
         arguments += ["--weights", str(check.encoder)]
     # Whatever libraries would do by default, no TF32 here.
@@ -249,8 +312,12 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], names
     product = sum((one[name].double() * other[name].double()).sum().item() for name in names)
     if not names or norms[0] == 0:
         raise Failure("there is nothing to compare")
-    return {"relative": math.sqrt(sum(squares.values()) / norms[0]), "cosine": product / math.sqrt(math.prod(norms)),
-            "norm": math.sqrt(norms[0]), "worst": max(squares, key=lambda name: squares[name])}
+    return {
+        "relative": math.sqrt(sum(squares.values()) / norms[0]),
+        "cosine": product / math.sqrt(math.prod(norms)),
+        "norm": math.sqrt(norms[0]),
+        "worst": max(squares, key=lambda name: squares[name]),
+    }
 
 
 def gradient_row(check: Check, task: str, network: str, loss: str, threads: int) -> Json:
@@ -269,8 +336,14 @@ def gradient_row(check: Check, task: str, network: str, loss: str, threads: int)
     one, gpu, two = (read_safetensors(place / "optimizer.safetensors") for place in (cpu, other, rounded))
     names = sorted(one)
     head = [name for name in names if name.startswith(HEADS[task])]
-    found: Json = {"network": network, "task": task, **distance(one, gpu, names), "head": distance(one, gpu, head),
-                   "rounding": distance(one, two, names)["relative"], "head_tolerance": TOLERANCE}
+    found: Json = {
+        "network": network,
+        "task": task,
+        **distance(one, gpu, names),
+        "head": distance(one, gpu, head),
+        "rounding": distance(one, two, names)["relative"],
+        "head_tolerance": TOLERANCE,
+    }
     own = SAMPLED_TOLERANCE if task == "coco_det" else TOLERANCE
     found["tolerance"] = max(own, TIMES_ROUNDING * found["rounding"])
     found["within"] = found["relative"] <= found["tolerance"] and found["head"]["relative"] <= TOLERANCE
@@ -315,8 +388,10 @@ def equal_start(check: Check) -> bool | str:
     try:
         task, network = "voc_seg", "unet_tiny"
         fresh = one_step(check, task, network, "ce", check.device, 1, check.folder / "fresh")
-        states = [read_safetensors(place / "network.safetensors")
-                  for place in (check.folder / f"step-{network}/cpu/checkpoints/step-00000001", fresh)]
+        states = [
+            read_safetensors(place / "network.safetensors")
+            for place in (check.folder / f"step-{network}/cpu/checkpoints/step-00000001", fresh)
+        ]
     except (Failure, OSError) as error:
         return sentence(error)
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0] if name.endswith("weight"))
@@ -339,37 +414,84 @@ class Row:
         return "coco_det" if self.network.startswith("faster_rcnn") else "voc_seg"
 
     def told(self) -> Json:
-        return {"network": self.network, "size": self.size, "batch": self.batch, "precision": self.precision,
-                "memory_format": self.layout, "steps": self.steps}
+        return {
+            "network": self.network,
+            "size": self.size,
+            "batch": self.batch,
+            "precision": self.precision,
+            "memory_format": self.layout,
+            "steps": self.steps,
+        }
 
 
 def rows_of(small: bool) -> list[Row]:
     if small:
-        return [Row("deeplabv3plus_r50", 32, 2, "f32", "contiguous", 2),
-                Row("fpn_lite0", 64, 2, "bf16", "channels_last", 4),
-                Row("faster_rcnn_r50", 96, 2, "f32", "contiguous", 2)]
+        return [
+            Row("deeplabv3plus_r50", 32, 2, "f32", "contiguous", 2),
+            Row("fpn_lite0", 64, 2, "bf16", "channels_last", 4),
+            Row("faster_rcnn_r50", 96, 2, "f32", "contiguous", 2),
+        ]
     kinds = [("f32", "contiguous"), ("bf16", "channels_last"), ("f32", "channels_last")]
     # The most telling first, should the time not last for all.
-    return [Row("deeplabv3plus_r50", 128, 16, *kinds[0], 100), Row("deeplabv3plus_r50", 512, 8, *kinds[0], 40),
-            Row("deeplabv3plus_r50", 128, 16, *kinds[1], 100), Row("deeplabv3plus_r50", 512, 8, *kinds[1], 40),
-            Row("fpn_lite0", 128, 16, *kinds[0], 100), Row("fpn_lite0", 128, 16, *kinds[1], 100),
-            Row("faster_rcnn_r50", 512, 8, *kinds[0], 40), Row("faster_rcnn_r50", 512, 8, *kinds[1], 40),
-            Row("deeplabv3plus_r50", 128, 16, *kinds[2], 100), Row("deeplabv3plus_r50", 512, 8, *kinds[2], 40)]
+    return [
+        Row("deeplabv3plus_r50", 128, 16, *kinds[0], 100),
+        Row("deeplabv3plus_r50", 512, 8, *kinds[0], 40),
+        Row("deeplabv3plus_r50", 128, 16, *kinds[1], 100),
+        Row("deeplabv3plus_r50", 512, 8, *kinds[1], 40),
+        Row("fpn_lite0", 128, 16, *kinds[0], 100),
+        Row("fpn_lite0", 128, 16, *kinds[1], 100),
+        Row("faster_rcnn_r50", 512, 8, *kinds[0], 40),
+        Row("faster_rcnn_r50", 512, 8, *kinds[1], 40),
+        Row("deeplabv3plus_r50", 128, 16, *kinds[2], 100),
+        Row("deeplabv3plus_r50", 512, 8, *kinds[2], 40),
+    ]
 
 
 def host_speed(check: Check, row: Row, turn: int) -> Json:
     """A search of one loss trains it twice in one process: the second training finds libtorch warm, so its seconds
     hold no start-up. It is judged on one picture, which takes no time."""
     out = check.folder / f"speed-{row.network}-{row.size}-{row.precision}-{row.layout}-{turn}"
-    budget = {"steps": row.steps, "batch_size": row.batch, "precision": row.precision, "memory_format": row.layout,
-              "optimizer": "sgd", "learning_rate": 1e-6, "warmup_steps": 0, "eval_images": 1}
+    budget = {
+        "steps": row.steps,
+        "batch_size": row.batch,
+        "precision": row.precision,
+        "memory_format": row.layout,
+        "optimizer": "sgd",
+        "learning_rate": 1e-6,
+        "warmup_steps": 0,
+        "eval_images": 1,
+    }
     own = {f"proxy.budget.{key}": value for key, value in budget.items()}
     own |= {"task.size": row.size, "proxy.pruning.enabled": "false", "proxy.repeat_best": "true"}
-    arguments = ["search", "--plugin", PLUGINS[row.task], "--network", row.network, "--device", check.device,
-                 "--workers", "1", "--max-proxies", "1", "--no-final", "--no-lrp", "--no-gec", "--out", str(out)]
+    arguments = [
+        "search",
+        "--plugin",
+        PLUGINS[row.task],
+        "--network",
+        row.network,
+        "--device",
+        check.device,
+        "--workers",
+        "1",
+        "--max-proxies",
+        "1",
+        "--no-final",
+        "--no-lrp",
+        "--no-gec",
+        "--out",
+        str(out),
+    ]
     if row.task == "coco_det":
-        arguments += ["--fix", "rpn_cls=ce", "--fix", "rpn_reg=l1", "--fix", "rcnn_cls=ce",
-                      "--guess", "add(1, neg(mul(i, inv(u))))"]
+        arguments += [
+            "--fix",
+            "rpn_cls=ce",
+            "--fix",
+            "rpn_reg=l1",
+            "--fix",
+            "rcnn_cls=ce",
+            "--guess",
+            "add(1, neg(mul(i, inv(u))))",
+        ]
     else:
         arguments += ["--guess", "ce"]
     host(check, arguments + settings(own), 300 if check.small else 60)
@@ -381,8 +503,12 @@ def host_speed(check: Check, row: Row, turn: int) -> Json:
         told = ", ".join(f"{purpose} {verdict} after {steps} steps" for purpose, verdict, steps, *_ in found)
         raise Failure(f"no second training came to its end: {told or 'there was none'}")
     _, _, steps, seconds, waited = made[0]
-    return {"images_per_second": steps * row.batch / seconds, "waiting": (waited or 0) / seconds,
-            "first_training_seconds": found[0][3], "train_seconds": seconds}
+    return {
+        "images_per_second": steps * row.batch / seconds,
+        "waiting": (waited or 0) / seconds,
+        "first_training_seconds": found[0][3],
+        "train_seconds": seconds,
+    }
 
 
 def batch_of(row: Row, device: str) -> tuple[Any, Any]:
@@ -390,7 +516,9 @@ def batch_of(row: Row, device: str) -> tuple[Any, Any]:
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(row.batch, 3, row.size, row.size, generator=generator).to(device)
     if row.task == "voc_seg":
-        labels = torch.randint(gpu_networks.CLASSES, (row.batch, row.size // 4, row.size // 4), generator=generator)
+        labels = torch.randint(
+            gpu_networks.CLASSES, (row.batch, row.size // 4, row.size // 4), generator=generator
+        )
         layout = torch.channels_last if row.layout == "channels_last" else torch.contiguous_format
         return pictures.contiguous(memory_format=layout), labels.to(device)
     targets = []
@@ -398,7 +526,9 @@ def batch_of(row: Row, device: str) -> tuple[Any, Any]:
         corners = torch.rand(4, 2, generator=generator) * row.size / 2
         sides = (0.2 + torch.rand(4, 2, generator=generator) * 0.3) * row.size
         labels = torch.randint(1, gpu_networks.CLASSES, (4,), generator=generator)
-        targets.append({"boxes": torch.cat([corners, corners + sides], 1).to(device), "labels": labels.to(device)})
+        targets.append(
+            {"boxes": torch.cat([corners, corners + sides], 1).to(device), "labels": labels.to(device)}
+        )
     return list(pictures), targets
 
 
@@ -437,7 +567,10 @@ def python_speed(check: Check, row: Row, network: torch.nn.Module) -> float:
 
 def python_side(check: Check, row: Row, found: Json) -> float:
     network = gpu_networks.built(row.network, row.size)
-    found["elements"], found["elements_autoloss"] = gpu_networks.elements(network), check.elements.get(row.network)
+    found["elements"], found["elements_autoloss"] = (
+        gpu_networks.elements(network),
+        check.elements.get(row.network),
+    )
     known = found["elements_autoloss"]
     if known is not None and known != found["elements"]:
         raise Failure(f"PyTorch's network has {found['elements']} numbers, autoloss's {known}")
@@ -490,8 +623,23 @@ def trainings_per_minute(check: Check, network: str, workers: int) -> Json:
     """From the end of the first `workers` trainings to that of the last: whoever starts up is then up."""
     count = 3 if workers == 1 else 2 * workers
     out = check.folder / f"workers-{network}-{workers}"
-    arguments = ["compare", "ce", "--only", "--seeds", str(count), "--workers", str(workers), "--device", check.device,
-                 "--plugin", PLUGINS["voc_seg"], "--network", network, "--out", str(out)]
+    arguments = [
+        "compare",
+        "ce",
+        "--only",
+        "--seeds",
+        str(count),
+        "--workers",
+        str(workers),
+        "--device",
+        check.device,
+        "--plugin",
+        PLUGINS["voc_seg"],
+        "--network",
+        network,
+        "--out",
+        str(out),
+    ]
     if check.small:
         arguments += settings({"proxy.budget.steps": 5, "proxy.budget.warmup_steps": 1})
     finished = host(check, arguments, 120)
@@ -499,8 +647,13 @@ def trainings_per_minute(check: Check, network: str, workers: int) -> Json:
     if len(ends) != count:
         raise Failure(f"{len(ends)} of {count} trainings told their end")
     seconds = ends[-1] - ends[workers - 1]
-    return {"network": network, "workers": workers, "trainings": count, "seconds": finished.seconds,
-            "per_minute": 60 * (count - workers) / max(seconds, 1e-9)}
+    return {
+        "network": network,
+        "workers": workers,
+        "trainings": count,
+        "seconds": finished.seconds,
+        "per_minute": 60 * (count - workers) / max(seconds, 1e-9),
+    }
 
 
 def workers_section(check: Check) -> Json:
@@ -530,14 +683,30 @@ def search(check: Check) -> Json:
     seconds = min(20 if check.small else 120, int(check.left()) - 12)
     if seconds < 15:
         raise Failure("skipped: no time was left")
-    arguments = ["search", "--plugin", PLUGINS["voc_seg"], "--device", check.device, "--max-seconds", str(seconds),
-                 "--no-final", "--json", "--out", str(check.folder / "search")]
+    arguments = [
+        "search",
+        "--plugin",
+        PLUGINS["voc_seg"],
+        "--device",
+        check.device,
+        "--max-seconds",
+        str(seconds),
+        "--no-final",
+        "--json",
+        "--out",
+        str(check.folder / "search"),
+    ]
     if check.small:
         arguments += ["--network", "unet_tiny"]
     finished = host(check, arguments, seconds + 60)
     told = json.loads(finished.stdout)
-    return {"asked_seconds": seconds, "wall_seconds": finished.seconds, "explored": told["explored"],
-            "trained": told["proxies"], "result": told}
+    return {
+        "asked_seconds": seconds,
+        "wall_seconds": finished.seconds,
+        "explored": told["explored"],
+        "trained": told["proxies"],
+        "result": told,
+    }
 
 
 # All of it, and the table.
@@ -558,7 +727,12 @@ def whole(section: Json) -> Json:
 
 
 SECTIONS: dict[str, Callable[[Check], Json]] = {
-    "machine": machine, "gradients": gradients, "speed": speed, "workers": workers_section, "search": search}
+    "machine": machine,
+    "gradients": gradients,
+    "speed": speed,
+    "workers": workers_section,
+    "search": search,
+}
 
 
 def number(value: float | None, form: str = ".3f") -> str:
@@ -602,55 +776,94 @@ def failed(section: Json) -> Iterator[str]:
 def gradients_part(report: Json) -> Iterator[str]:
     own = report["gradients"]
     yield "\n## One step on the CPU and on the device\n"
-    yield ("Single precision, TF32 off, the same start and batch: ‖device − CPU‖ / ‖CPU‖ of the gradient. All "
-           f"parameters may differ by {TOLERANCE} or {TIMES_ROUNDING:.0f} times as much as with another memory format "
-           "on the CPU (rounding, which grows through untrained normalisations), whichever is more, a detector's by "
-           f"{SAMPLED_TOLERANCE}, since rounding decides ties between the regions that are sampled; decoder and head, "
-           f"of a detector the proposals' head, by {TOLERANCE}.")
+    yield (
+        "Single precision, TF32 off, the same start and batch: ‖device − CPU‖ / ‖CPU‖ of the gradient. All "
+        f"parameters may differ by {TOLERANCE} or {TIMES_ROUNDING:.0f} times as much as with another memory format "
+        "on the CPU (rounding, which grows through untrained normalisations), whichever is more, a detector's by "
+        f"{SAMPLED_TOLERANCE}, since rounding decides ties between the regions that are sampled; decoder and head, "
+        f"of a detector the proposals' head, by {TOLERANCE}."
+    )
     yield from failed(own)
     if "equal_start" in own:
-        drawn = {True: "A seed draws the same weights on both devices",
-                 False: "A seed draws other weights on each device"}
+        drawn = {
+            True: "A seed draws the same weights on both devices",
+            False: "A seed draws other weights on each device",
+        }
         unknown = f"Whether a seed draws the same weights on both devices is not known ({own['equal_start']})"
         yield f"\n{drawn.get(own['equal_start'], unknown)}; here both have the CPU's."
-    rows = [[row["network"], *["–"] * 7, row["error"]] if "error" in row else
-            [row["network"], number(row["relative"], ".1e"), number(row["rounding"], ".1e"),
-             number(row["tolerance"], ".1e"), number(row["head"]["relative"], ".1e"), number(row["cosine"], ".7f"),
-             number(row.get("running_statistics"), ".1e"), goal(row["within"]), ""] for row in own.get("rows", [])]
+    rows = [
+        [row["network"], *["–"] * 7, row["error"]]
+        if "error" in row
+        else [
+            row["network"],
+            number(row["relative"], ".1e"),
+            number(row["rounding"], ".1e"),
+            number(row["tolerance"], ".1e"),
+            number(row["head"]["relative"], ".1e"),
+            number(row["cosine"], ".7f"),
+            number(row.get("running_statistics"), ".1e"),
+            goal(row["within"]),
+            "",
+        ]
+        for row in own.get("rows", [])
+    ]
     yield from table("network|difference|rounding|allowed|head|cosine|running statistics|within|error", rows)
 
 
 def speed_part(report: Json) -> Iterator[str]:
     own = report["speed"]
     yield "\n## Training beside PyTorch in Python, and waiting for data\n"
-    yield (f"Images a second, medians over the turns; goals: ratio at least {GOAL_RATIO}, waiting below "
-           f"{GOAL_WAITING:.0%}. autoloss reads, augments and copies its pictures meanwhile, PyTorch's batch is on the "
-           "device. TF32 and cuDNN as PyTorch has them by default on both sides.")
+    yield (
+        f"Images a second, medians over the turns; goals: ratio at least {GOAL_RATIO}, waiting below "
+        f"{GOAL_WAITING:.0%}. autoloss reads, augments and copies its pictures meanwhile, PyTorch's batch is on the "
+        "device. TF32 and cuDNN as PyTorch has them by default on both sides."
+    )
     yield from failed(own)
     rows = []
     for row in own.get("rows", []):
         ratio, waiting = row["ratio"], row["waiting"]
         numbers = f"{row['precision']}, {row['memory_format']}"
-        rows.append([row["network"], f"{row['size']}²", str(row["batch"]), numbers,
-                     number(row["images_per_second"], ".1f"), number(row["python_images_per_second"], ".1f"),
-                     number(ratio), goal(None if ratio is None else ratio >= GOAL_RATIO), number(waiting, ".1%"),
-                     goal(None if waiting is None else waiting < GOAL_WAITING), str(len(row["turns"])),
-                     row.get("error", "")])
+        rows.append(
+            [
+                row["network"],
+                f"{row['size']}²",
+                str(row["batch"]),
+                numbers,
+                number(row["images_per_second"], ".1f"),
+                number(row["python_images_per_second"], ".1f"),
+                number(ratio),
+                goal(None if ratio is None else ratio >= GOAL_RATIO),
+                number(waiting, ".1%"),
+                goal(None if waiting is None else waiting < GOAL_WAITING),
+                str(len(row["turns"])),
+                row.get("error", ""),
+            ]
+        )
     yield from table("network|size|batch|numbers|autoloss|PyTorch|ratio|goal|waiting|goal|turns|error", rows)
 
 
 def workers_part(report: Json) -> Iterator[str]:
     own = report["workers"]
     yield "\n## Trainings with several workers on one device\n"
-    yield ("Trainings a minute with their evaluation, from the end of as many as there are workers to that of the "
-           f"last; goal: with 8 workers at least {GOAL_EIGHT_WORKERS:.0f} times as many as with one.")
+    yield (
+        "Trainings a minute with their evaluation, from the end of as many as there are workers to that of the "
+        f"last; goal: with 8 workers at least {GOAL_EIGHT_WORKERS:.0f} times as many as with one."
+    )
     yield from failed(own)
     rows = []
     for row in own.get("rows", []):
         times = row.get("times_one")
         met = None if times is None or row["workers"] != 8 else times >= GOAL_EIGHT_WORKERS
-        rows.append([row["network"], str(row["workers"]), number(row.get("per_minute"), ".1f"), number(times, ".2f"),
-                     goal(met), row.get("error", "")])
+        rows.append(
+            [
+                row["network"],
+                str(row["workers"]),
+                number(row.get("per_minute"), ".1f"),
+                number(times, ".2f"),
+                goal(met),
+                row.get("error", ""),
+            ]
+        )
     yield from table("network|workers|a minute|times one|goal|error", rows)
 
 
@@ -659,11 +872,19 @@ def search_part(report: Json) -> Iterator[str]:
     yield "\n## A search\n"
     yield from failed(own)
     if "explored" in own:
-        yield (f"`--max-seconds {own['asked_seconds']}`: {own['explored']} losses explored, {own['trained']} trained "
-               f"in {own['wall_seconds']:.0f} s.")
+        yield (
+            f"`--max-seconds {own['asked_seconds']}`: {own['explored']} losses explored, {own['trained']} trained "
+            f"in {own['wall_seconds']:.0f} s."
+        )
 
 
-PARTS: list[Callable[[Json], Iterator[str]]] = [machine_part, gradients_part, speed_part, workers_part, search_part]
+PARTS: list[Callable[[Json], Iterator[str]]] = [
+    machine_part,
+    gradients_part,
+    speed_part,
+    workers_part,
+    search_part,
+]
 
 
 def write(report: Json, out: Path, check: Check) -> None:
@@ -675,8 +896,13 @@ def write(report: Json, out: Path, check: Check) -> None:
 
 def run(options: argparse.Namespace, folder: Path) -> Json:
     check = Check(options.program, options.device, options.small, 60 * options.minutes, folder)
-    report: Json = {"schema": 1, "device": options.device, "small": options.small, "minutes": options.minutes,
-                    "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    report: Json = {
+        "schema": 1,
+        "device": options.device,
+        "small": options.small,
+        "minutes": options.minutes,
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
     report.update({name: {"error": "not reached"} for name in SECTIONS})
     options.out.mkdir(parents=True, exist_ok=True)
     write(report, options.out, check)
@@ -704,7 +930,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda:0", help="cuda:N, or cpu for a trial")
     parser.add_argument("--small", action="store_true", help="toy sizes, to try this on any machine")
     parser.add_argument("--minutes", type=float, default=8.0, help="time for all of it")
-    parser.add_argument("--out", type=Path, default=Path("gpu_check"), help="folder of gpu_check.json and gpu_check.md")
+    parser.add_argument(
+        "--out", type=Path, default=Path("gpu_check"), help="folder of gpu_check.json and gpu_check.md"
+    )
     options = parser.parse_args()
     options.program, options.out = options.program.resolve(), options.out.resolve()
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:

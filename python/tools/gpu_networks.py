@@ -13,8 +13,15 @@ from torch import Tensor, nn
 CLASSES = 11
 
 
-def conv_norm(inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1,
-              act: type[nn.Module] | None = nn.ReLU) -> nn.Sequential:
+def conv_norm(
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    act: type[nn.Module] | None = nn.ReLU,
+) -> nn.Sequential:
     """Convolution, batch normalisation, non-linearity."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     layers: list[nn.Module] = [conv, nn.BatchNorm2d(outputs)]
@@ -79,8 +86,15 @@ class Lite0(nn.Module):
     """EfficientNet-Lite0 without its classifier: maps of the strides 4, 8, 16 and 32."""
 
     # Blocks, side of the window, stride, channels.
-    STAGES = [(1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192),
-              (1, 3, 1, 320)]
+    STAGES = [
+        (1, 3, 1, 16),
+        (2, 3, 2, 24),
+        (2, 5, 2, 40),
+        (3, 3, 2, 80),
+        (3, 5, 1, 112),
+        (4, 5, 2, 192),
+        (1, 3, 1, 320),
+    ]
     GIVEN = (1, 2, 4, 6)
 
     def __init__(self) -> None:
@@ -91,7 +105,9 @@ class Lite0(nn.Module):
         for number, (blocks, kernel, stride, outputs) in enumerate(self.STAGES):
             stage = []
             for block in range(blocks):
-                stage.append(Inverted(inputs, outputs, kernel, stride if block == 0 else 1, 6 if number else 1))
+                stage.append(
+                    Inverted(inputs, outputs, kernel, stride if block == 0 else 1, 6 if number else 1)
+                )
                 inputs = outputs
             self.stages.append(nn.Sequential(*stage))
 
@@ -119,7 +135,11 @@ class FpnLite0(nn.Module):
     def level(doublings: int) -> nn.Sequential:
         layers: list[nn.Module] = []
         for number in range(max(doublings, 1)):
-            layers += [nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.GroupNorm(32, 64), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(64, 64, 3, padding=1, bias=False),
+                nn.GroupNorm(32, 64),
+                nn.ReLU(inplace=True),
+            ]
             if number < doublings:
                 layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
         return nn.Sequential(*layers)

@@ -21,9 +21,20 @@ SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 NETWORKS = {
     "deeplabv3plus_r50": (smp.DeepLabV3Plus, {"encoder_name": "resnet50"}, IMAGENET),
     "deeplabv3plus_r101": (smp.DeepLabV3Plus, {"encoder_name": "resnet101"}, IMAGENET),
-    "pspnet_r50": (smp.PSPNet, {"encoder_name": "resnet50", "encoder_depth": 5, "output_stride": 8}, IMAGENET),
-    "fpn_lite0": (smp.FPN, {"encoder_name": "tu-tf_efficientnet_lite0", "decoder_pyramid_channels": 64,
-                            "decoder_segmentation_channels": 64}, SYMMETRIC),
+    "pspnet_r50": (
+        smp.PSPNet,
+        {"encoder_name": "resnet50", "encoder_depth": 5, "output_stride": 8},
+        IMAGENET,
+    ),
+    "fpn_lite0": (
+        smp.FPN,
+        {
+            "encoder_name": "tu-tf_efficientnet_lite0",
+            "decoder_pyramid_channels": 64,
+            "decoder_segmentation_channels": 64,
+        },
+        SYMMETRIC,
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Converts a file of `torch.save` for `--weights`, with the standard library alone.
 
-    python3 python/tools/to_safetensors.py resnet50.pth resnet50.safetensors
+python3 python/tools/to_safetensors.py resnet50.pth resnet50.safetensors
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import torch_file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="a state dictionary, or a checkpoint that holds one under "
-                        + ", ".join(torch_file.KEYS))
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="a state dictionary, or a checkpoint that holds one under " + ", ".join(torch_file.KEYS),
+    )
     parser.add_argument("target", type=Path, help="the safetensors file to write")
     options = parser.parse_args()
     try:

@@ -28,9 +28,16 @@ MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 # PyTorch's storages: safetensors' name of the kind, bytes an element.
 KINDS = {
-    "FloatStorage": ("F32", 4), "DoubleStorage": ("F64", 8), "HalfStorage": ("F16", 2),
-    "BFloat16Storage": ("BF16", 2), "LongStorage": ("I64", 8), "IntStorage": ("I32", 4),
-    "ShortStorage": ("I16", 2), "CharStorage": ("I8", 1), "ByteStorage": ("U8", 1), "BoolStorage": ("BOOL", 1),
+    "FloatStorage": ("F32", 4),
+    "DoubleStorage": ("F64", 8),
+    "HalfStorage": ("F16", 2),
+    "BFloat16Storage": ("BF16", 2),
+    "LongStorage": ("I64", 8),
+    "IntStorage": ("I32", 4),
+    "ShortStorage": ("I16", 2),
+    "CharStorage": ("I8", 1),
+    "ByteStorage": ("U8", 1),
+    "BoolStorage": ("BOOL", 1),
 }
 # Where checkpoints of trainings keep their tensors, the first that one has.
 KEYS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "network")
@@ -103,7 +110,9 @@ def foreign(module: str, name: str) -> type[Foreign]:
     return type("Foreign", (Foreign,), {"kind": f"{module}.{name}"})
 
 
-def rebuild_tensor(storage: object, offset: int, shape: tuple, strides: tuple, *_rest: object) -> View | Foreign:
+def rebuild_tensor(
+    storage: object, offset: int, shape: tuple, strides: tuple, *_rest: object
+) -> View | Foreign:
     if not isinstance(storage, Storage):
         return foreign("torch", "Tensor of another kind")()
     return View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
@@ -113,7 +122,9 @@ def rebuild_parameter(tensor: View, *_rest: object) -> View:
     return tensor
 
 
-def rebuild_with_attributes(rebuild: Callable, _kind: object, arguments: tuple, _attributes: object) -> object:
+def rebuild_with_attributes(
+    rebuild: Callable, _kind: object, arguments: tuple, _attributes: object
+) -> object:
     return rebuild(*arguments)
 
 
@@ -162,18 +173,24 @@ def views(state: object) -> dict[str, View]:
             break
         state, where = state[key], f"its '{key}'"
     if isinstance(state, Foreign):
-        raise Unreadable(f"{where} is a whole object ({state.kind[:80]}), which only its own program can load; save "
-                         "the state_dict() of the model there")
+        raise Unreadable(
+            f"{where} is a whole object ({state.kind[:80]}), which only its own program can load; save "
+            "the state_dict() of the model there"
+        )
     if not isinstance(state, dict):
         raise Unreadable(f"{where} is a {type(state).__name__}, expected a dictionary of tensors")
     found = tensors_of(state)
     if not found:
-        raise Unreadable(f"{where} holds no tensors by name; its keys are: {some_of([str(key) for key in state])}")
+        raise Unreadable(
+            f"{where} holds no tensors by name; its keys are: {some_of([str(key) for key in state])}"
+        )
     others = {str(name): value.kind for name, value in state.items() if isinstance(value, Foreign)}
     strange = [name for name, kind in others.items() if kind.startswith(TENSORS)]
     if strange:
-        raise Unreadable(f"{where} holds tensors of a kind that is not read (quantised, sparse, complex): "
-                         + some_of(strange))
+        raise Unreadable(
+            f"{where} holds tensors of a kind that is not read (quantised, sparse, complex): "
+            + some_of(strange)
+        )
     return found
 
 
@@ -194,9 +211,9 @@ def elements(view: View, raw: bytes) -> bytes:
     count = prod(shape)
     if count and reach >= len(values):
         raise Unreadable("a tensor reaches beyond its storage")
-    packed = tuple(prod(shape[axis + 1:]) for axis in range(len(shape)))
+    packed = tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
     if strides == packed or count <= 1:
-        chosen = values[view.offset:view.offset + count]
+        chosen = values[view.offset : view.offset + count]
     else:
         # Whole lines along the longest axis; Python is slow, slices are not.
         line = max(range(len(shape)), key=lambda axis: shape[axis])
@@ -206,8 +223,12 @@ def elements(view: View, raw: bytes) -> bytes:
             source = view.offset + sum(i * stride for i, stride in zip(index, strides))
             target = sum(i * stride for i, stride in zip(index, packed))
             length, step = shape[line], strides[line]
-            taken = values[source:source + (length - 1) * step + 1:step] if step else values[source:source + 1] * length
-            chosen[target:target + (length - 1) * packed[line] + 1:packed[line]] = taken
+            taken = (
+                values[source : source + (length - 1) * step + 1 : step]
+                if step
+                else values[source : source + 1] * length
+            )
+            chosen[target : target + (length - 1) * packed[line] + 1 : packed[line]] = taken
     if sys.byteorder == "big":
         chosen.byteswap()
     return chosen.tobytes()
@@ -247,7 +268,7 @@ def from_pickles(file: BinaryIO) -> dict[str, Tensor]:
     wanted = {view.storage.key for view in described.values()}
     held = {}
     for key in keys if isinstance(keys, list) else refuse("it has no list of storages"):
-        count, = struct.unpack("<q", exactly(file, 8))
+        (count,) = struct.unpack("<q", exactly(file, 8))
         if key not in storages:
             raise Unreadable(f"storage {key} is of no tensor that is read, so its size is unknown")
         data = exactly(file, count * storages[key].width)
@@ -283,8 +304,19 @@ def read(file: BinaryIO) -> dict[str, Tensor]:
     file.seek(0)
     try:
         return from_archive(file) if start == b"PK\x03\x04" else from_pickles(file)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, IndexError, TypeError, ValueError,
-            AttributeError, OverflowError, MemoryError, RecursionError) as error:
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        EOFError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise Unreadable(f"it is damaged, or no file of torch.save ({error})") from error
 
 

@@ -1,10 +1,10 @@
 //! `lint`: what CI checks besides the tests.
 
-use crate::{process, setup};
+use crate::{process, python, setup};
 use anyhow::Result;
 use std::path::Path;
 
-/// Formatting, clippy and rustdoc over the workspace, warnings denied.
+/// Formatting, clippy and rustdoc over the workspace, warnings denied; form, names and types of the Python code.
 pub(crate) fn run(root: &Path) -> Result<()> {
     setup::run(root, &setup::Options::default())?;
     let cargo = || {
@@ -27,5 +27,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         "--workspace",
         "--no-deps",
         "--locked",
-    ]))
+    ]))?;
+    python::lint(root)
 }

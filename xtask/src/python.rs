@@ -1,4 +1,4 @@
-//! Python environments of the oracles and of the tests.
+//! Python environments of the oracles, of the tests and of the linters.
 //!
 //! Each lies in `.venv/` and holds exactly what its requirements file pins; a copy of that file, written last, marks
 //! a complete environment, and any other is made anew. The tests' one has PyTorch without the CUDA libraries that
@@ -54,6 +54,31 @@ const TESTS: Environment = Environment {
     whole: true,
 };
 
+const LINT: Environment = Environment {
+    name: "lint",
+    requirements: "python/lint/requirements.txt",
+    what: "ruff and mypy (90 MB on disk)",
+    whole: true,
+};
+
+/// Checks form, names and types of the Python code.
+pub(crate) fn lint(root: &Path) -> Result<()> {
+    let linters = LINT.interpreter(root)?;
+    // Types of torch are those of the version that tests run with.
+    let torch = TESTS.interpreter(root)?;
+    let folder = root.join("python");
+    let linter = |name: &str| {
+        let mut command = Command::new(&linters);
+        command.current_dir(&folder).args(["-m", name]);
+        command
+    };
+    process::run(linter("ruff").args(["format", "--check", "."]))?;
+    process::run(linter("ruff").args(["check", "."]))?;
+    let mut types = linter("mypy");
+    types.arg("--python-executable").arg(torch).arg("autoloss");
+    process::run(&mut types)
+}
+
 /// The interpreter of the oracles.
 pub(crate) fn oracles(root: &Path) -> Result<PathBuf> {
     ORACLES.interpreter(root)
@@ -93,7 +118,7 @@ impl Environment {
             pip.arg("--no-deps");
         }
         process::run(pip.arg("--requirement").arg(requirements))?;
-        if self.whole {
+        if self.name == TESTS.name {
             let purelib = "import sysconfig; print(sysconfig.get_path('purelib'))";
             let packages = process::output(Command::new(python).args(["-c", purelib]))?;
             stand_ins(Path::new(packages.trim_end()))?;
@@ -148,7 +173,8 @@ mod tests {
     fn every_requirement_is_pinned() {
         let oracles = include_str!("../../python/oracles/requirements.txt");
         let tests = include_str!("../../python/tests/requirements.txt");
-        for line in oracles.lines().chain(tests.lines()) {
+        let lint = include_str!("../../python/lint/requirements.txt");
+        for line in [oracles, tests, lint].into_iter().flat_map(str::lines) {
             assert!(line.starts_with('#') || line.contains("=="), "{line}");
         }
     }
