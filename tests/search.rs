@@ -443,3 +443,31 @@ fn a_training_that_fails_belongs_to_its_candidate_and_three_in_a_row_end_the_run
         assert_eq!(listed[0]["failed"], 3);
     }
 }
+
+#[test]
+fn a_failed_run_says_why_until_it_goes_on() {
+    let (_folder, out) = place();
+    let mut command = search(&out, &["--no-final", "--set", "budget.max_failures=2"]);
+    let ended = run(command.env("AUTOLOSS_TEST_FAULT", "panic:ProxyNetwork::forward"));
+    ended.failed(&["the dog ate it"]);
+    let listed = |out: &Path| run(host(["runs", "--json"]).arg(out)).json()[0].clone();
+    let told = listed(&out);
+    assert_eq!(told["state"], "failed");
+    assert!(
+        told["failure"].as_str().unwrap().contains("the dog ate it"),
+        "{told:#}"
+    );
+    run(host(["report"]).arg(&out)).succeeded();
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(
+        page.contains("The last session ended with an error: "),
+        "{page:.400}"
+    );
+
+    run(&mut resume(&out, &["--no-final"])).succeeded();
+    let told = listed(&out);
+    assert_eq!(
+        (&told["state"], &told["failure"]),
+        (&"ended".into(), &Value::Null)
+    );
+}

@@ -24,11 +24,14 @@ def check_server(url):
     assert status == 200 and "<main" in text
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cache-Control"] == "no-store"
-    assert answer(url, [f"LocalHost:{port}"])[0] == 200
+    # A tunnel to this machine has a port of its own.
+    for host in (f"LocalHost:{port}", "127.0.0.1", f"localhost:{port + 1}"):
+        assert answer(url, [host])[0] == 200, host
     foreign = [
         ["evil.example"],
         [f"evil.example:{port}"],
-        ["127.0.0.1"],
+        ["localhost:evil"],
+        [f"evil.example:{port}:80"],
         [f"127.0.0.1:{port}.evil.example"],
         [""],
         [own, own],

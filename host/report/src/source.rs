@@ -33,6 +33,11 @@ impl Source {
         let mut notes = Vec::new();
         let findings = noted(Findings::read(run), &mut notes).flatten();
         let spec = noted(reader.spec(), &mut notes);
+        notes.extend(
+            reader
+                .failure()
+                .map(|failure| format!("The last session ended with an error: {failure}")),
+        );
         let score = spec
             .map(|spec| spec.score)
             .filter(|score| !score.is_empty());

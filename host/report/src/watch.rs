@@ -76,7 +76,7 @@ pub fn serve(
             .recv_timeout(PATIENCE)
             .map_err(|source| ReportError::Serve { source })?;
         if let Some(request) = request {
-            desk.answer(request, address.port());
+            desk.answer(request);
         }
     }
     Ok(())
@@ -108,8 +108,8 @@ impl<'a> Desk<'a> {
         })
     }
 
-    fn answer(&mut self, request: Request, port: u16) {
-        let (status, kind, text) = self.answer_to(&request, port);
+    fn answer(&mut self, request: Request) {
+        let (status, kind, text) = self.answer_to(&request);
         let mut response = Response::from_string(text).with_status_code(status);
         for (name, value) in [
             ("Content-Type", kind),
@@ -130,8 +130,8 @@ impl<'a> Desk<'a> {
         let _ = request.respond(response);
     }
 
-    fn answer_to(&mut self, request: &Request, port: u16) -> Answer {
-        if !is_own_host(request, port) {
+    fn answer_to(&mut self, request: &Request) -> Answer {
+        if !is_own_host(request) {
             return (
                 421,
                 PLAIN,
@@ -173,7 +173,7 @@ impl<'a> Desk<'a> {
 }
 
 /// Whether a request was meant for this server.
-fn is_own_host(request: &Request, port: u16) -> bool {
+fn is_own_host(request: &Request) -> bool {
     let mut hosts = request
         .headers()
         .iter()
@@ -182,9 +182,12 @@ fn is_own_host(request: &Request, port: u16) -> bool {
         return false;
     };
     let host = host.value.as_str().to_ascii_lowercase();
-    ["127.0.0.1", "localhost"]
-        .iter()
-        .any(|name| host == format!("{name}:{port}") || (port == 80 && host == *name))
+    // A tunnel has a port of its own.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => &host,
+    };
+    ["127.0.0.1", "localhost"].contains(&name)
 }
 
 /// The parts that differ from those the page has, which it names as `have=ID:HASH,…`.

@@ -30,6 +30,32 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
+/// Name of the file that tells why the last session failed.
+const FAILURE: &str = "failure.txt";
+
+/// Leaves in a run folder why its session failed, or nothing where it did not. A folder that cannot be written says it
+/// already.
+pub fn note_failure(folder: &Path, failure: Option<&str>) {
+    let path = folder.join(FAILURE);
+    let noted = match failure {
+        Some(text) => write_whole(&path, &format!("{}\n", text.trim_end())),
+        None => match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        },
+    };
+    if let Err(error) = noted {
+        tracing::debug!("{}: {error}", path.display());
+    }
+}
+
+/// Why the last session of a run failed, if it did.
+pub(crate) fn failure(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join(FAILURE)).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 /// Writes a loss file.
 ///
 /// # Errors

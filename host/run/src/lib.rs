@@ -5,6 +5,7 @@
 //! run.lock       held by the one process that may write
 //! best/          loss files of the best losses so far
 //! best.json      the loss that was chosen at the end
+//! failure.txt    why the last session failed, if it did
 //! final.json     what a finished search found, with its final table
 //! pictures/      example predictions and their index
 //! report.html    all of it for people
@@ -32,7 +33,7 @@ mod verify;
 
 pub use contents::{Contents, Fingerprints, Group, files_in};
 pub use error::StoreError;
-pub use files::{write_loss_file, write_whole};
+pub use files::{note_failure, write_loss_file, write_whole};
 pub use findings::{Findings, Found, Second};
 pub use lock::RunLock;
 pub use pictures::{PictureIndex, PictureRow};

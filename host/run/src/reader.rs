@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, Transactio
 use tempfile::TempDir;
 
 use crate::error::StoreError;
+use crate::files::failure;
 use crate::rows::{self, RowError};
 use crate::schema;
 use crate::spec::RunSpec;
@@ -622,6 +623,12 @@ impl RunReader {
         scored.sort_by_key(|(fitness, _)| *fitness);
         let middle = scored.len().saturating_sub(1) / 2;
         Ok(scored.into_iter().nth(middle))
+    }
+
+    /// Why the last session failed, if it did and none is at work.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        failure(&self.folder).filter(|_| !self.in_use())
     }
 
     /// What must be known, beside the stored configuration, to open the run's task again.

@@ -21,6 +21,8 @@ pub enum RunState {
     Ended,
     /// It can be resumed.
     Interrupted,
+    /// Its last session ended with an error; it can be resumed.
+    Failed,
 }
 
 impl RunState {
@@ -31,6 +33,7 @@ impl RunState {
             Self::Running => "running",
             Self::Ended => "ended",
             Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
         }
     }
 }
@@ -52,6 +55,9 @@ pub struct RunSummary {
     pub seed: u64,
     /// What it is doing.
     pub state: RunState,
+    /// Why its last session failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// Candidates explored.
     pub explored: u64,
     /// Trainings of the search, whatever came of them.
@@ -99,10 +105,12 @@ impl Run {
         let spec = reader.spec()?;
         let explored = reader.explored()?;
         let findings = Findings::read(folder)?.filter(|found| found.explored == explored);
-        let state = match (reader.in_use(), &findings) {
-            (true, _) => RunState::Running,
-            (false, Some(_)) => RunState::Ended,
-            (false, None) => RunState::Interrupted,
+        let failure = reader.failure();
+        let state = match (reader.in_use(), &findings, &failure) {
+            (true, ..) => RunState::Running,
+            (false, _, Some(_)) => RunState::Failed,
+            (false, Some(_), None) => RunState::Ended,
+            (false, None, None) => RunState::Interrupted,
         };
         let busy = reader.busy()?;
         let summary = RunSummary {
@@ -113,6 +121,7 @@ impl Run {
             strategy: header.config.evolution.strategy.name().to_owned(),
             seed: header.config.seed,
             state,
+            failure,
             explored,
             proxies: reader.effort(Purpose::Search)?.trainings,
             failed: reader.failures()?,

@@ -91,8 +91,15 @@ fn text(folder: &Path, listed: &[Listed]) -> Result<String> {
         writeln!(text, "{}", table::plain(&header, rows))?;
     }
     for entry in listed {
-        if let Listed::Damaged { folder, damaged } = entry {
-            writeln!(text, "damaged: {}: {damaged}", folder.display())?;
+        match entry {
+            Listed::Damaged { folder, damaged } => {
+                writeln!(text, "damaged: {}: {damaged}", folder.display())?;
+            }
+            Listed::Run(run) => {
+                if let Some(failure) = &run.failure {
+                    writeln!(text, "failed: {}: {failure}", run.folder.display())?;
+                }
+            }
         }
     }
     Ok(text)
@@ -140,6 +147,7 @@ mod tests {
             strategy: "evolution".into(),
             seed: 0,
             state,
+            failure: (state == RunState::Failed).then(|| "the disk of runs/d is full".into()),
             explored: 1_500_000,
             proxies: 1380,
             failed: 0,
@@ -156,6 +164,7 @@ mod tests {
         let listed = [
             summary("runs/a", RunState::Running, Some(0.1909)),
             summary("runs/b", RunState::Interrupted, None),
+            summary("runs/d", RunState::Failed, None),
             Listed::Damaged {
                 folder: "runs/c".into(),
                 damaged: "runs/c/session.json is damaged".into(),

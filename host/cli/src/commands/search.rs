@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::args::{BudgetArgs, ResumeArgs, SearchArgs};
 use crate::commands::findings;
 use crate::commands::report;
+use crate::interrupt;
 use crate::loss_input;
 use crate::measure::Exhibit;
 use crate::pictures::Album;
@@ -16,8 +17,8 @@ use crate::workers::{self, Gallery};
 use anyhow::{Result, bail};
 use autoloss_graph::{Limits, LossGraph};
 use autoloss_jobs::{InProcess, ProcessPool};
-use autoloss_plugin_api::Split;
-use autoloss_run::{Findings, RunSpec, Store};
+use autoloss_plugin_api::{Split, brief};
+use autoloss_run::{Findings, RunSpec, Store, note_failure};
 use autoloss_search::{
     Contender, Event, GradientKey, Observer, Outcome as Ended, Screener, Search, SearchError,
     SecondStage, TrainingBudget,
@@ -186,8 +187,26 @@ fn change_budget(budget: &mut autoloss_search::Budget, args: &BudgetArgs) {
     budget.max_seconds = args.max_seconds.or(budget.max_seconds);
 }
 
-/// Searches, measures the best again, compares on the test split, and prints.
+/// Searches to the end; why it failed stays in the run folder, where it did.
 fn drive(
+    session: Session,
+    search: Search<Store>,
+    args: &BudgetArgs,
+    json: bool,
+) -> Result<Outcome> {
+    let folder = search.journal().folder().to_owned();
+    note_failure(&folder, None);
+    let ended = to_the_end(session, search, args, json);
+    if let Err(error) = &ended
+        && !interrupt::caused(error)
+    {
+        note_failure(&folder, Some(&brief(error.as_ref())));
+    }
+    ended
+}
+
+/// Searches, measures the best again, compares on the test split, and prints.
+fn to_the_end(
     mut session: Session,
     search: Search<Store>,
     args: &BudgetArgs,
