@@ -88,6 +88,10 @@ impl Task for CocoDet {
         Ok(source::orientations(&self.source, split))
     }
 
+    fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        Ok(source::canvases(&self.source, &self.settings, split))
+    }
+
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         let mut pictures = Pictures::new(&self.settings);
         for &index in &request.indices {
