@@ -193,7 +193,7 @@ fn photographs_of_many_sizes_have_features_too() {
     let names: Vec<&str> = names.lines().rev().collect();
     fs::write(&list, names.join("\n")).unwrap();
     agree(&place.rows(&[]), &fresh);
-    assert_eq!(place.files().len(), 5);
+    assert_eq!(place.files().len(), 4);
 }
 
 #[test]
