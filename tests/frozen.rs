@@ -24,6 +24,29 @@ fn agree(found: &serde_json::Value, expected: &serde_json::Value) {
     assert!(difference < 0.005, "{found} is not {expected}");
 }
 
+/// Puts a picture of another size, dark and light, in the place of one.
+fn resize(folder: &Path, name: &str, (height, width): (u32, u32)) {
+    let write = |file: PathBuf, colour: png::ColorType, bytes: &[u8]| {
+        let mut encoder = png::Encoder::new(fs::File::create(file).unwrap(), width, height);
+        encoder.set_color(colour);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(bytes).unwrap();
+    };
+    let labels: Vec<u8> = (0..height * width)
+        .map(|at| u8::from(at % width > width / 2))
+        .collect();
+    let rgb: Vec<u8> = (0..)
+        .zip(&labels)
+        .flat_map(|(at, label)| [60 + 90 * label, (at % 251) as u8, 80])
+        .collect();
+    let photographs = folder.join("JPEGImages");
+    fs::remove_file(photographs.join(format!("{name}.jpg"))).unwrap();
+    let photograph = photographs.join(format!("{name}.png"));
+    write(photograph, png::ColorType::Rgb, &rgb);
+    let mask = folder.join(format!("SegmentationClass/{name}.png"));
+    write(mask, png::ColorType::Grayscale, &labels);
+}
+
 /// A folder with weights of the encoder, drawn at random: what they are does not matter here.
 fn weights(folder: &Path, seed: i64) {
     tch::manual_seed(seed);
@@ -140,6 +163,37 @@ fn where_features_come_from_changes_nothing() {
         assert_eq!(ended.json()["rows"], fresh);
         assert_eq!(fs::metadata(&files[0]).unwrap().len(), written);
     }
+}
+
+#[test]
+fn photographs_of_many_sizes_have_features_too() {
+    let place = Place::new();
+    let scenes = place.path("scenes");
+    for (name, size) in [
+        ("reward_000001", (90, 40)),
+        ("reward_000003", (300, 500)),
+        ("reward_000004", (80, 64)),
+        ("train_000002", (40, 90)),
+    ] {
+        resize(&scenes, name, size);
+    }
+    let fresh = place.rows(&[]);
+    assert_eq!(place.files().len(), 2);
+    assert_eq!(place.rows(&["--loaders", "3"]), fresh, "from the files");
+    assert_eq!(place.files().len(), 2);
+    agree(&place.rows(&AT_EACH_USE), &fresh);
+    // The large one has no room.
+    let some = place.evaluate(&["--set", "proxy.features_mb=1"]);
+    let told = "features of 3 of 6 samples (reward)";
+    assert!(some.stderr.contains(told), "{some:#?}");
+    agree(&some.json()["rows"], &fresh);
+    // Photographs that change places change their tables, and the scores do not.
+    let list = scenes.join("ImageSets/Segmentation/reward.txt");
+    let names = fs::read_to_string(&list).unwrap();
+    let names: Vec<&str> = names.lines().rev().collect();
+    fs::write(&list, names.join("\n")).unwrap();
+    agree(&place.rows(&[]), &fresh);
+    assert_eq!(place.files().len(), 4);
 }
 
 #[test]

@@ -187,6 +187,7 @@ fn an_older_plugin_is_asked_only_for_what_it_lists() {
         "Task::attributes",
         "Task::remarks",
         "Task::groups",
+        "Task::shapes",
         "Task::write_data",
         "Task::draw",
         "ProxyNetwork::buffers",

@@ -71,6 +71,29 @@ fn a_few(scenes: &Path) -> (TempDir, PathBuf) {
     (place, folder)
 }
 
+/// Puts a picture of another size, dark and light, in the place of one.
+fn resize(folder: &Path, name: &str, (height, width): (u32, u32)) {
+    let write = |file: PathBuf, colour: png::ColorType, bytes: &[u8]| {
+        let mut encoder = png::Encoder::new(fs::File::create(file).unwrap(), width, height);
+        encoder.set_color(colour);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(bytes).unwrap();
+    };
+    let labels: Vec<u8> = (0..height * width)
+        .map(|at| u8::from(at % width > width / 2))
+        .collect();
+    let rgb: Vec<u8> = (0..)
+        .zip(&labels)
+        .flat_map(|(at, label)| [60 + 90 * label, (at % 251) as u8, 80])
+        .collect();
+    let photographs = folder.join("JPEGImages");
+    fs::remove_file(photographs.join(format!("{name}.jpg"))).unwrap();
+    let photograph = photographs.join(format!("{name}.png"));
+    write(photograph, png::ColorType::Rgb, &rgb);
+    let mask = folder.join(format!("SegmentationClass/{name}.png"));
+    write(mask, png::ColorType::Grayscale, &labels);
+}
+
 fn evaluate(data: &Path, more: &[&str]) -> Ended {
     let mut command = with_plugins(&["evaluate", "ce", "--json"], &[&voc_seg()]);
     run(command.args(SHORT).args(more).arg("--data").arg(data))
@@ -221,4 +244,27 @@ fn bad_samples_are_skipped_and_counted_when_asked() {
         ended.succeeded().stderr.contains("entries skipped: 1,"),
         "{ended:#?}"
     );
+}
+
+#[test]
+fn scores_of_photographs_of_many_sizes_depend_on_no_order() {
+    let (_place, scenes) = written();
+    let (_few, folder) = a_few(&scenes);
+    resize(&folder, "reward_000001", (300, 40));
+    resize(&folder, "train_000002", (40, 90));
+    let expected = evaluate(&folder, &[]).json();
+    for loaders in ["0", "3"] {
+        let found = evaluate(&folder, &["--loaders", loaders]).json();
+        assert_eq!(found["rows"], expected["rows"], "{loaders} loaders");
+    }
+    for order in [[1, 0, 2], [2, 1, 0]] {
+        let lines = order.map(|index| format!("reward_{index:06}\n"));
+        fs::write(
+            folder.join("ImageSets/Segmentation/reward.txt"),
+            lines.concat(),
+        )
+        .unwrap();
+        let found = evaluate(&folder, &[]).json();
+        assert_eq!(found["rows"], expected["rows"], "{order:?}");
+    }
 }

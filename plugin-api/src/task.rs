@@ -164,6 +164,18 @@ pub trait Task: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Which samples of a split can be scored together: one number per sample. Batches of samples of one number, as
+    /// they are, hold tensors of one shape, which depends on the number alone; a batch of an evaluation holds samples of
+    /// one number only. So a small photograph need not lie on the canvas of a large one, and what a network predicts for
+    /// a sample does not depend on the others. Empty (the default) where any samples can share a batch.
+    ///
+    /// # Errors
+    /// The samples cannot be told apart.
+    fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        let _ = split;
+        Ok(Vec::new())
+    }
+
     /// How many fixed views there are of each training sample, at least 1, such as both orientations of
     /// a picture. Networks with features that never change
     /// ([`NetworkInfo::frozen_features`](crate::NetworkInfo::frozen_features)) are trained on these

@@ -34,6 +34,7 @@ fn calls() -> Vec<(&'static str, Call)> {
         call(TaskRequest::Files(Split::Reward)),
         call(TaskRequest::Len(Split::Train)),
         call(TaskRequest::Groups(Split::Reward)),
+        call(TaskRequest::Shapes(Split::Reward)),
         call(TaskRequest::Views),
         call(TaskRequest::Batch(BatchRequest {
             split: Split::Selection,
@@ -109,6 +110,7 @@ fn responses() -> Vec<(&'static str, String)> {
         ),
         ("Task", json(&TaskResponse::Len(64))),
         ("Task", json(&TaskResponse::Groups(vec![0, 1]))),
+        ("Task", json(&TaskResponse::Shapes(vec![1, 0]))),
         ("Task", json(&TaskResponse::Views(2))),
         (
             "Task",

@@ -7,8 +7,9 @@
 //!
 //! The features lie in memory up to a limit, and on disk for the next run. A file is used only where the
 //! inputs and targets themselves, read again, have the digest it was made from: data that changed in its place makes
-//! the file useless, not wrong. A worker process is told the digest by the one that started it, which has just read them.
+//! the file useless, not wrong. Samples of different shapes (`Task::shapes`) have tables of their own. A worker process is told the digest by the one that started it, which has just read them.
 
+use crate::alike::alike;
 use crate::graph_eval::is_finite;
 use crate::loader::{Loading, Loads, with_batches};
 use crate::network::{Compute, Network, read_tensors, write_tensors};
@@ -60,17 +61,23 @@ pub(crate) struct Features {
     tables: Mutex<BTreeMap<Split, Option<Arc<Table>>>>,
 }
 
-/// The features and targets of a split: row v·S + i is view v of sample i of S.
+/// The features and targets of the first samples of a split.
 struct Table {
-    /// Halves, on the CPU.
-    features: Mutex<Tensors>,
-    targets: Mutex<Tensors>,
+    parts: Vec<Part>,
+    /// The part of each sample, and its row there in the first view.
+    places: Vec<(usize, u64)>,
     /// SHA-256 of all inputs and targets.
     digest: Vec<u8>,
-    samples: u64,
     /// None where samples are as they are, without views.
     views: Option<u32>,
     bytes: usize,
+}
+
+/// The features and targets of samples of one shape: row v·S + i is view v of sample i of S.
+struct Part {
+    /// Halves, on the CPU.
+    features: Mutex<Tensors>,
+    targets: Mutex<Tensors>,
 }
 
 /// Batches with features where the network has a frozen part, and otherwise as the task gives them.
@@ -133,21 +140,21 @@ impl Features {
             Split::Train => Some(task.views()?),
             _ => None,
         };
-        let one = request(split, vec![0], views.map(|_| 0));
-        let raw = task.load(one)?;
-        let features = self.encode(&raw.inputs)?;
-        let row = bytes(&features) + bytes(&raw.targets);
-        let (samples, views) = self.fitting(split, task.len(split)?, views, row);
+        // All views of training samples have one shape.
+        let shapes = match views {
+            Some(_) => Vec::new(),
+            None => task.shapes(split)?,
+        };
+        let (kinds, samples, views) = self.fitting(task, split, &shapes, views)?;
         if samples == 0 {
             lock(&self.tables).insert(split, None);
             return Ok(());
         }
-        let at_once = (BATCH_BYTES / bytes(&raw.inputs).max(1)).clamp(1, BATCH);
         let plan = Plan {
             split,
-            samples,
             views,
-            at_once,
+            parts: alike(samples, &shapes),
+            at_once: kinds.iter().map(|kind| kind.at_once).collect(),
         };
         let file = self.file(&plan)?;
         let stored = match &file {
@@ -157,19 +164,28 @@ impl Features {
         let filled = match stored {
             Some(filled) => filled,
             None => {
-                let filled = plan.run(task, Some((self, &features)), pass)?;
+                let filled = plan.run(task, Some((self, &kinds)), pass)?;
                 if let Some(file) = &file {
                     self.write(file, &filled);
                 }
                 filled
             }
         };
+        let mut places = vec![(0, 0); samples as usize];
+        for (number, part) in plan.parts.iter().enumerate() {
+            for (row, &sample) in (0..).zip(part) {
+                places[sample as usize] = (number, row);
+            }
+        }
+        let part = |(features, targets)| Part {
+            features: Mutex::new(features),
+            targets: Mutex::new(targets),
+        };
         let table = Table {
-            bytes: bytes(&filled.features) + bytes(&filled.targets),
-            features: Mutex::new(filled.features),
-            targets: Mutex::new(filled.targets),
+            bytes: filled.bytes(),
+            parts: filled.parts.into_iter().map(part).collect(),
+            places,
             digest: filled.digest,
-            samples,
             views,
         };
         lock(&self.tables).insert(split, Some(Arc::new(table)));
@@ -199,20 +215,42 @@ impl Features {
         widened(&self.encode(inputs)?)
     }
 
-    /// The samples and views of a split that memory holds.
+    /// How many of the first samples of a split and of their views memory holds, and the shapes of these samples in the
+    /// order of their first ones.
     fn fitting(
         &self,
+        task: &RemoteTask,
         split: Split,
-        samples: u64,
+        shapes: &[u32],
         views: Option<u32>,
-        row: usize,
-    ) -> (u64, Option<u32>) {
+    ) -> Result<(Vec<OfShape>, u64, Option<u32>)> {
+        let samples = task.len(split)?;
         let room = self.caching.bytes.saturating_sub(self.bytes());
-        let rows = (room / row.max(1)) as u64;
+        let mut kinds: Vec<OfShape> = Vec::new();
+        let mut numbers = BTreeMap::new();
+        let (mut kept, mut used) = (0, 0);
+        while kept < samples {
+            let shape = shapes.get(kept as usize).copied().unwrap_or_default();
+            let number = *numbers.entry(shape).or_insert(kinds.len());
+            if number == kinds.len() {
+                let raw = task.load(request(split, vec![kept], views.map(|_| 0)))?;
+                let features = self.encode(&raw.inputs)?;
+                kinds.push(OfShape {
+                    row: bytes(&features) + bytes(&raw.targets),
+                    at_once: (BATCH_BYTES / bytes(&raw.inputs).max(1)).clamp(1, BATCH),
+                    features,
+                });
+            }
+            if used + kinds[number].row > room {
+                break;
+            }
+            used += kinds[number].row;
+            kept += 1;
+        }
         let wanted = views.unwrap_or(1);
-        let (kept, fitting) = match rows / samples {
-            0 => (rows, 1),
-            times => (samples, times.min(u64::from(wanted)) as u32),
+        let fitting = match kept == samples {
+            true => (room / used.max(1)).clamp(1, wanted as usize) as u32,
+            false => 1,
         };
         if kept < samples || fitting < wanted {
             tracing::warn!(
@@ -221,7 +259,7 @@ impl Features {
                 self.caching.bytes >> 20
             );
         }
-        (kept, views.map(|_| fitting))
+        Ok((kinds, kept, views.map(|_| fitting)))
     }
 
     fn load(&self, task: &RemoteTask, asked: BatchRequest) -> Result<Batch> {
@@ -240,10 +278,9 @@ impl Features {
         };
         if let Some(table) = &table
             && table.views == views
-            && asked.indices.iter().all(|&index| index < table.samples)
+            && let Some(found) = table.batch(&asked.indices, view)
         {
-            let row = |&index: &u64| u64::from(view(index)) * table.samples + index;
-            return table.rows(&asked.indices.iter().map(row).collect::<Vec<_>>());
+            return found;
         }
         if views.is_none() {
             return self.computed(task, asked);
@@ -305,7 +342,10 @@ impl Features {
         };
         let mut digest = Sha256::new();
         let settings = serde_json::to_string(&self.options.settings).unwrap_or_default();
-        let rows = format!("{} {} {:?}", plan.split, plan.samples, plan.views);
+        let mut rows = format!("{} {} {:?}", plan.split, plan.samples(), plan.views);
+        if plan.parts.len() > 1 {
+            rows += &format!(" {:?}", plan.parts);
+        }
         let computed = format!("{:?}", self.compute);
         for part in [
             LAYOUT,
@@ -348,36 +388,25 @@ impl Features {
                 return Ok(None);
             }
         };
-        let rows = plan.rows() as i64;
-        let whole = |(name, tensor): &(String, Tensor)| {
-            name == DIGEST || tensor.size().first() == Some(&rows)
-        };
         let digest: Option<Vec<u8>> = stored
             .get(DIGEST)
             .ok()
             .and_then(|tensor| Vec::try_from(tensor).ok());
-        let same = digest.as_ref() == Some(&expected);
-        let tensors: Vec<_> = std::mem::take(&mut stored).into_iter().collect();
-        if !same || !tensors.iter().all(whole) {
+        let found = match digest.as_ref() == Some(&expected) {
+            true => plan.parted(std::mem::take(&mut stored)),
+            false => None,
+        };
+        let Some(parts) = found else {
             tracing::info!("the inputs are not those of {}", file.display());
             return Ok(None);
-        }
+        };
         // The folder is emptied by age of use.
         let touched = fs::File::open(file).and_then(|open| open.set_modified(SystemTime::now()));
         if let Err(error) = touched {
             tracing::debug!("{}: {error}", file.display());
         }
-        let (mut features, mut targets) = (Tensors::new(), Tensors::new());
-        for (name, tensor) in tensors {
-            match name.strip_prefix(TARGET) {
-                Some(name) => targets = targets.with(name, tensor),
-                None if name == DIGEST => {}
-                None => features = features.with(name, tensor),
-            }
-        }
         Ok(Some(Filled {
-            features,
-            targets,
+            parts,
             digest: expected,
         }))
     }
@@ -393,9 +422,15 @@ impl Features {
             fs::create_dir_all(folder).map_err(io)?;
             let partial = file.with_extension(format!("{}.partial", std::process::id()));
             let digest = Tensor::f_from_slice(&filled.digest)?;
-            let mut all = filled.features.shallow_clone().with(DIGEST, digest);
-            for (name, tensor) in filled.targets.iter() {
-                all = all.with(format!("{TARGET}{name}"), tensor.shallow_clone());
+            let mut all = Tensors::new().with(DIGEST, digest);
+            for (number, (features, targets)) in filled.parts.iter().enumerate() {
+                let part = part_name(number, filled.parts.len());
+                for (name, tensor) in features.iter() {
+                    all = all.with(format!("{part}{name}"), tensor.shallow_clone());
+                }
+                for (name, tensor) in targets.iter() {
+                    all = all.with(format!("{part}{TARGET}{name}"), tensor.shallow_clone());
+                }
             }
             write_tensors(&partial, &all)
                 .and_then(|()| fs::rename(&partial, file).map_err(io))
@@ -409,9 +444,23 @@ impl Features {
 }
 
 impl Table {
-    fn rows(&self, rows: &[u64]) -> Result<Batch> {
-        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let rows = Tensor::f_from_slice(&rows)?;
+    /// The samples, each in its view, where all are here and of one shape.
+    fn batch(&self, samples: &[u64], view: impl Fn(u64) -> u32) -> Option<Result<Batch>> {
+        let place = |&sample: &u64| self.places.get(usize::try_from(sample).ok()?);
+        let (part, _) = *place(samples.first()?)?;
+        let in_view = self.places.len() as u64;
+        let row = |sample: &u64| {
+            let &(own, row) = place(sample)?;
+            (own == part).then(|| (u64::from(view(*sample)) * in_view + row) as i64)
+        };
+        let rows: Vec<i64> = samples.iter().map(row).collect::<Option<_>>()?;
+        Some(self.parts[part].rows(&rows))
+    }
+}
+
+impl Part {
+    fn rows(&self, rows: &[i64]) -> Result<Batch> {
+        let rows = Tensor::f_from_slice(rows)?;
         let pick = |tensors: &Mutex<Tensors>| {
             lock(tensors).try_map(|tensor| tensor.f_index_select(0, &rows))
         };
@@ -422,66 +471,143 @@ impl Table {
     }
 }
 
-/// A pass over the samples of a split.
+/// The samples of a shape, by the first of them.
+struct OfShape {
+    /// The features of one.
+    features: Tensors,
+    /// Bytes of its features and targets.
+    row: usize,
+    /// How many are encoded at once.
+    at_once: usize,
+}
+
+/// A pass over the first samples of a split.
 struct Plan {
     split: Split,
-    samples: u64,
+    /// With views there is one part.
     views: Option<u32>,
-    at_once: usize,
+    /// Samples of one shape in the order of their rows.
+    parts: Vec<Vec<u64>>,
+    /// How many samples of each part are encoded at once.
+    at_once: Vec<usize>,
 }
 
 /// What a pass made.
 struct Filled {
-    /// Empty where nothing was encoded.
-    features: Tensors,
-    targets: Tensors,
-    /// SHA-256 of all inputs and targets in the order of the rows.
+    /// Features, without any where nothing was encoded, and targets of each part.
+    parts: Vec<(Tensors, Tensors)>,
+    /// SHA-256 of all inputs and targets in the order of the requests.
     digest: Vec<u8>,
 }
 
+impl Filled {
+    fn bytes(&self) -> usize {
+        let parts = self.parts.iter();
+        parts
+            .map(|(features, targets)| bytes(features) + bytes(targets))
+            .sum()
+    }
+}
+
+/// What the names of a part's tensors begin with in a file.
+fn part_name(number: usize, parts: usize) -> String {
+    match parts {
+        1 => String::new(),
+        _ => format!("{number} "),
+    }
+}
+
 impl Plan {
-    fn rows(&self) -> u64 {
-        u64::from(self.views.unwrap_or(1)) * self.samples
+    fn samples(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum()
     }
 
-    fn requests(&self) -> impl Iterator<Item = BatchRequest> + Send + use<> {
-        let (split, samples, at_once) = (self.split, self.samples, self.at_once);
+    /// Rows of a part.
+    fn rows(&self, part: usize) -> usize {
+        self.views.unwrap_or(1) as usize * self.parts[part].len()
+    }
+
+    /// Each request with its part.
+    fn requests(&self) -> Vec<(usize, BatchRequest)> {
         let views = match self.views {
             Some(views) => (0..views).map(Some).collect(),
             None => vec![None],
         };
-        views.into_iter().flat_map(move |view| {
-            let starts = (0..samples).step_by(at_once);
-            starts.map(move |start| {
-                let end = samples.min(start + at_once as u64);
-                request(split, (start..end).collect(), view)
-            })
-        })
+        let mut requests = Vec::new();
+        for view in views {
+            for (part, samples) in self.parts.iter().enumerate() {
+                let batches = samples.chunks(self.at_once[part]);
+                requests.extend(
+                    batches.map(|samples| (part, request(self.split, samples.to_vec(), view))),
+                );
+            }
+        }
+        requests
     }
 
-    /// Loads every row, and encodes it where an encoder is given with the features of one sample.
+    /// The features and targets of a file by part, where it has all rows of all parts.
+    fn parted(&self, stored: Tensors) -> Option<Vec<(Tensors, Tensors)>> {
+        let count = self.parts.len();
+        let mut parts: Vec<(Tensors, Tensors)> = Vec::new();
+        parts.resize_with(count, Default::default);
+        for (name, tensor) in stored {
+            if name == DIGEST {
+                continue;
+            }
+            let (part, name) = match count {
+                1 => (0, name.as_str()),
+                _ => {
+                    let (part, name) = name.split_once(' ')?;
+                    (part.parse().ok()?, name)
+                }
+            };
+            let (features, targets) = parts.get_mut(part)?;
+            if tensor.size().first() != Some(&(self.rows(part) as i64)) {
+                return None;
+            }
+            match name.strip_prefix(TARGET) {
+                Some(name) => targets.insert(name, tensor),
+                None => features.insert(name, tensor),
+            }
+        }
+        let whole = |(features, targets): &(Tensors, Tensors)| {
+            !features.is_empty() && targets.iter().count() == parts[0].1.iter().count()
+        };
+        parts.iter().all(whole).then_some(parts)
+    }
+
+    /// Loads every row, and encodes it where an encoder is given with the features of one sample of each part.
     fn run(
         &self,
         task: &RemoteTask,
-        encoder: Option<(&Features, &Tensors)>,
+        encoder: Option<(&Features, &[OfShape])>,
         pass: &mut Pass<'_>,
     ) -> Result<Filled> {
-        let rows = self.rows();
-        let room = |one: &Tensor| {
+        let room = |one: &Tensor, rows: usize| {
             let mut size = one.size();
             size[0] = rows as i64;
             Tensor::f_empty(&size, (one.kind(), Device::Cpu))
         };
-        let (encoder, features) = match encoder {
-            Some((encoder, one)) => (Some(encoder), one.try_map(room)?),
-            None => (None, Tensors::new()),
+        let features = |part: usize| match encoder {
+            Some((_, kinds)) => {
+                let one = &kinds[part].features;
+                one.try_map(|one| room(one, self.rows(part)))
+            }
+            None => Ok(Tensors::new()),
         };
-        let mut targets = Tensors::new();
+        let empty = |part| Ok((features(part)?, Tensors::new()));
+        let mut parts: Vec<(Tensors, Tensors)> =
+            (0..self.parts.len()).map(empty).collect::<Result<_>>()?;
+        let mut filled = vec![0; parts.len()];
+        let rows: usize = (0..parts.len()).map(|part| self.rows(part)).sum();
         let mut digest = Sha256::new();
         let mut done = 0;
+        let requests = self.requests();
+        let order: Vec<usize> = requests.iter().map(|(part, _)| *part).collect();
+        let requests = requests.into_iter().map(|(_, request)| request);
         let _guard = tch::no_grad_guard();
         let body = |batches: &mut crate::loader::Batches<'_>| -> Result<()> {
-            while done < rows {
+            for part in order {
                 if pass.stop.load(Ordering::Relaxed) {
                     return Err(TrainError::Interrupted);
                 }
@@ -491,22 +617,28 @@ impl Plan {
                 for (_, tensor) in batch.inputs.iter().chain(batch.targets.iter()) {
                     digest.update(raw_bytes(tensor)?);
                 }
+                let (features, targets) = &mut parts[part];
                 if targets.is_empty() {
-                    targets = batch.targets.try_map(room)?;
+                    *targets = batch.targets.try_map(|one| room(one, self.rows(part)))?;
                 }
-                place(&batch.targets, &targets, done, count)?;
-                if let Some(encoder) = encoder {
-                    place(&encoder.encode(&batch.inputs)?, &features, done, count)?;
+                place(&batch.targets, targets, filled[part], count)?;
+                if let Some((encoder, _)) = encoder {
+                    place(
+                        &encoder.encode(&batch.inputs)?,
+                        features,
+                        filled[part],
+                        count,
+                    )?;
                 }
+                filled[part] += count as u64;
                 done += count as u64;
-                (pass.watch)(done, rows);
+                (pass.watch)(done, rows as u64);
             }
             Ok(())
         };
-        with_batches(task, Device::Cpu, pass.loading, self.requests(), body)?;
+        with_batches(task, Device::Cpu, pass.loading, requests, body)?;
         Ok(Filled {
-            features,
-            targets,
+            parts,
             digest: digest.finalize().to_vec(),
         })
     }

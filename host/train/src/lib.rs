@@ -6,6 +6,7 @@
 //! the search's `Evaluator`; [`TaskScreener`] implements its `Screener`. Neither the search nor the
 //! plugins know of each other.
 
+mod alike;
 mod branches;
 mod draw;
 mod error;

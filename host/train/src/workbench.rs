@@ -1,5 +1,6 @@
 //! A task, a network and metrics, composed from whatever plugins offer them.
 
+use crate::alike::alike;
 use crate::branches::{branch_loss, conventions, fixed_text, reference_texts, signatures};
 use crate::draw::{Picture, Sample, pictures};
 use crate::features::{Caching, Features, Feed, Pass};
@@ -25,13 +26,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tch::Device;
 
 /// Most samples of an evaluation batch, and most bytes of its inputs: photographs may be large, and a
 /// network's predictions are larger. Fixed: they bound memory.
-const EVALUATION_BATCH: u64 = 32;
+const EVALUATION_BATCH: usize = 32;
 const EVALUATION_BYTES: usize = 32 << 20;
 /// Work that would be done sooner than this is done where an end is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,6 +83,8 @@ pub struct Workbench {
     features: Option<Features>,
     /// What constant predictions score, by split and number of samples.
     constants: Mutex<BTreeMap<(Split, usize), Vec<f64>>>,
+    /// How many samples are scored at once with a sample of a split.
+    at_once: Mutex<BTreeMap<(Split, u64), usize>>,
     limits: Limits,
     scales: Option<Scales>,
     stop: Arc<AtomicBool>,
@@ -172,6 +175,7 @@ impl Workbench {
         Ok(Self {
             features,
             constants: Mutex::default(),
+            at_once: Mutex::default(),
             registry,
             task,
             plugin,
@@ -625,27 +629,16 @@ impl Workbench {
     /// # Errors
     /// As [`scores_on`](Self::scores_on).
     pub fn constant_scores(&self, split: Split, images: usize) -> Result<Vec<f64>> {
-        let lock = || {
-            self.constants
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(known) = lock().get(&(split, images)) {
+        if let Some(known) = lock(&self.constants).get(&(split, images)) {
             return Ok(known.clone());
         }
         let computes = |metric: &&(Arc<Plugin>, MetricInfo)| metric.1.scores.contains(&self.score);
         let Some((plugin, info)) = self.metrics.iter().find(computes) else {
             return Ok(Vec::new());
         };
-        let count = match images {
-            0 => self.task.len(split)?,
-            images => self.task.len(split)?.min(images as u64),
-        };
         let _guard = tch::no_grad_guard();
         let mut metrics = Vec::new();
-        let size = self.evaluation_batch(split)?;
-        for start in (0..count).step_by(size as usize) {
-            let indices = (start..count.min(start + size)).collect();
+        for indices in self.evaluation_batches(split, images)? {
             let batch = self.task.load(BatchRequest::new(split, indices))?;
             let predictions = self.task.constant_predictions(&batch)?;
             for (number, prediction) in predictions.iter().enumerate() {
@@ -659,7 +652,7 @@ impl Workbench {
         for metric in &metrics {
             scores.extend(metric.compute()?.get(&self.score));
         }
-        lock().insert((split, images), scores.clone());
+        lock(&self.constants).insert((split, images), scores.clone());
         Ok(scores)
     }
 
@@ -675,17 +668,12 @@ impl Workbench {
             .map(|(plugin, metric)| self.create_metric(plugin, metric))
             .collect::<Result<Vec<_>>>()?;
         self.prepare(&[split], &mut |_, _, _| ())?;
-        let len = self.task.len(split)?;
-        let count = if images == 0 {
-            len
-        } else {
-            len.min(images as u64)
-        };
         let _guard = tch::no_grad_guard();
-        let size = self.evaluation_batch(split)?;
-        let starts = (0..count).step_by(size as usize);
-        let requests = starts
-            .map(|start| BatchRequest::new(split, (start..count.min(start + size)).collect()));
+        let batches = self.evaluation_batches(split, images)?;
+        let all = batches.len();
+        let requests = batches
+            .into_iter()
+            .map(|indices| BatchRequest::new(split, indices));
         // Metrics count on the CPU, so that is where targets stay; the network moves its inputs.
         with_batches(
             &self.feed(),
@@ -693,7 +681,7 @@ impl Workbench {
             self.loading,
             requests,
             |batches| {
-                let (began, all) = (Instant::now(), count.div_ceil(size) as usize);
+                let began = Instant::now();
                 for made in 0..all {
                     if made > 0 && self.ending().is_abandoned(began, made, all) {
                         return Err(TrainError::Interrupted);
@@ -714,12 +702,33 @@ impl Workbench {
         Ok(scores)
     }
 
-    /// How many samples of a split are scored at once.
-    fn evaluation_batch(&self, split: Split) -> Result<u64> {
-        let one = self.feed().load(BatchRequest::new(split, vec![0]))?;
+    /// The first `images` samples of a split (0: all of them), those in one batch that are scored at once. A batch holds
+    /// samples of one shape.
+    fn evaluation_batches(&self, split: Split, images: usize) -> Result<Vec<Vec<u64>>> {
+        let len = self.task.len(split)?;
+        let count = match images {
+            0 => len,
+            images => len.min(images as u64),
+        };
+        let mut batches = Vec::new();
+        for part in alike(count, &self.task.shapes(split)?) {
+            let size = self.evaluation_batch(split, part[0])?;
+            batches.extend(part.chunks(size).map(<[u64]>::to_vec));
+        }
+        Ok(batches)
+    }
+
+    /// How many samples of the shape of this one are scored at once.
+    fn evaluation_batch(&self, split: Split, sample: u64) -> Result<usize> {
+        if let Some(&known) = lock(&self.at_once).get(&(split, sample)) {
+            return Ok(known);
+        }
+        let one = self.feed().load(BatchRequest::new(split, vec![sample]))?;
         let bytes = |tensor: &tch::Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
         let each: usize = one.inputs.iter().map(|(_, tensor)| bytes(tensor)).sum();
-        Ok((EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH as usize) as u64)
+        let size = (EVALUATION_BYTES / each.max(1)).clamp(1, EVALUATION_BATCH);
+        lock(&self.at_once).insert((split, sample), size);
+        Ok(size)
     }
 
     /// Trains a fresh network as a job says and scores it; `watch` is told every step. A training with checkpoints is
@@ -870,6 +879,10 @@ impl Workbench {
             task: self.info.clone(),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Evaluator for Workbench {

@@ -21,6 +21,8 @@ requests! {
         Len(Split) = "len",
         /// [`Task::groups`]
         Groups(Split) = "groups",
+        /// [`Task::shapes`]
+        Shapes(Split) = "shapes",
         /// [`Task::views`]
         Views = "views",
         /// [`Task::batch`]
@@ -73,6 +75,8 @@ pub enum TaskResponse {
     Len(u64),
     /// A number for each sample, or none at all.
     Groups(Vec<u32>),
+    /// A number for each sample, or none at all.
+    Shapes(Vec<u32>),
     /// A number of views.
     Views(u32),
     /// A batch.
@@ -119,6 +123,7 @@ impl TaskRequest {
             Self::Files(split) => plain(TaskResponse::Files(task.files(split)?)),
             Self::Len(split) => plain(TaskResponse::Len(task.len(split)?)),
             Self::Groups(split) => plain(TaskResponse::Groups(task.groups(split)?)),
+            Self::Shapes(split) => plain(TaskResponse::Shapes(task.shapes(split)?)),
             Self::Views => plain(TaskResponse::Views(task.views()?)),
             Self::Batch(request) => {
                 let Batch { inputs, targets } = task.batch(&request)?;

@@ -81,6 +81,11 @@ impl Pictures {
         Ok(())
     }
 
+    /// Rows and columns of the canvas of a picture that is alone.
+    pub(crate) fn canvas(&self, size: [i64; 2]) -> [i64; 2] {
+        self.resized(size).map(up)
+    }
+
     /// Rows and columns of a resized picture.
     fn resized(&self, [height, width]: [i64; 2]) -> [i64; 2] {
         let [shorter, longer] = [height.min(width), height.max(width)].map(|side| side as f64);
@@ -100,7 +105,7 @@ impl Pictures {
             .collect();
         let most = |axis: usize| {
             let most = sizes.iter().map(|size| size[axis]).max();
-            most.map(|side| (side + CANVAS_STEP - 1) / CANVAS_STEP * CANVAS_STEP)
+            most.map(up)
         };
         let (Some(height), Some(width)) = (most(0), most(1)) else {
             return Err("a batch of no samples was asked for".into());
@@ -120,6 +125,11 @@ impl Pictures {
             targets: self.targets.into_tensors()?,
         })
     }
+}
+
+/// The side of a canvas that holds this side of a picture.
+fn up(side: i64) -> i64 {
+    (side + CANVAS_STEP - 1) / CANVAS_STEP * CANVAS_STEP
 }
 
 #[cfg(test)]
@@ -156,6 +166,10 @@ mod tests {
         pictures.push_nothing().unwrap();
         let batch = pictures.into_batch().unwrap();
         assert_eq!(batch.inputs.get("image").unwrap().size(), [3, 3, 64, 64]);
+        assert_eq!(
+            Pictures::new(&settings(40, 1000)).canvas([20, 30]),
+            [64, 64]
+        );
         let sizes: Vec<Vec<i64>> = Vec::try_from(batch.inputs.get("size").unwrap()).unwrap();
         assert_eq!(sizes, [[40, 60], [40, 60], [32, 32]]);
         let truths = truths(&batch.targets, Device::Cpu).unwrap();

@@ -88,6 +88,10 @@ impl Task for CocoDet {
         Ok(source::orientations(&self.source, split))
     }
 
+    fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        Ok(source::canvases(&self.source, &self.settings, split))
+    }
+
     fn batch(&self, request: &BatchRequest) -> Result<Batch> {
         let mut pictures = Pictures::new(&self.settings);
         for &index in &request.indices {
@@ -164,6 +168,8 @@ fn defaults() -> [(&'static str, Value); 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoloss_vision::coco::write_coco;
+    use autoloss_vision::{Scene, SceneConfig, SceneGenerator};
 
     #[test]
     fn the_truth_and_detections_on_it_look_alike() {
@@ -183,5 +189,57 @@ mod tests {
         };
         assert_eq!(detections(0.9), *truth);
         assert_eq!(detections(0.1), *image);
+    }
+
+    #[test]
+    fn a_photograph_lies_on_its_own_canvas_among_those_of_its_number() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("mixed");
+        let config = SceneConfig {
+            size: 64,
+            ..SceneConfig::default()
+        };
+        let generator = SceneGenerator::embedded(config).unwrap();
+        let rows = [64, 96, 64, 70, 130];
+        let scene = |(split, index): (Split, u64)| {
+            let scene = generator.scene(split, index, 0);
+            let height = rows[index as usize];
+            let grown = |of: &[u8], each: usize| {
+                let mut grown = of.to_vec();
+                grown.resize(height * 64 * each, 0);
+                grown
+            };
+            let scene = Scene {
+                height,
+                image: grown(&scene.image, 3),
+                classes: grown(&scene.classes, 1),
+                instances: grown(&scene.instances, 1),
+                ..scene
+            };
+            Ok((split, format!("{split}_{index}"), scene))
+        };
+        let scenes =
+            Split::ALL.map(|split| (0..rows.len() as u64).map(move |index| (split, index)));
+        let scenes = scenes.into_iter().flatten().map(scene);
+        let names = Pack::embedded().unwrap().class_names();
+        write_coco(&folder, scenes, names, &BTreeMap::new()).unwrap();
+        let task = CocoDet::open(&TaskOptions {
+            data: Some(folder),
+            settings: [("size".to_owned(), json!(64))].into_iter().collect(),
+            ..TaskOptions::default()
+        })
+        .unwrap();
+        let image = |indices: &[u64]| {
+            let request = BatchRequest::new(Split::Reward, indices.to_vec());
+            let batch = task.batch(&request).unwrap();
+            batch.inputs.get("image").unwrap().shallow_clone()
+        };
+        assert_eq!(task.shapes(Split::Reward).unwrap(), [0, 1, 0, 1, 2]);
+        for alike in [&[0, 2][..], &[1, 3], &[4]] {
+            let all = image(alike);
+            for (row, &index) in alike.iter().enumerate() {
+                assert_eq!(all.narrow(0, row as i64, 1), image(&[index]));
+            }
+        }
     }
 }

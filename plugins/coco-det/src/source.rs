@@ -1,9 +1,10 @@
 //! Where pictures come from: embedded scenes, or a folder of COCO's layout.
 
+use crate::batch::Pictures;
 use crate::settings::Settings;
 use autoloss_plugin_api::{Result, Split, TaskOptions};
 use autoloss_vision::coco::{CocoFolder, CocoObject, CocoOptions, scene_objects};
-use autoloss_vision::data::{DataFolder, Origin, Scenes};
+use autoloss_vision::data::{DataFolder, Origin, Scenes, numbered};
 use autoloss_vision::{ErrorAt, SceneConfig};
 
 /// The pictures with objects of every split.
@@ -64,6 +65,20 @@ pub(crate) fn orientations(source: &Source, split: Split) -> Vec<u32> {
         u32::from(size.is_some_and(|(height, width)| width > height))
     };
     (0..folder.len(split)).map(wide).collect()
+}
+
+/// A number for each picture of a split, the same for pictures that lie on one canvas when they are alone. Features near
+/// the edge of a picture, and with them its detections, depend on where its canvas ends. Empty for scenes.
+pub(crate) fn canvases(source: &Source, settings: &Settings, split: Split) -> Vec<u32> {
+    let Origin::Folder(folder) = source.origin() else {
+        return Vec::new();
+    };
+    let pictures = Pictures::new(settings);
+    let canvas = |index| {
+        let (height, width) = folder.size(split, index).unwrap_or_default();
+        pictures.canvas([height as i64, width as i64])
+    };
+    numbered((0..folder.len(split)).map(canvas))
 }
 
 /// The objects of a picture, which is not decoded for it.

@@ -117,14 +117,14 @@ impl SegmentationFolder {
         })
     }
 
-    /// The greatest height and the greatest width of a split's samples, pixels; (0, 0) of an empty split.
-    /// Only the masks' headers are read, and only once.
+    /// Height and width of each of a split's samples, pixels; None where its mask has no header and is skipped. Only the
+    /// masks' headers are read, and only once.
     ///
     /// # Errors
     /// [`VisionError::File`] or [`VisionError::Decode`] where a mask has no header; with
     /// [`FolderOptions::skip_bad`] such masks are skipped.
-    pub fn largest(&self, split: Split) -> Result<(usize, usize), VisionError> {
-        self.masks().largest(split)
+    pub fn sizes(&self, split: Split) -> Result<&[Option<(usize, usize)>], VisionError> {
+        self.masks().sizes(split)
     }
 
     fn masks(&self) -> Masks<'_> {

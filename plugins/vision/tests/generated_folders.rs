@@ -737,7 +737,7 @@ impl Case {
             _ => {
                 let set = SegmentationFolder::open(root, &FolderOptions::default())?;
                 for split in Split::ALL {
-                    set.largest(split)?;
+                    set.sizes(split)?;
                 }
                 contents(&set, |sample| {
                     let (rgb, labels) = sample.into_parts();

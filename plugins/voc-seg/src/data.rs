@@ -12,7 +12,7 @@ use autoloss_plugin_api::{
     Activation, Batch, BatchRequest, BranchInfo, Result, ScreeningRequest, ScreeningSamples,
     Signature, Split, Task, TaskInfo, TaskOptions, Tensors, serde_json,
 };
-use autoloss_vision::data::Origin;
+use autoloss_vision::data::{Origin, numbered};
 use autoloss_vision::networks::pictures;
 use autoloss_vision::{AugmentConfig, GOLDEN, Pack, augment};
 use serde_json::{Value, json};
@@ -94,6 +94,16 @@ impl Task for VocSeg {
 
     fn len(&self, split: Split) -> Result<u64> {
         Ok(self.source.required_len(split)?)
+    }
+
+    fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        match self.source.origin() {
+            Origin::Scenes(_) => Ok(Vec::new()),
+            Origin::Folder(_) => {
+                let canvases = (0..self.len(split)?).map(|index| self.canvas(split, index));
+                Ok(numbered(canvases.collect::<Result<Vec<_>>>()?))
+            }
+        }
     }
 
     fn views(&self) -> Result<u32> {
@@ -190,12 +200,30 @@ impl VocSeg {
         pictures.into_batch()
     }
 
-    fn plain(&self, request: &BatchRequest) -> Result<Batch> {
-        let largest = match self.source.origin() {
+    /// The canvas of a sample that is not cropped. One that is skipped needs none of its own.
+    fn canvas(&self, split: Split, index: u64) -> Result<(usize, usize)> {
+        let size = match self.source.origin() {
             Origin::Scenes(scenes) => (scenes.size(), scenes.size()),
-            Origin::Folder(folder) => folder.largest(request.split)?,
+            Origin::Folder(folder) => {
+                let sizes = folder.sizes(split)?;
+                sizes
+                    .get(index as usize)
+                    .copied()
+                    .flatten()
+                    .unwrap_or_default()
+            }
         };
-        let canvas = Pictures::canvas(largest);
+        Ok(Pictures::canvas(size))
+    }
+
+    /// On the canvas of the samples, which is one where [`Task::shapes`] was asked, or else on one that holds each of
+    /// theirs.
+    fn plain(&self, request: &BatchRequest) -> Result<Batch> {
+        let mut canvas = (0, 0);
+        for &index in &request.indices {
+            let (height, width) = self.canvas(request.split, index)?;
+            canvas = (height.max(canvas.0), width.max(canvas.1));
+        }
         let mut pictures = Pictures::new(canvas, request.indices.len())?;
         for &index in &request.indices {
             match self.source.get_or_skip(request.split, index)? {
@@ -236,7 +264,8 @@ fn defaults() -> Vec<(&'static str, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autoloss_vision::VOID;
+    use autoloss_vision::folder::write_voc;
+    use autoloss_vision::{LabelledImage, VOID};
     use tch::{Kind, Tensor};
 
     fn open(seed: u64) -> VocSeg {
@@ -372,6 +401,58 @@ mod tests {
         let image = batch.inputs.get("image").unwrap();
         assert!(image.mean(Kind::Float).double_value(&[]).abs() < 0.3);
         assert!((image.std(true).double_value(&[]) - 1.0).abs() < 0.3);
+    }
+
+    #[test]
+    fn a_canvas_is_no_larger_than_the_photographs_of_its_batch_need() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("mixed");
+        let sizes = [
+            (32, 32),
+            (300, 40),
+            (20, 30),
+            (40, 300),
+            (32, 32),
+            (290, 64),
+        ];
+        let sample = |(index, split): (usize, Split)| {
+            let (height, width) = sizes[index % sizes.len()];
+            let shade = 40 * (index % 6) as u8;
+            let labels = vec![(index % 2) as u8; height * width];
+            let image = vec![shade; 3 * height * width];
+            let picture = LabelledImage::new(height, width, image, labels)?;
+            Ok((split, format!("{split}_{index}"), picture))
+        };
+        let samples = Split::ALL.map(|split| (0..sizes.len()).map(move |index| (index, split)));
+        let classes = ["background", "thing"].map(str::to_owned);
+        let samples = samples.into_iter().flatten().map(sample);
+        write_voc(&folder, samples, &classes, &BTreeMap::new()).unwrap();
+        let task = VocSeg::open(&TaskOptions {
+            data: Some(folder),
+            ..TaskOptions::default()
+        })
+        .unwrap();
+        let image = |indices: &[u64]| {
+            let request = BatchRequest::new(Split::Reward, indices.to_vec());
+            let batch = task.batch(&request).unwrap();
+            batch.inputs.get("image").unwrap().shallow_clone()
+        };
+        let shapes = task.shapes(Split::Reward).unwrap();
+        assert_eq!(shapes, [0, 1, 0, 2, 0, 1]);
+        for (alike, canvas) in [
+            (&[0, 2, 4][..], [32, 32]),
+            (&[1, 5], [320, 64]),
+            (&[3], [64, 320]),
+        ] {
+            let all = image(alike);
+            assert_eq!(all.size()[2..], canvas);
+            for (row, &index) in alike.iter().enumerate() {
+                assert_eq!(all.narrow(0, row as i64, 1), image(&[index]));
+            }
+        }
+        // A host that does not ask for shapes.
+        assert_eq!(image(&[0, 1, 3]).size()[2..], [320, 320]);
+        assert!(open(0).shapes(Split::Reward).unwrap().is_empty());
     }
 
     #[test]

@@ -26,6 +26,22 @@ use serde_json::Value;
 
 use crate::{Scene, Split, VisionError};
 
+/// A number for each value, the same for equal ones, from 0 in the order in which they first occur.
+///
+/// ```
+/// use autoloss_vision::data::numbered;
+///
+/// assert_eq!(numbered(["b", "a", "b"]), [0, 1, 0]);
+/// ```
+pub fn numbered<T: Ord>(values: impl IntoIterator<Item = T>) -> Vec<u32> {
+    let mut known = BTreeMap::new();
+    let number = |value| {
+        let next = known.len() as u32;
+        *known.entry(value).or_insert(next)
+    };
+    values.into_iter().map(number).collect()
+}
+
 /// A data set in a folder: four splits of samples, each read when it is asked for.
 pub trait DataFolder: Sized {
     /// A picture with its ground truth.

@@ -36,8 +36,8 @@ impl Seen {
 /// The headers of a split's masks.
 #[derive(Clone, Debug, Default)]
 struct Headers {
-    /// The greatest height and the greatest width.
-    largest: (usize, usize),
+    /// Height and width of each sample; None where a mask is skipped.
+    sizes: Vec<Option<(usize, usize)>>,
     /// The palettes, cut to the classes, each once.
     palettes: Vec<Vec<u8>>,
     /// The masks with a palette, and the places of these among `palettes`.
@@ -57,9 +57,9 @@ pub(super) struct Masks<'a> {
 }
 
 impl<'a> Masks<'a> {
-    /// The greatest height and the greatest width of a split's samples.
-    pub(super) fn largest(&self, split: Split) -> Result<(usize, usize), VisionError> {
-        Ok(self.headers(split)?.largest)
+    /// Height and width of each of a split's samples, None where its mask is skipped.
+    pub(super) fn sizes(&self, split: Split) -> Result<&'a [Option<(usize, usize)>], VisionError> {
+        Ok(&self.headers(split)?.sizes)
     }
 
     fn headers(&self, split: Split) -> Result<&'a Headers, VisionError> {
@@ -70,15 +70,16 @@ impl<'a> Masks<'a> {
         let mut headers = Headers::default();
         for (index, entry) in self.contents.of(split).iter().enumerate() {
             let header = match PngHeader::read(&entry.mask) {
-                Err(_) if self.skip_bad => continue,
+                Err(_) if self.skip_bad => {
+                    headers.sizes.push(None);
+                    continue;
+                }
                 header => header?,
             };
-            let (height, width) = match self.longest {
+            headers.sizes.push(Some(match self.longest {
                 Some(longest) => reduced_size(header.height, header.width, longest),
                 None => (header.height, header.width),
-            };
-            let (highest, widest) = headers.largest;
-            headers.largest = (highest.max(height), widest.max(width));
+            }));
             let mut palette = header.palette;
             palette.truncate(3 * self.num_classes);
             // One without a palette has no colours, and one that is read by its colours no indices.
@@ -386,7 +387,7 @@ mod tests {
         let ask = || {
             Split::ALL.map(|split| {
                 let remarks = set.check(split).unwrap();
-                (remarks, set.largest(split).unwrap())
+                (remarks, set.sizes(split).unwrap().to_vec())
             })
         };
         let first = ask();

@@ -82,7 +82,7 @@ fn a_damaged_mask_is_an_error_when_it_is_read() {
         assert_says(&message, &["cannot decode ", "SegmentationClass/a0.png: "]);
     }
     let set = voc.open().unwrap();
-    let sizes = Split::ALL.map(|split| set.largest(split));
+    let sizes = Split::ALL.map(|split| set.sizes(split));
     assert_eq!(sizes.iter().filter(|size| size.is_err()).count(), 1);
 }
 
@@ -141,7 +141,7 @@ fn a_png_photograph_under_a_jpegs_name_is_read() {
 }
 
 #[test]
-fn large_pictures_are_reduced_and_the_largest_size_is_known_from_headers() {
+fn large_pictures_are_reduced_and_sizes_are_known_from_headers() {
     let voc = Voc::of(4, 2);
     voc.write(
         "JPEGImages/b0.jpg",
@@ -157,9 +157,12 @@ fn large_pictures_are_reduced_and_the_largest_size_is_known_from_headers() {
         longest: Some(45),
         ..FolderOptions::default()
     };
-    assert_eq!(voc.open().unwrap().largest(Split::Test).unwrap(), (90, 60));
+    let whole = voc.open().unwrap();
+    let sizes = whole.sizes(Split::Test).unwrap();
+    assert_eq!(sizes, [Some((90, 40)), Some((30, 60))]);
     let set = voc.open_with(&options).unwrap();
-    assert_eq!(set.largest(Split::Test).unwrap(), (45, 45));
+    let sizes = set.sizes(Split::Test).unwrap();
+    assert_eq!(sizes, [Some((45, 20)), Some((23, 45))]);
     let sizes = ["b0", "b1", "a0"].map(|name| {
         let sample = sample(&set, name).unwrap();
         (sample.height(), sample.width(), sample.labels()[0])

@@ -95,6 +95,12 @@ impl Task for Misbehaving {
         Ok(if short { vec![0; 3] } else { Vec::new() })
     }
 
+    fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        fault::strike("Task::shapes")?;
+        let short = fault::is(&format!("shapes:fewer:{split}"));
+        Ok(if short { vec![0; 3] } else { Vec::new() })
+    }
+
     fn write_data(&self, to: &Path) -> Result<String> {
         fault::strike("Task::write_data")?;
         Ok(format!("nothing, since {} is not wanted", to.display()))

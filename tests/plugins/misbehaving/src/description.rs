@@ -30,12 +30,13 @@ pub(crate) fn rewritten(json: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a plugin of an older interface may lack.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "Task::attributes",
     "Task::remarks",
     "Task::check",
     "Task::files",
     "Task::groups",
+    "Task::shapes",
     "Task::write_data",
     "Task::draw",
     "ProxyNetwork::buffers",

@@ -129,21 +129,31 @@ impl RemoteTask {
     /// # Errors
     /// The plugin's own, or that there is not one number for each sample.
     pub fn groups(&self, split: Split) -> Result<Vec<u32>> {
-        let answer = self
-            .object
-            .call_if_offered(TaskRequest::Groups(split), &[])?;
-        let Some((response, sent)) = answer else {
+        self.numbers(TaskRequest::Groups(split), split, "groups")
+    }
+
+    /// A number for each sample of a split: an evaluation's batches hold samples of one number. None where any samples
+    /// can be scored together, and of an older plugin without the method.
+    ///
+    /// # Errors
+    /// The plugin's own, or that there is not one number for each sample.
+    pub fn shapes(&self, split: Split) -> Result<Vec<u32>> {
+        self.numbers(TaskRequest::Shapes(split), split, "shapes")
+    }
+
+    fn numbers(&self, request: TaskRequest, split: Split, what: &str) -> Result<Vec<u32>> {
+        let Some((response, sent)) = self.object.call_if_offered(request, &[])? else {
             return Ok(Vec::new());
         };
-        let TaskResponse::Groups(groups) = response else {
+        let (TaskResponse::Groups(numbers) | TaskResponse::Shapes(numbers)) = response else {
             return Err(sent.unexpected(&response));
         };
         let len = self.len(split)?;
-        if !groups.is_empty() && groups.len() as u64 != len {
-            let found = groups.len();
-            return Err(sent.broke(format!("{found} groups for {len} samples of split {split}")));
+        if !numbers.is_empty() && numbers.len() as u64 != len {
+            let found = numbers.len();
+            return Err(sent.broke(format!("{found} {what} for {len} samples of split {split}")));
         }
-        Ok(groups)
+        Ok(numbers)
     }
 
     /// The number of fixed views of each training sample, at least 1; one of an older plugin without the
