@@ -71,7 +71,7 @@ impl Settings {
     /// All of them as a struct, best with `#[serde(default)]`, so that each may be left out.
     ///
     /// # Errors
-    /// A name that is no field of the struct, or a value that does not fit, with its name.
+    /// A name other than those of the struct's fields, or a value that does not fit, with its name.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         if let Some(fields) = fields_of::<T>() {
             let mut names = self.values.keys();

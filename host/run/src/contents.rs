@@ -276,7 +276,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a table holds; nothing where there is none, or a damaged one.
+/// What a table holds; empty where it is missing or damaged.
 fn read(table: &Path) -> Known {
     let text = fs::read(table).ok();
     text.and_then(|text| serde_json::from_slice(&text).ok())

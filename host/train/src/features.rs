@@ -7,7 +7,8 @@
 //!
 //! The features lie in memory up to a limit, and on disk for the next run. A file is used only where the
 //! inputs and targets themselves, read again, have the digest it was made from: data that changed in its place makes
-//! the file useless, not wrong. Samples of different shapes (`Task::shapes`) have tables of their own. A worker process is told the digest by the one that started it, which has just read them.
+//! the file useless, not wrong. Samples of different shapes (`Task::shapes`) have tables of their own. A worker process is
+//! told the digest by the one that started it, which has just read them.
 
 use crate::alike::alike;
 use crate::graph_eval::is_finite;

@@ -88,8 +88,8 @@ pub fn decode_photograph(bytes: &[u8], file: &Path) -> Result<Photograph, Vision
 /// Height and width in pixels that a photograph has the right way up, from its file's header; no pixels are decoded.
 ///
 /// # Errors
-/// [`VisionError::File`] where the file cannot be read, [`VisionError::Decode`] where its header is none that
-/// [`decode_photograph`] takes.
+/// [`VisionError::File`] where the file cannot be read, [`VisionError::Decode`] where its header is not one
+/// that [`decode_photograph`] takes.
 pub fn photograph_size(file: &Path) -> Result<(usize, usize), VisionError> {
     let unreadable = |error: std::io::Error| VisionError::file("read", file, &error);
     let mut begin = Vec::new();

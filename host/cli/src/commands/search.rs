@@ -76,7 +76,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Outcome> {
     drive(session, search, &args.budget, args.json)
 }
 
-/// What a run was begun with, but for what is said of it now.
+/// The spec that a run was begun with, changed as the command line says.
 fn spec_of_resumed(began: &RunSpec, args: &ResumeArgs) -> Result<RunSpec> {
     let mut spec = began.clone();
     if let Some(data) = &args.data {
